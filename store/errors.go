@@ -1,0 +1,23 @@
+package store
+
+import "errors"
+
+// Errors that stores return, to be tested with errors.Is.
+var (
+	// ErrNotFound: there is no such execution, wait or blob.
+	ErrNotFound = errors.New("not found")
+	// ErrLeaseLost: the incarnation's lease has expired, was taken over, or never was.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrRefused: the database refuses this change and always will; nothing was changed.
+	ErrRefused = errors.New("refused by the database")
+	// ErrFull: no space left (disk or database limit); it may come back.
+	ErrFull = errors.New("no space left for the database")
+	// ErrNewer: the schema was made by a newer version of this program.
+	ErrNewer = errors.New("the database has a newer schema")
+	// ErrNotDatabase: the file or schema is not one of ours.
+	ErrNotDatabase = errors.New("not a durable database")
+	// ErrReadOnly: the database cannot be written.
+	ErrReadOnly = errors.New("the database is read-only")
+	// ErrBadCursor: a page cursor that no call returned.
+	ErrBadCursor = errors.New("bad page cursor")
+)

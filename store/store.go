@@ -1,0 +1,421 @@
+// Package store is the contract between the engine and a database.
+//
+// A store keeps executions (one header row each), their journals (one row per
+// write, opaque bytes), their inboxes (messages not yet taken), their open
+// waits, logs, blobs and named holds, and the leases of workers. It knows
+// owners, epochs and lengths, and refuses every write whose precondition does
+// not hold. It does not know steps, branches or retries: rows and payloads are
+// bytes to it, and it wakes executions by comparing topics.
+//
+// Every change goes through Commit, Claim, Renew, Expire or Retire, each of
+// them atomic. The store's clock decides what is due and what has expired; no
+// caller passes the current time.
+//
+// A new store is one folder that passes package storetest.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ID names an execution. The engine makes them as UUIDv7, so they sort by age.
+type ID = uuid.UUID
+
+// Incarnation names one start of one worker process. It is random, never
+// reused, and the only identity a lease has; the zero value means "nobody".
+type Incarnation = uuid.UUID
+
+// Opener opens a store when an engine opens. Drivers return one, so that
+// durable.Open is the only place where errors of opening appear.
+type Opener interface {
+	OpenStore(ctx context.Context) (Store, error)
+}
+
+// Store is what a database must do. All methods may be called concurrently.
+//
+// An error from Commit, Claim or Renew means that the outcome is unknown: the
+// change may have been made. Callers resolve this by asking again (Commit is
+// idempotent, see Write) or by reading; they never guess. An error that wraps
+// ErrRefused is the exception: nothing was changed and asking again will not
+// help.
+type Store interface {
+	// Commit applies the writes, in order, in one transaction and one flush.
+	// Each write has its own precondition and its own verdict, in the same
+	// order; a write that is refused by its verdict leaves no trace and does
+	// not disturb its neighbours. Commit returns only after the transaction is
+	// durable. At most one write per execution may be in a batch, except for
+	// Deliver, of which there may be many.
+	Commit(ctx context.Context, writes []Write) (Result, error)
+
+	// Claim takes due executions for a worker: status pending or waiting with
+	// Due at or before the store's now, no owner, in one of the asked queues,
+	// of one of the asked definitions; at most Limit per queue; order within a
+	// queue by priority (highest first), then Due, then ID. Each gets the
+	// owner, epoch+1 and status running. It also takes blocked executions of
+	// an asked definition whose Blocked fingerprint differs from the asked one.
+	// If the worker's lease is not alive, nothing is claimed and the error is
+	// ErrLeaseLost. The cost does not grow with executions that are ended or
+	// not yet due.
+	Claim(ctx context.Context, req ClaimRequest) (Claimed, error)
+
+	// Load reads one execution: header, newest snapshot, the rows after it,
+	// and all untaken messages, as one consistent state. With whole, it reads
+	// all rows and no snapshot. ErrNotFound if there is none.
+	Load(ctx context.Context, id ID, whole bool) (Record, error)
+
+	// Renew extends a lease to now+Duration, or creates it when New is set
+	// (creating it again is harmless while it is alive). A lease that has
+	// expired or was taken over can never be renewed: ErrLeaseLost.
+	Renew(ctx context.Context, lease Lease) (Renewal, error)
+
+	// Expire releases what expired incarnations own: their lease rows are
+	// deleted and, in the same transaction, each execution of theirs gets no
+	// owner, epoch+1, status pending, Due now, and Stalls counted: plus one if
+	// Length is what it was when the previous expiry was counted, else one.
+	// It returns how many executions were released. After it returns, nothing
+	// that an expired incarnation writes is accepted.
+	Expire(ctx context.Context) (int, error)
+
+	// Retire ends a lease at once, for a worker that has handed over its runs.
+	// What it still owns is released as by Expire, but Stalls is not counted.
+	// Retiring an unknown lease is not an error.
+	Retire(ctx context.Context, who Incarnation) error
+
+	// List returns headers by filter, newest first (ID descending).
+	List(ctx context.Context, f Filter) (Page, error)
+
+	// Waits returns open waits by filter: earliest Deadline first (none is
+	// last), then oldest.
+	Waits(ctx context.Context, f WaitFilter) (WaitPage, error)
+
+	// Logs returns the log entries of one execution in the order (At, Path,
+	// Attempt, N), those with At ≥ since only.
+	Logs(ctx context.Context, id ID, since time.Time) ([]Log, error)
+
+	// Blob returns a blob of an execution by its hash, or ErrNotFound.
+	Blob(ctx context.Context, id ID, hash string) ([]byte, error)
+
+	// Watch returns a channel that receives, coalesced, soon after somebody
+	// else (another connection, process or engine) may have changed something.
+	// It is a hint: it may come without a change and may be lost. The channel
+	// is closed when ctx ends. A nil channel means that the store has no hints.
+	Watch(ctx context.Context) <-chan struct{}
+
+	// Close releases everything. Calls after Close fail.
+	Close() error
+}
+
+// Write is one atomic, fenced change of one execution. Exactly one field is
+// set.
+//
+// Every write is idempotent: committing it again after an unknown outcome has
+// the effect of once, and the verdict is then Landed instead of Applied.
+type Write struct {
+	Begin   *Begin
+	Advance *Advance
+	Deliver *Deliver
+	Control *Control
+}
+
+// Begin creates an execution with its first journal row (seq 1).
+type Begin struct {
+	ID        ID
+	Workflow  string
+	Version   string
+	Queue     string
+	Priority  int    // -1000…1000, higher goes first
+	Key       string // unique within Workflow when not empty
+	InputHash []byte // compared when Key is taken
+	Tags      []string
+	Due       time.Time // zero: now by the store's clock
+	Row       []byte    // journal row 1
+
+	// Owner, when not zero, begins the execution as owned with epoch 1 and
+	// status running: an eager start. If that incarnation has no live lease,
+	// nothing is written and the verdict is Superseded. Otherwise the
+	// execution begins as pending with epoch 0.
+	Owner Incarnation
+}
+
+// Advance appends to an execution's journal, by its owner only.
+//
+// It is applied only if the execution has this Owner and Epoch and exactly
+// Base journal rows, else the verdict is Superseded. If instead row Base+1
+// exists and was written with this Epoch, the verdict is Landed. With a nil
+// Row, nothing is appended and the length stays; then only Logs, Blobs and
+// Holds may be set.
+type Advance struct {
+	ID    ID
+	Owner Incarnation
+	Epoch int64
+	Base  int
+	Row   []byte
+
+	// Seen, when not negative, is the number of messages ever accepted that
+	// the writer knows of. If more have been accepted: verdict Unseen.
+	Seen int64
+	// NotBefore, when not zero, refuses the write with verdict Early while the
+	// store's clock is before it. It guards what fires a timer.
+	NotBefore time.Time
+
+	Took     []int64  // messages that this row consumes: they are deleted
+	Open     []Wait   // waits that this row opens
+	Shut     []string // ids of waits that this row closes; absent ones are ignored
+	Release  *Release // nil: the owner keeps the execution
+	Snapshot []byte   // replaces the snapshot; it holds all rows up to Base+1
+	Logs     []Log    // appended; an entry already there is ignored
+	Blobs    [][]byte // kept under the hex SHA-256 of their content
+	Holds    []Hold   // all or nothing: if one does not fit, verdict Full
+}
+
+// Release ends an ownership: the execution is parked or has ended. An ended
+// status closes all waits, messages stay. The owner becomes nobody; the epoch
+// stays (the next claim raises it).
+type Release struct {
+	Status    Status
+	Queue     string    // where the next body runs; "" leaves it
+	Due       time.Time // pending: zero is now. waiting: zero is "until a message". ended, blocked: ignored
+	ErrorCode string    // ended or blocked: why, for filters
+	Error     []byte    // ended or blocked: why, as the engine wrote it
+	Blocked   string    // blocked: fingerprint of the code that could not go on
+}
+
+// Deliver puts a message into an execution's inbox. Verdicts: Applied; Landed
+// if Dedupe was used before in this execution; NotFound; Ended with Status;
+// NoSuchWait; Full when Max untaken messages are there.
+//
+// If the execution is waiting and one of its open waits has this Topic, or
+// Wait names one, it becomes pending with Due now in the same transaction.
+type Deliver struct {
+	ID      ID
+	Topic   string
+	Payload []byte
+	Dedupe  string // required; unique per execution for its lifetime
+	Wait    string // when set: this wait must be open, and is closed by this write
+	Max     int    // 0: no limit
+}
+
+// Control changes an execution from outside its owner and thereby ends any
+// ownership: epoch+1, no owner. Verdicts: Applied; NotFound; Ended with Status
+// if the status is not in From; Superseded if Owner is set and does not own it;
+// Landed if the execution's last row is this Row.
+type Control struct {
+	ID    ID
+	From  []Status    // legal current statuses
+	Owner Incarnation // when set: only if owned by it
+	Row   []byte      // appended at the current length+1 under the new epoch; nil: no row
+	Release
+}
+
+// Hold is an amount taken from a named, shared limit by one execution. It
+// counts until it is set to 0, Until passes, or the execution is released or
+// ends. Setting it again replaces the amount.
+type Hold struct {
+	Name   string
+	Amount int64
+	Limit  int64     // refused if the sum of live holds of that name would exceed it
+	Until  time.Time // required
+}
+
+// Verdict is what became of one write.
+type Verdict struct {
+	Code   Code
+	ID     ID     // Exists: the execution that has the key
+	Same   bool   // Exists: its InputHash is equal
+	Status Status // Ended: the status it has
+	Inbox  int64  // Unseen, Applied and Landed of an Advance: messages ever accepted
+}
+
+// Code is the kind of a verdict.
+type Code uint8
+
+// The verdicts.
+const (
+	Applied    Code = iota + 1 // written
+	Landed                     // had been written before; the same as Applied to the caller
+	Superseded                 // not the owner (any more), or the base is out of date
+	Unseen                     // a message arrived that the writer does not know
+	Early                      // the store's clock is before NotBefore
+	Full                       // a hold or an inbox has no room
+	Exists                     // the key is taken
+	NotFound                   // no such execution
+	Ended                      // the status does not allow it
+	NoSuchWait                 // that wait is not open
+)
+
+// Result answers a Commit.
+type Result struct {
+	Now      time.Time // store's clock within the transaction
+	Verdicts []Verdict
+}
+
+// Definition is a workflow version that a worker can run.
+type Definition struct {
+	Workflow    string
+	Version     string
+	Fingerprint string
+}
+
+// ClaimRequest asks for due executions.
+type ClaimRequest struct {
+	Owner       Incarnation
+	Definitions []Definition
+	Queues      map[string]int // limit per queue; queues with 0 are only asked for NextDue
+}
+
+// Claimed answers a claim.
+type Claimed struct {
+	Now     time.Time
+	Records []Record
+	// NextDue is the earliest Due after Now among the asked queues, whatever
+	// the definition; zero if there is none.
+	NextDue time.Time
+	// More has a queue if due executions were left in it because of its limit.
+	More map[string]bool
+}
+
+// Record is an execution as loaded.
+type Record struct {
+	Execution
+	Snapshot    []byte // nil: none
+	SnapshotSeq int    // rows up to here are in the snapshot
+	Rows        []Row  // dense and ascending, those after SnapshotSeq
+	Messages    []Message
+	Now         time.Time
+}
+
+// Row is one journal row.
+type Row struct {
+	Seq   int
+	Epoch int64
+	At    time.Time // store's clock when written
+	Body  []byte
+}
+
+// Message is an untaken inbox message.
+type Message struct {
+	Seq     int64 // from 1, dense over all messages ever accepted
+	Topic   string
+	Payload []byte
+	Wait    string // the wait it was addressed to, if any
+	At      time.Time
+}
+
+// Execution is a header row.
+type Execution struct {
+	ID       ID
+	Workflow string
+	Version  string
+	Queue    string
+	Key      string
+	Priority int
+	Tags     []string
+	Status   Status
+	Due      time.Time // zero: not due until something happens
+	Created  time.Time
+	Changed  time.Time // last claim, release, control
+	Ended    time.Time
+	Owner    Incarnation
+	Epoch    int64
+	Length   int   // journal rows
+	Inbox    int64 // messages ever accepted
+	Stalls   int   // expiries in a row without a new row; 0 if rows came since
+	// ErrorCode and Error are those of the Release or Control that ended or
+	// blocked it.
+	ErrorCode string
+	Error     []byte
+	Blocked   string
+}
+
+// Lease is a worker's claim to be alive.
+type Lease struct {
+	Who      Incarnation
+	Name     string // label for people
+	Duration time.Duration
+	New      bool
+}
+
+// Renewal answers a renewal.
+type Renewal struct {
+	Now   time.Time
+	Owned []Owned // all executions of this incarnation
+}
+
+// Owned is an execution as its owner's heartbeat sees it.
+type Owned struct {
+	ID    ID
+	Epoch int64
+	Inbox int64
+}
+
+// Wait is an open wait. Its ID is made by the engine and unique in the store.
+type Wait struct {
+	ID        string
+	Execution ID
+	Workflow  string // filled by the store when read
+	Queue     string // filled by the store when read
+	Path      string
+	Call      string
+	Kind      string // as the engine names it: "event", "input", "approval", "sleep" …
+	Name      string
+	Topic     string // a message with this topic wakes it; "" only by Wait or Due
+	Detail    []byte // prompt, schema and so on; opaque
+	Deadline  time.Time
+	Opened    time.Time // filled by the store
+}
+
+// Log is a log entry of one attempt. (Execution, Path, Attempt, N) is its key.
+type Log struct {
+	Path    string
+	Attempt int
+	N       int
+	At      time.Time
+	Level   int // as slog.Level
+	Text    string
+	Attrs   []byte // JSON object or nil
+}
+
+// Filter selects executions. Zero fields do not filter; set ones combine by
+// "and", list elements by "or" except Tags, which must all be there.
+type Filter struct {
+	Workflow  string
+	Version   *string
+	Statuses  []Status
+	Queue     string
+	Key       string
+	Tags      []string
+	ErrorCode string
+	IDPrefix  string // lower-case hex with or without dashes
+	After     time.Time
+	Before    time.Time // Created in [After, Before)
+	Cursor    string
+	Limit     int  // 0: 50; more than 1,000 is cut to 1,000
+	Count     bool // also count all that match, ignoring Cursor and Limit
+}
+
+// Page is a page of executions.
+type Page struct {
+	Executions []Execution
+	Cursor     string // "" at the end
+	Count      int
+}
+
+// WaitFilter selects open waits.
+type WaitFilter struct {
+	ID        string
+	Execution ID // zero: all
+	Workflow  string
+	Name      string
+	Kinds     []string
+	Cursor    string
+	Limit     int // as in Filter
+}
+
+// WaitPage is a page of waits.
+type WaitPage struct {
+	Waits  []Wait
+	Cursor string
+}
