@@ -1,0 +1,202 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// The body of a row is: one byte version, the facts, four bytes CRC-32C of all
+// that comes before. A fact is one byte kind, then fields, then a zero byte. A
+// field is one byte tag and its value: an unsigned varint if the tag is odd,
+// a length and bytes if it is even. A reader skips tags that it does not know.
+const version = 1
+
+const (
+	tagAt      = 1
+	tagPath    = 2
+	tagAttempt = 3
+	tagCall    = 4
+	tagWhy     = 5
+	tagData    = 6
+	tagUntil   = 7
+	tagErr     = 8
+	tagEpoch   = 9
+	tagAnswer  = 10
+	tagMessage = 11
+	tagWait    = 12
+	tagEmpty   = 13 // Data is empty but not nil
+)
+
+// ErrCorrupt means that stored bytes are not what was written.
+var ErrCorrupt = errors.New("journal is corrupt")
+
+// ErrVersion means that the bytes were written by a newer version.
+var ErrVersion = errors.New("journal was written by a newer version")
+
+// Encode writes facts as the body of a row.
+func Encode(facts []Fact) []byte {
+	n := 8
+	for i := range facts {
+		n += 40 + len(facts[i].Path) + len(facts[i].Call) + len(facts[i].Data)
+	}
+	b := append(make([]byte, 0, n), version)
+	for i := range facts {
+		b = appendFact(b, &facts[i])
+	}
+	return seal(b)
+}
+
+func seal(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
+}
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+func unseal(b []byte) ([]byte, error) {
+	if len(b) < 5 {
+		return nil, fmt.Errorf("%w: %d bytes are too few", ErrCorrupt, len(b))
+	}
+	body := b[:len(b)-4]
+	if crc32.Checksum(body, castagnoli()) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
+		return nil, fmt.Errorf("%w: the checksum does not fit", ErrCorrupt)
+	}
+	if body[0] != version {
+		return nil, fmt.Errorf("%w: format %d, this program reads up to %d", ErrVersion, body[0], version)
+	}
+	return body[1:], nil
+}
+
+func appendFact(b []byte, f *Fact) []byte {
+	b = append(b, byte(f.Kind))
+	b = number(b, tagAt, uint64(f.At))
+	b = text(b, tagPath, f.Path)
+	b = number(b, tagAttempt, uint64(f.Attempt))
+	b = text(b, tagCall, f.Call)
+	b = number(b, tagWhy, uint64(f.Why))
+	if f.Data != nil && len(f.Data) == 0 {
+		b = number(b, tagEmpty, 1)
+	}
+	b = text(b, tagData, f.Data)
+	b = number(b, tagUntil, uint64(f.Until))
+	b = number(b, tagEpoch, uint64(f.Epoch))
+	b = number(b, tagMessage, uint64(f.Message))
+	if f.Err != nil {
+		b = object(b, tagErr, f.Err)
+	}
+	if f.Answer != nil {
+		b = object(b, tagAnswer, f.Answer)
+	}
+	if f.Wait != nil {
+		b = object(b, tagWait, f.Wait)
+	}
+	return append(b, 0)
+}
+
+func number(b []byte, tag byte, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return binary.AppendUvarint(append(b, tag), v)
+}
+
+func text[T string | []byte](b []byte, tag byte, v T) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	b = binary.AppendUvarint(append(b, tag), uint64(len(v)))
+	return append(b, v...)
+}
+
+func object(b []byte, tag byte, v any) []byte {
+	j, err := json.Marshal(v)
+	if err != nil {
+		panic("journal: a fact of plain data does not encode: " + err.Error())
+	}
+	return text(b, tag, j)
+}
+
+// Decode reads the body of a row.
+func Decode(body []byte) ([]Fact, error) {
+	b, err := unseal(body)
+	if err != nil {
+		return nil, err
+	}
+	var facts []Fact
+	for len(b) > 0 {
+		var f Fact
+		if b, err = readFact(b, &f); err != nil {
+			return nil, err
+		}
+		facts = append(facts, f)
+	}
+	return facts, nil
+}
+
+func readFact(b []byte, f *Fact) ([]byte, error) {
+	f.Kind = Kind(b[0])
+	if f.Kind < Began || f.Kind > Cancelled {
+		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
+	}
+	b = b[1:]
+	for len(b) > 0 && b[0] != 0 {
+		tag := b[0]
+		v, n := binary.Uvarint(b[1:])
+		if n <= 0 {
+			return nil, fmt.Errorf("%w: bad number in field %d", ErrCorrupt, tag)
+		}
+		b = b[1+n:]
+		var data []byte
+		if tag%2 == 0 {
+			if v > uint64(len(b)) {
+				return nil, fmt.Errorf("%w: field %d is longer than the row", ErrCorrupt, tag)
+			}
+			data, b = b[:v:v], b[v:]
+		}
+		if err := f.set(tag, v, data); err != nil {
+			return nil, err
+		}
+	}
+	if len(b) == 0 {
+		return nil, fmt.Errorf("%w: a fact has no end", ErrCorrupt)
+	}
+	return b[1:], nil
+}
+
+func (f *Fact) set(tag byte, v uint64, data []byte) error {
+	var err error
+	switch tag {
+	case tagAt:
+		f.At = int64(v)
+	case tagPath:
+		f.Path = string(data)
+	case tagAttempt:
+		f.Attempt = int(v)
+	case tagCall:
+		f.Call = string(data)
+	case tagWhy:
+		f.Why = Why(v)
+	case tagData:
+		f.Data = data
+	case tagEmpty:
+		f.Data = []byte{}
+	case tagUntil:
+		f.Until = int64(v)
+	case tagEpoch:
+		f.Epoch = int64(v)
+	case tagMessage:
+		f.Message = int64(v)
+	case tagErr:
+		err = json.Unmarshal(data, &f.Err)
+	case tagAnswer:
+		err = json.Unmarshal(data, &f.Answer)
+	case tagWait:
+		err = json.Unmarshal(data, &f.Wait)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: field %d: %w", ErrCorrupt, tag, err)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+// Package journal holds what happened to an execution: facts, their encoding,
+// the patches by which steps change the state, and the fold that turns facts
+// into a history. It is pure: it knows no clock, no store and no user code.
+// Package plan reads histories, package run writes rows.
+package journal
+
+// Kind is what a fact says.
+type Kind uint8
+
+// The kinds of facts. Their numbers are part of the stored format: they never
+// change and are never reused.
+const (
+	Began     Kind = 1  // the run began: Data is the input
+	Tried     Kind = 2  // a body is about to begin: Attempt, Epoch
+	Done      Kind = 3  // a body succeeded: Attempt, Data is the patch, nil for none
+	Delayed   Kind = 4  // an attempt ended without a result: Why, Err, Until
+	Failed    Kind = 5  // the visit ended for good: Attempt, Err
+	Answered  Kind = 6  // a question was answered: Answer
+	Called    Kind = 7  // a recorded call ended: Call, Data or Err
+	Waited    Kind = 8  // a wait opened: Call, Wait
+	Received  Kind = 9  // a message ended a wait: Call, Message, Data
+	Fired     Kind = 10 // a deadline ended a wait: Call
+	Handed    Kind = 11 // an owner reported that it stopped the body in order: Epoch
+	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
+	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Began:
+		return "began"
+	case Tried:
+		return "tried"
+	case Done:
+		return "done"
+	case Delayed:
+		return "delayed"
+	case Failed:
+		return "failed"
+	case Answered:
+		return "answered"
+	case Called:
+		return "called"
+	case Waited:
+		return "waited"
+	case Received:
+		return "received"
+	case Fired:
+		return "fired"
+	case Handed:
+		return "handed"
+	case Cleared:
+		return "cleared"
+	case Cancelled:
+		return "cancelled"
+	}
+	return "unknown"
+}
+
+// Why says why an attempt ended without a result.
+type Why uint8
+
+// The reasons. Their numbers are stored.
+const (
+	ByError  Why = 1 // an error, panic or timeout: it counts as a failure
+	BySnooze Why = 2 // the body asked to come back later: it counts as nothing
+	ByCrash  Why = 3 // its process died: it counts as a crash
+	ByLoss   Why = 4 // nobody knows how it ended, and nobody is to blame: it counts as nothing
+	ByAsking Why = 5 // the outside was asked what became of the body, and the asking failed
+)
+
+// Fact is one thing that happened. Which fields count depends on Kind.
+type Fact struct {
+	Kind    Kind
+	Path    string // the place; "" is the run itself
+	At      int64  // microseconds since 1970, an estimate of the store's clock
+	Attempt int    // from 1
+	Call    string // kind:name#count of a durable call
+	Data    []byte
+	Err     *Error
+	Why     Why
+	Until   int64 // microseconds since 1970; 0 = at once
+	Epoch   int64
+	Message int64 // inbox number
+	Answer  *Answer
+	Wait    *Wait
+}
+
+// InDoubtCall is the call key of the wait that asks a person what became of a
+// body that was cut off.
+const InDoubtCall = "input:in_doubt#1"
+
+// Answer is what user code said to a question of the plan. It decides for ever.
+type Answer struct {
+	Way   Way    `json:"way"`
+	Case  string `json:"case,omitempty"`  // WayCase: the key
+	Pass  int    `json:"pass,omitempty"`  // loops: the pass that the answer is about
+	Value string `json:"value,omitempty"` // branches: the value, as written, for people
+}
+
+// Way is where an answer leads.
+type Way uint8
+
+// The ways. Their numbers are stored.
+const (
+	WayCase    Way = 1 // into the case with that key
+	WayDefault Way = 2 // into the default
+	WayNone    Way = 3 // no case fits and there is no default: past the branch
+	WayAgain   Way = 4 // into pass Pass of the loop
+	WayLeave   Way = 5 // the loop has ended after Pass passes
+)
+
+// Wait is an open wait.
+type Wait struct {
+	ID       string `json:"id"`
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Topic    string `json:"topic,omitempty"`    // messages with this topic end it
+	Deadline int64  `json:"deadline,omitempty"` // microseconds since 1970; 0 = none
+	Default  []byte `json:"default,omitempty"`  // the value of a timeout, if HasDefault
+	HasValue bool   `json:"has_default,omitempty"`
+	Detail   []byte `json:"detail,omitempty"` // prompt, schema and so on, for people
+}
+
+// Error is a failure as it is kept.
+type Error struct {
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Path    string   `json:"path,omitempty"`
+	Attempt int      `json:"attempt,omitempty"`
+	Chain   []string `json:"chain,omitempty"` // texts of the wrapped errors, outermost first
+	Stack   string   `json:"stack,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Row is one journal row: what one write said.
+type Row struct {
+	Seq   int
+	Epoch int64
+	Facts []Fact
+}

@@ -1,0 +1,276 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// History is the fold of an execution's facts: its state and, for every place
+// where something happened, what it came to. The zero value is not usable; see
+// NewHistory.
+type History struct {
+	Length int    // rows folded
+	Live   int    // facts that still count; closed passes and snoozes do not
+	Input  []byte // JSON
+	State  []byte // compact JSON
+	Root   *Place
+	Cancel *Fact // the Cancelled fact, if any
+	Last   int64 // At of the newest fact
+}
+
+// Place is what happened at one path element. A place exists if anything
+// happened at it or under it.
+type Place struct {
+	Children map[string]*Place `json:"children,omitempty"`
+	Live     int               `json:"live,omitempty"` // facts of this place that still count
+
+	// A body's visit.
+	Attempt   int     `json:"attempt,omitempty"`  // of the newest Tried
+	Failures  int     `json:"failures,omitempty"` // attempts that ended by error, panic or timeout
+	Crashed   []int64 `json:"crashed,omitempty"`  // epochs that crashed in a row, nothing new between
+	Died      int     `json:"died,omitempty"`     // crashes in all
+	Asked     int     `json:"asked,omitempty"`    // failed askings of the outside while in doubt
+	Open      int64   `json:"open,omitempty"`     // epoch of a Tried without an end; 0: none
+	TriedAt   int64   `json:"tried_at,omitempty"`
+	Until     int64   `json:"until,omitempty"`  // the next attempt begins at this time or later
+	Paused    bool    `json:"paused,omitempty"` // Delayed since the last Tried
+	Snoozed   bool    `json:"snoozed,omitempty"`
+	InDoubt   bool    `json:"in_doubt,omitempty"` // begun, and nobody knows how it ended
+	LastErr   *Error  `json:"last_err,omitempty"`
+	Done      bool    `json:"done,omitempty"`
+	Failed    bool    `json:"failed,omitempty"`
+	FailedSeq int     `json:"failed_seq,omitempty"` // row of the Failed fact
+
+	Answer *Answer          `json:"answer,omitempty"` // the newest
+	Calls  map[string]*Call `json:"calls,omitempty"`
+}
+
+// Call is the record of one durable call.
+type Call struct {
+	State CallState `json:"state"`
+	Data  []byte    `json:"data,omitempty"` // Value, or the default of TimedOut
+	Has   bool      `json:"has,omitempty"`  // TimedOut: Data is a value to return
+	Err   *Error    `json:"err,omitempty"`  // Broken
+	Wait  *Wait     `json:"wait,omitempty"` // while Open
+	Seq   int       `json:"seq,omitempty"`  // order of opening, for first come, first served
+}
+
+// CallState is how a call stands.
+type CallState uint8
+
+// The states of a call.
+const (
+	Open     CallState = 1 // a wait that has not ended
+	Value    CallState = 2 // a result, or the payload of a message
+	Broken   CallState = 3 // the function of a Do returned an error
+	TimedOut CallState = 4 // the deadline came first
+)
+
+// NewHistory returns the history of nothing.
+func NewHistory() *History { return &History{Root: &Place{}} }
+
+// Apply folds a row. Rows come in order; a gap is an error, and so is a fact
+// that contradicts what came before.
+func (h *History) Apply(r Row) error {
+	if r.Seq != h.Length+1 {
+		return fmt.Errorf("%w: row %d follows row %d", ErrCorrupt, r.Seq, h.Length)
+	}
+	for i := range r.Facts {
+		if err := h.Fold(&r.Facts[i], r.Seq); err != nil {
+			return err
+		}
+	}
+	h.Length = r.Seq
+	return nil
+}
+
+// Fold folds one fact of row seq.
+func (h *History) Fold(f *Fact, seq int) error {
+	h.Last = max(h.Last, f.At)
+	switch f.Kind {
+	case Began:
+		h.Input, h.State = f.Data, f.Data
+		return nil
+	case Cancelled:
+		h.Cancel = f
+		return nil
+	}
+	p, parent := h.place(f.Path)
+	h.count(p, f)
+	switch f.Kind {
+	case Tried:
+		p.tried(f)
+	case Done:
+		state, err := Apply(f.Data, h.State)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Path, err)
+		}
+		h.State = state
+		p.Done = true
+		p.close()
+	case Failed:
+		p.Failed, p.LastErr, p.FailedSeq = true, f.Err, seq
+		p.close()
+	case Delayed:
+		p.delayed(f)
+	case Handed:
+		p.handed(f)
+	case Cleared:
+		p.InDoubt, p.Crashed, p.Asked = false, nil, 0
+		delete(p.Calls, InDoubtCall)
+	case Answered:
+		p.Answer = f.Answer
+		if f.Answer.Way == WayAgain && f.Answer.Pass > 0 {
+			h.forget(parent, f)
+		}
+	case Called, Waited, Received, Fired:
+		p.Crashed = nil // something new happened: no longer "in a row"
+		return p.call(f)
+	default:
+		return fmt.Errorf("%w: fact kind %d", ErrCorrupt, f.Kind)
+	}
+	return nil
+}
+
+// place finds or makes the place of a path and its parent.
+func (h *History) place(path string) (p, parent *Place) {
+	p, parent = h.Root, nil
+	for path != "" {
+		element, rest, _ := strings.Cut(path, "/")
+		child := p.Children[element]
+		if child == nil {
+			child = &Place{}
+			if p.Children == nil {
+				p.Children = make(map[string]*Place)
+			}
+			p.Children[element] = child
+		}
+		p, parent, path = child, p, rest
+	}
+	return p, parent
+}
+
+// At returns the place of a path, nil if nothing happened there.
+func (h *History) At(path string) *Place {
+	p := h.Root
+	for path != "" && p != nil {
+		element, rest, _ := strings.Cut(path, "/")
+		p, path = p.Children[element], rest
+	}
+	return p
+}
+
+// count counts live facts. A visit that is only put off again and again does
+// not grow: nothing of it needs to be kept.
+func (h *History) count(p *Place, f *Fact) {
+	if p.Snoozed && f.Kind == Tried || f.Kind == Delayed && f.Why == BySnooze && p.Live > 1 {
+		return
+	}
+	p.Live++
+	h.Live++
+}
+
+// forget drops the pass that has ended when the next one begins.
+func (h *History) forget(parent *Place, f *Fact) {
+	name := f.Path
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		name = name[i+1:]
+	}
+	key := fmt.Sprintf("%s[%d]", name, f.Answer.Pass-1)
+	if old := parent.Children[key]; old != nil {
+		h.Live -= old.live()
+		delete(parent.Children, key)
+	}
+}
+
+func (p *Place) live() int {
+	n := p.Live
+	for _, c := range p.Children {
+		n += c.live()
+	}
+	return n
+}
+
+func (p *Place) tried(f *Fact) {
+	p.Attempt, p.Open, p.TriedAt = f.Attempt, f.Epoch, f.At
+	p.Paused, p.Snoozed, p.Until = false, false, 0
+}
+
+// close ends the visit: what only a running body needs is let go.
+func (p *Place) close() {
+	p.Open, p.Until, p.Paused, p.InDoubt = 0, 0, false, false
+	p.Calls = nil
+}
+
+func (p *Place) delayed(f *Fact) {
+	p.Open, p.Until, p.Paused, p.Snoozed = 0, f.Until, true, f.Why == BySnooze
+	switch f.Why {
+	case ByError:
+		p.Failures++
+		p.Crashed = nil
+		p.LastErr = f.Err
+		for key, c := range p.Calls { // an error of a Do belongs to its attempt
+			if c.State == Broken {
+				delete(p.Calls, key)
+			}
+		}
+	case ByCrash:
+		p.Crashed = append(p.Crashed, f.Epoch)
+		p.Died++
+		p.LastErr = f.Err
+		p.InDoubt = true
+	case ByLoss:
+		p.InDoubt = true
+		p.LastErr = f.Err
+	case ByAsking:
+		p.Asked++
+		p.LastErr = f.Err
+	case BySnooze:
+		p.Crashed = nil
+	}
+}
+
+// handed takes back a crash that was none: its worker reported that it had
+// stopped the body in order.
+func (p *Place) handed(f *Fact) {
+	if p.Open == f.Epoch {
+		p.Open, p.Paused, p.Until, p.InDoubt = 0, true, 0, true
+		return
+	}
+	if i := slices.Index(p.Crashed, f.Epoch); i >= 0 {
+		p.Crashed = slices.Delete(p.Crashed, i, i+1)
+		p.Died--
+	}
+}
+
+func (p *Place) call(f *Fact) error {
+	if p.Calls == nil {
+		p.Calls = make(map[string]*Call)
+	}
+	c := p.Calls[f.Call]
+	switch {
+	case f.Kind == Called && c == nil:
+		c = &Call{State: Value, Data: f.Data, Err: f.Err}
+		if f.Err != nil {
+			c.State = Broken
+		}
+		p.Calls[f.Call] = c
+	case f.Kind == Waited && c == nil:
+		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: len(p.Calls)}
+		p.Open = 0 // the body has ended its goroutine: nothing runs
+	case f.Kind == Received && (c == nil || c.State == Open):
+		p.Calls[f.Call] = &Call{State: Value, Data: f.Data}
+	case f.Kind == Fired && (c == nil || c.State == Open):
+		timed := &Call{State: TimedOut}
+		if c != nil && c.Wait.HasValue {
+			timed.Has, timed.Data = true, c.Wait.Default
+		} else if c == nil && f.Data != nil {
+			timed.Has, timed.Data = true, f.Data
+		}
+		p.Calls[f.Call] = timed
+	default:
+		return fmt.Errorf("%w: %s of call %s at %s, which has ended", ErrCorrupt, f.Kind, f.Call, f.Path)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+)
+
+// SnapshotEvery is how many rows lie between snapshots.
+const SnapshotEvery = 256
+
+// image is a history as it is stored in a snapshot, beside the state.
+type image struct {
+	Length int    `json:"length"`
+	Live   int    `json:"live"`
+	Input  []byte `json:"input"`
+	Root   *Place `json:"root"`
+	Last   int64  `json:"last"`
+}
+
+// Snapshot writes a history such that Restore gives it back. What a snapshot
+// does not need (closed passes) is not in a history to begin with.
+func (h *History) Snapshot() []byte {
+	j, err := json.Marshal(image{h.Length, h.Live, h.Input, h.Root, h.Last})
+	if err != nil {
+		panic("journal: a history of plain data does not encode: " + err.Error())
+	}
+	b := binary.AppendUvarint([]byte{version}, uint64(len(h.State)))
+	return seal(append(append(b, h.State...), j...))
+}
+
+// Restore reads a snapshot.
+func Restore(b []byte) (*History, error) {
+	b, err := unseal(b)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	n, k := binary.Uvarint(b)
+	if k <= 0 || n > uint64(len(b)-k) {
+		return nil, fmt.Errorf("snapshot: %w: the state is cut off", ErrCorrupt)
+	}
+	b = b[k:]
+	var im image
+	if err := json.Unmarshal(b[n:], &im); err != nil {
+		return nil, fmt.Errorf("snapshot: %w: %w", ErrCorrupt, err)
+	}
+	return &History{Length: im.Length, Live: im.Live, Input: im.Input, State: b[:n:n], Root: im.Root, Last: im.Last}, nil
+}

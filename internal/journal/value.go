@@ -1,0 +1,115 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// member is one field of a JSON object, as byte ranges of its text.
+type member struct {
+	key   string // decoded
+	quote []byte // as written, with quotes
+	value []byte
+}
+
+// members splits a compact JSON object. ok is false if v is no object.
+func members(v []byte) (list []member, ok bool) {
+	if len(v) < 2 || v[0] != '{' {
+		return nil, false
+	}
+	for i := 1; v[i] != '}'; {
+		if v[i] == ',' {
+			i++
+		}
+		k := i + skip(v[i:])
+		m := member{quote: v[i:k]}
+		m.key = unquote(m.quote)
+		i = k + 1 // the colon
+		end := i + skip(v[i:])
+		m.value = v[i:end:end]
+		list = append(list, m)
+		i = end
+	}
+	return list, true
+}
+
+// items splits a compact JSON array. ok is false if v is no array.
+func items(v []byte) (list [][]byte, ok bool) {
+	if len(v) < 2 || v[0] != '[' {
+		return nil, false
+	}
+	for i := 1; v[i] != ']'; {
+		if v[i] == ',' {
+			i++
+		}
+		end := i + skip(v[i:])
+		list = append(list, v[i:end:end])
+		i = end
+	}
+	return list, true
+}
+
+// skip is the length of the JSON value at the start of v, which is valid and
+// compact.
+func skip(v []byte) int {
+	switch v[0] {
+	case '"':
+		i := 1
+		for {
+			j := i + bytes.IndexByte(v[i:], '"')
+			back := 0
+			for v[j-1-back] == '\\' {
+				back++
+			}
+			if back%2 == 0 {
+				return j + 1
+			}
+			i = j + 1
+		}
+	case '{', '[':
+		depth := 0
+		for i := 0; ; {
+			switch v[i] {
+			case '"':
+				i += skip(v[i:])
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+				if depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+	default:
+		for i, c := range v {
+			if c == ',' || c == '}' || c == ']' {
+				return i
+			}
+		}
+		return len(v)
+	}
+}
+
+func unquote(q []byte) string {
+	if bytes.IndexByte(q, '\\') < 0 {
+		return string(q[1 : len(q)-1])
+	}
+	var s string
+	if err := json.Unmarshal(q, &s); err != nil {
+		panic("journal: a key of valid JSON does not decode: " + err.Error())
+	}
+	return s
+}
+
+func quote(s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic("journal: a string does not encode: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
