@@ -23,6 +23,7 @@ type History struct {
 // happened at it or under it.
 type Place struct {
 	Children map[string]*Place `json:"children,omitempty"`
+	Newest   string            `json:"newest,omitempty"` // the child node where something happened first, last
 	Live     int               `json:"live,omitempty"` // facts of this place that still count
 
 	// A body's visit.
@@ -145,6 +146,9 @@ func (h *History) place(path string) (p, parent *Place) {
 				p.Children = make(map[string]*Place)
 			}
 			p.Children[element] = child
+			if !strings.HasSuffix(element, "]") { // a node, not a way into one
+				p.Newest = element
+			}
 		}
 		p, parent, path = child, p, rest
 	}

@@ -1,0 +1,38 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+func (e *eval) branch(n *tree.Node, path string, parent *journal.Place) state {
+	p := child(parent, n.Name)
+	switch {
+	case p == nil || p.Answer == nil && !p.Failed:
+		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n})
+		return open
+	case p.Failed:
+		e.plan.Err = p.LastErr
+		return failed
+	}
+	// The way is part of the node's path element: by_type[invoice].
+	switch p.Answer.Way {
+	case journal.WayNone:
+		return finished
+	case journal.WayDefault:
+		if !n.Else {
+			return e.missing(path+"["+tree.DefaultWay+"]", fmt.Sprintf("the run is inside the default of branch %q, which this code does not have", path))
+		}
+		return e.sequence(path+"["+tree.DefaultWay+"]", n.Default, child(parent, tree.DefaultElement(n.Name)))
+	}
+	for _, c := range n.Cases {
+		if c.Key == p.Answer.Case {
+			way := tree.CaseElement(n.Name, c.Key)
+			return e.sequence(path[:len(path)-len(n.Name)]+way, c.Body, child(parent, way))
+		}
+	}
+	way := path[:len(path)-len(n.Name)] + tree.CaseElement(n.Name, p.Answer.Case)
+	return e.missing(way, fmt.Sprintf("the run is inside %q, a case that this code does not have; deploy code that has it, or move the run", way))
+}

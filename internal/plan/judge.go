@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+// CrashLimit is how many times in a row the process may die in one visit.
+const CrashLimit = 5
+
+// Ending is how one run of a body ended, as far as the body tells.
+type Ending struct {
+	Patch   []byte         // success: the change of the state
+	Err     *journal.Error // failure
+	Final   bool           // failure: no retry, whatever the policy
+	After   time.Duration  // failure: retry after exactly this, if HasAfter
+	HasWait bool           // After was given
+	Snooze  bool           // come back after After; no failure
+	Timeout bool           // failure: the step's own timeout ended it
+	Happened
+}
+
+// Happened is what Reconcile found out.
+type Happened uint8
+
+// The findings.
+const (
+	NotAsked Happened = iota
+	Yes               // it happened: Patch is its change of the state
+	No                // it did not happen: begin again
+)
+
+// Attempt is the number that the next Tried of a place gets.
+func Attempt(p *journal.Place) int {
+	if p == nil {
+		return 1
+	}
+	return p.Failures + p.Died + 1
+}
+
+// Judge turns the ending of a body into the fact that records it. now is the
+// store's clock in microseconds, at least; draw in [0, 1) is the jitter.
+func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
+	p := b.Place
+	if p == nil {
+		p = &journal.Place{}
+	}
+	f := journal.Fact{Path: b.Path, At: now, Attempt: Attempt(p)}
+	if b.Mode == Reconcile {
+		return judgeReconcile(f, p, end, now, draw)
+	}
+	switch {
+	case end.Snooze:
+		f.Kind, f.Why, f.Until = journal.Delayed, journal.BySnooze, later(now, end.After)
+	case end.Err == nil:
+		f.Kind, f.Data = journal.Done, end.Patch
+	case b.Node.AtMostOnce && end.Timeout:
+		f.Kind, f.Why, f.Err = journal.Delayed, journal.ByLoss, end.Err
+	case end.Final || b.Node.Retry == nil || p.Failures+1 >= b.Node.Retry.MaxAttempts:
+		f.Kind, f.Err = journal.Failed, end.Err
+	default:
+		wait := end.After
+		if !end.HasWait {
+			wait = b.Node.Retry.Delay(p.Failures+1, draw)
+		}
+		f.Kind, f.Why, f.Err, f.Until = journal.Delayed, journal.ByError, end.Err, later(now, wait)
+	}
+	return f
+}
+
+func judgeReconcile(f journal.Fact, p *journal.Place, end Ending, now int64, draw float64) journal.Fact {
+	switch {
+	case end.Err != nil || end.Snooze:
+		f.Kind, f.Why, f.Err = journal.Delayed, journal.ByAsking, end.Err
+		f.Until = later(now, tree.Retry{}.Delay(p.Asked+1, draw))
+	case end.Happened == Yes:
+		f.Kind, f.Data = journal.Done, end.Patch
+	default:
+		f.Kind = journal.Cleared
+	}
+	return f
+}
+
+// JudgeCrash is the fact for a body whose process died at an older epoch.
+func JudgeCrash(b Body, now int64, draw float64) journal.Fact {
+	p := b.Place
+	n := len(p.Crashed) + 1
+	f := journal.Fact{Kind: journal.Delayed, Why: journal.ByCrash, Path: b.Path, At: now, Attempt: p.Attempt, Epoch: p.Open}
+	f.Err = &journal.Error{
+		Code: "crash", Path: b.Path, Attempt: p.Attempt,
+		Message: fmt.Sprintf("the worker process ended while attempt %d was running", p.Attempt),
+	}
+	switch {
+	case n >= CrashLimit && !b.Node.AtMostOnce:
+		f.Kind, f.Why = journal.Failed, 0
+		f.Err.Code = "crash_limit"
+		f.Err.Message = fmt.Sprintf("the worker process ended %d times in a row while this step was running", n)
+	case n > 1:
+		f.Until = later(now, tree.Retry{}.Delay(n-1, draw))
+	}
+	return f
+}
+
+func later(now int64, d time.Duration) int64 {
+	us := d.Microseconds()
+	if d <= 0 {
+		return now
+	}
+	if now > maxTime-us {
+		return maxTime
+	}
+	return now + us
+}
+
+// maxTime is the end of the year 9999: later times do not print.
+const maxTime = 253402300799_000000

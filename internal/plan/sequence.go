@@ -1,0 +1,51 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+// sequence goes on at the newest recorded child while that is open, then after
+// the furthest recorded child. So a node that a deploy put before that place
+// does not run late, and one that it removed before that place is not missed.
+func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state {
+	next := 0
+	if p != nil && p.Newest != "" {
+		at := index(nodes, p.Newest)
+		if at < 0 {
+			return e.missing(tree.Join(path, p.Newest), fmt.Sprintf(
+				"the run stands at %q, which this code does not have; deploy code that has it, or move the run", tree.Join(path, p.Newest)))
+		}
+		if s := e.node(nodes[at], tree.Join(path, p.Newest), p); s != finished {
+			return s
+		}
+		next = furthest(nodes, p) + 1
+	}
+	for ; next < len(nodes); next++ {
+		n := nodes[next]
+		if s := e.node(n, tree.Join(path, n.Name), p); s != finished {
+			return s
+		}
+	}
+	return finished
+}
+
+func index(nodes []*tree.Node, name string) int {
+	for i, n := range nodes {
+		if n.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func furthest(nodes []*tree.Node, p *journal.Place) int {
+	for i := len(nodes) - 1; i >= 0; i-- {
+		if p.Children[nodes[i].Name] != nil {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,83 @@
+package plan
+
+import (
+	"encoding/json"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+// maxAskings is how often the outside is asked what became of a body before a
+// person is.
+const maxAskings = 5
+
+func (e *eval) step(n *tree.Node, path string, parent *journal.Place) state {
+	p := child(parent, n.Name)
+	switch {
+	case p == nil:
+		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n})
+		return open
+	case p.Done:
+		return finished
+	case p.Failed:
+		e.plan.Err = p.LastErr
+		return failed
+	case p.Open != 0:
+		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n, Place: p})
+		return open
+	case p.InDoubt && n.AtMostOnce:
+		return e.inDoubt(n, path, p)
+	}
+	waiting := false
+	for _, key := range callOrder(p) {
+		if c := p.Calls[key]; c.State == journal.Open {
+			e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: key, Wait: c.Wait})
+			waiting = true
+		}
+	}
+	if !waiting {
+		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n, Place: p})
+	}
+	return open
+}
+
+// inDoubt resolves a body that was begun and whose end nobody knows: ask the
+// outside, then a person; never run it again silently.
+func (e *eval) inDoubt(n *tree.Node, path string, p *journal.Place) state {
+	if n.Reconciles && p.Asked < maxAskings {
+		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n, Place: p, Mode: Reconcile})
+		return open
+	}
+	c := p.Calls[journal.InDoubtCall]
+	switch {
+	case c == nil:
+		w := &journal.Wait{Kind: "in_doubt", Name: "in_doubt", Topic: "input:in_doubt"}
+		detail := map[string]string{"prompt": "This step was begun and cut off, and it must not run twice by itself. Find out whether it happened."}
+		if p.LastErr != nil {
+			detail["error"] = p.LastErr.Message
+		}
+		w.Detail, _ = json.Marshal(detail) // a map of strings always encodes
+		e.plan.Opens = append(e.plan.Opens, Wait{Path: path, Call: journal.InDoubtCall, Wait: w})
+	case c.State == journal.Open:
+		e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: journal.InDoubtCall, Wait: c.Wait})
+	default:
+		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n, InDoubt: c.Data})
+	}
+	return open
+}
+
+// callOrder is the keys of the open calls of p in the order of their opening.
+func callOrder(p *journal.Place) []string {
+	var keys []string
+	for key, c := range p.Calls {
+		if c.State != journal.Open {
+			continue
+		}
+		i := len(keys)
+		for i > 0 && p.Calls[keys[i-1]].Seq > c.Seq {
+			i--
+		}
+		keys = append(keys[:i], append([]string{key}, keys[i:]...)...)
+	}
+	return keys
+}
