@@ -47,15 +47,18 @@ type Store interface {
 	// order; a write that is refused by its verdict leaves no trace and does
 	// not disturb its neighbours. Commit returns only after the transaction is
 	// durable. At most one write per execution may be in a batch, except for
-	// Deliver, of which there may be many.
+	// Deliver, of which there may be many; ErrRefused if there are more. An
+	// empty batch only tells the time.
 	Commit(ctx context.Context, writes []Write) (Result, error)
 
-	// Claim takes due executions for a worker: status pending or waiting with
-	// Due at or before the store's now, no owner, in one of the asked queues,
-	// of one of the asked definitions; at most Limit per queue; order within a
-	// queue by priority (highest first), then Due, then ID. Each gets the
-	// owner, epoch+1 and status running. It also takes blocked executions of
-	// an asked definition whose Blocked fingerprint differs from the asked one.
+	// Claim takes due executions for a worker: status pending, waiting or
+	// compensating with Due at or before the store's now, no owner, in one of
+	// the asked queues, of one of the asked definitions; at most Limit per
+	// queue; order within a queue by priority (highest first), then Due, then
+	// ID. Each gets the owner, epoch+1 and status running, or stays
+	// compensating. It also takes blocked executions of an asked definition
+	// whose Blocked fingerprint differs from the asked one: after the due ones
+	// of their queue, by priority, then ID, within the same limit.
 	// If the worker's lease is not alive, nothing is claimed and the error is
 	// ErrLeaseLost. The cost does not grow with executions that are ended or
 	// not yet due.
@@ -66,15 +69,18 @@ type Store interface {
 	// all rows and no snapshot. ErrNotFound if there is none.
 	Load(ctx context.Context, id ID, whole bool) (Record, error)
 
-	// Renew extends a lease to now+Duration, or creates it when New is set
+	// Renew sets a lease to end at now+Duration, or creates it when New is set
 	// (creating it again is harmless while it is alive). A lease that has
-	// expired or was taken over can never be renewed: ErrLeaseLost.
+	// expired or was taken over can never be renewed: ErrLeaseLost. A store
+	// need not remember the incarnations of deleted leases, so nobody may set
+	// New again for one.
 	Renew(ctx context.Context, lease Lease) (Renewal, error)
 
 	// Expire releases what expired incarnations own: their lease rows are
 	// deleted and, in the same transaction, each execution of theirs gets no
-	// owner, epoch+1, status pending, Due now, and Stalls counted: plus one if
-	// Length is what it was when the previous expiry was counted, else one.
+	// owner, epoch+1, status pending (compensating stays), Due now, no holds,
+	// and Stalls counted: plus one if Length is what it was when the previous
+	// expiry was counted, else one.
 	// It returns how many executions were released. After it returns, nothing
 	// that an expired incarnation writes is accepted.
 	Expire(ctx context.Context) (int, error)
@@ -88,7 +94,7 @@ type Store interface {
 	List(ctx context.Context, f Filter) (Page, error)
 
 	// Waits returns open waits by filter: earliest Deadline first (none is
-	// last), then oldest.
+	// last), then oldest, then by ID.
 	Waits(ctx context.Context, f WaitFilter) (WaitPage, error)
 
 	// Logs returns the log entries of one execution in the order (At, Path,
@@ -112,7 +118,14 @@ type Store interface {
 // set.
 //
 // Every write is idempotent: committing it again after an unknown outcome has
-// the effect of once, and the verdict is then Landed instead of Applied.
+// the effect of once, and the verdict is then Landed instead of Applied. An
+// Advance or Control without a Row leaves nothing to know it by: it is judged
+// anew, and doing it twice is harmless.
+//
+// ErrRefused fails the whole batch if a write is malformed (not one field set,
+// an empty Row in Begin, no Dedupe), if Legal forbids its change of status, if
+// it would leave an execution waiting without an open wait, or if it opens a
+// wait whose ID is open already.
 type Write struct {
 	Begin   *Begin
 	Advance *Advance
@@ -120,7 +133,9 @@ type Write struct {
 	Control *Control
 }
 
-// Begin creates an execution with its first journal row (seq 1).
+// Begin creates an execution with its first journal row (seq 1). Verdicts, the
+// first that fits: Landed if the ID exists; Exists if the Key is taken;
+// Superseded (see Owner); Applied.
 type Begin struct {
 	ID        ID
 	Workflow  string
@@ -146,7 +161,11 @@ type Begin struct {
 // Base journal rows, else the verdict is Superseded. If instead row Base+1
 // exists and was written with this Epoch, the verdict is Landed. With a nil
 // Row, nothing is appended and the length stays; then only Logs, Blobs and
-// Holds may be set.
+// Holds may be set, and Landed is never the verdict.
+//
+// Further conditions are looked at in this order: Seen, NotBefore, Holds. That
+// the owner's lease is still alive is not one of them: a lease that has run
+// out counts until Expire or Retire acts on it.
 type Advance struct {
 	ID    ID
 	Owner Incarnation
@@ -173,19 +192,20 @@ type Advance struct {
 
 // Release ends an ownership: the execution is parked or has ended. An ended
 // status closes all waits, messages stay. The owner becomes nobody; the epoch
-// stays (the next claim raises it).
+// stays (the next claim raises it). Waits are shut and opened before it: it is
+// refused if it would leave the execution waiting without an open wait.
 type Release struct {
 	Status    Status
 	Queue     string    // where the next body runs; "" leaves it
-	Due       time.Time // pending: zero is now. waiting: zero is "until a message". ended, blocked: ignored
+	Due       time.Time // pending, compensating: zero is now. waiting: zero is "until a message". ended, blocked: ignored
 	ErrorCode string    // ended or blocked: why, for filters
 	Error     []byte    // ended or blocked: why, as the engine wrote it
 	Blocked   string    // blocked: fingerprint of the code that could not go on
 }
 
-// Deliver puts a message into an execution's inbox. Verdicts: Applied; Landed
-// if Dedupe was used before in this execution; NotFound; Ended with Status;
-// NoSuchWait; Full when Max untaken messages are there.
+// Deliver puts a message into an execution's inbox. Verdicts, the first that
+// fits: NotFound; Landed if Dedupe was used before in this execution; Ended
+// with Status; NoSuchWait; Full when Max untaken messages are there; Applied.
 //
 // If the execution is waiting and one of its open waits has this Topic, or
 // Wait names one, it becomes pending with Due now in the same transaction.
@@ -199,9 +219,9 @@ type Deliver struct {
 }
 
 // Control changes an execution from outside its owner and thereby ends any
-// ownership: epoch+1, no owner. Verdicts: Applied; NotFound; Ended with Status
-// if the status is not in From; Superseded if Owner is set and does not own it;
-// Landed if the execution's last row is this Row.
+// ownership: epoch+1, no owner. Verdicts, the first that fits: NotFound; Landed
+// if the execution's last row is this Row; Ended with Status if the status is
+// not in From; Superseded if Owner is set and does not own it; Applied.
 type Control struct {
 	ID    ID
 	From  []Status    // legal current statuses
@@ -211,8 +231,9 @@ type Control struct {
 }
 
 // Hold is an amount taken from a named, shared limit by one execution. It
-// counts until it is set to 0, Until passes, or the execution is released or
-// ends. Setting it again replaces the amount.
+// counts until it is set to 0 (which always fits), Until passes, or the
+// execution is released or ends, by whomever. Setting it again replaces the
+// amount.
 type Hold struct {
 	Name   string
 	Amount int64
@@ -273,7 +294,8 @@ type Claimed struct {
 	// NextDue is the earliest Due after Now among the asked queues, whatever
 	// the definition; zero if there is none.
 	NextDue time.Time
-	// More has a queue if due executions were left in it because of its limit.
+	// More has a queue if executions that this request may claim were left in
+	// it because of its limit. Queues with limit 0 are never in it.
 	More map[string]bool
 }
 
@@ -314,7 +336,7 @@ type Execution struct {
 	Priority int
 	Tags     []string
 	Status   Status
-	Due      time.Time // zero: not due until something happens
+	Due      time.Time // zero: not due until something happens; means nothing while owned
 	Created  time.Time
 	Changed  time.Time // last claim, release, control
 	Ended    time.Time
@@ -324,7 +346,7 @@ type Execution struct {
 	Inbox    int64 // messages ever accepted
 	Stalls   int   // expiries in a row without a new row; 0 if rows came since
 	// ErrorCode and Error are those of the Release or Control that ended or
-	// blocked it.
+	// blocked it; empty in every other status, as is Blocked unless blocked.
 	ErrorCode string
 	Error     []byte
 	Blocked   string
