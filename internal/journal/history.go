@@ -24,7 +24,7 @@ type History struct {
 type Place struct {
 	Children map[string]*Place `json:"children,omitempty"`
 	Newest   string            `json:"newest,omitempty"` // the child node where something happened first, last
-	Live     int               `json:"live,omitempty"` // facts of this place that still count
+	Live     int               `json:"live,omitempty"`   // facts of this place that still count
 
 	// A body's visit.
 	Attempt   int     `json:"attempt,omitempty"`  // of the newest Tried
