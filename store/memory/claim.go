@@ -1,0 +1,148 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
+
+// place is where an execution stands in its queue.
+type place struct {
+	priority int
+	due      time.Time // zero if blocked
+	id       store.ID
+}
+
+func placeOf(x *execution) place {
+	if x.Status == store.Blocked {
+		return place{x.Priority, time.Time{}, x.ID}
+	}
+	return place{x.Priority, x.Due, x.ID}
+}
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(cmp.Compare(b.priority, a.priority), a.due.Compare(b.due), compareIDs(a.id, b.id))
+}
+
+// line is one queue: what a claim may take, in the order in which it takes it.
+// Neither ended nor owned executions nor those that wait for a message are in it.
+type line struct {
+	parked  []place // claimable, due now or later
+	blocked []place
+}
+
+// of returns the half of the line that the execution belongs to.
+func (l *line) of(x *execution) *[]place {
+	if x.Status == store.Blocked {
+		return &l.blocked
+	}
+	return &l.parked
+}
+
+func (l *line) insert(x *execution) {
+	half := l.of(x)
+	at, _ := slices.BinarySearchFunc(*half, placeOf(x), comparePlaces)
+	*half = slices.Insert(*half, at, placeOf(x))
+}
+
+func (l *line) remove(x *execution) {
+	half := l.of(x)
+	at, there := slices.BinarySearchFunc(*half, placeOf(x), comparePlaces)
+	if !there {
+		panic("memory: a due execution is not in its queue")
+	}
+	*half = slices.Delete(*half, at, at+1)
+}
+
+// due calls yield for what is due, in order, until yield wants no more, and
+// returns the earliest Due after now. It jumps over what sleeps.
+func (l *line) due(now time.Time, yield func(store.ID) (more bool)) (next time.Time) {
+	jump := func(to place) int {
+		at, _ := slices.BinarySearchFunc(l.parked, to, comparePlaces)
+		return at
+	}
+	for i, more := 0, true; i < len(l.parked); {
+		p := l.parked[i]
+		switch {
+		case p.due.After(now):
+			if next.IsZero() || p.due.Before(next) {
+				next = p.due
+			}
+			i = jump(place{priority: p.priority - 1})
+		case more:
+			more = yield(p.id)
+			i++
+		default:
+			i = jump(place{p.priority, now.Add(1), uuid.Nil})
+		}
+	}
+	return next
+}
+
+// Claim implements store.Store.
+func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+	now, err := s.enter(ctx)
+	if err != nil {
+		return store.Claimed{}, err
+	}
+	defer s.leave()
+	if !s.data.alive(req.Owner, now) {
+		return store.Claimed{}, store.ErrLeaseLost
+	}
+	fingerprints := map[[2]string]string{}
+	for _, d := range req.Definitions {
+		fingerprints[[2]string{d.Workflow, d.Version}] = d.Fingerprint
+	}
+	t, res := s.data.begin(now), store.Claimed{Now: now, More: map[string]bool{}}
+	for _, name := range slices.Sorted(maps.Keys(req.Queues)) {
+		line, left := s.data.queues[name], req.Queues[name]
+		if line == nil {
+			continue
+		}
+		take := func(id store.ID) (more bool) {
+			x := s.data.executions[id]
+			fingerprint, asked := fingerprints[[2]string{x.Workflow, x.Version}]
+			switch {
+			case !asked || x.Status == store.Blocked && x.Blocked == fingerprint:
+			case left > 0:
+				left--
+				x := t.edit(id)
+				x.claim(req.Owner, now)
+				res.Records = append(res.Records, x.record(now, false))
+			default:
+				res.More[name] = req.Queues[name] > 0
+				return false
+			}
+			return true
+		}
+		next := line.due(now, take)
+		if res.NextDue.IsZero() || !next.IsZero() && next.Before(res.NextDue) {
+			res.NextDue = next
+		}
+		for _, p := range line.blocked {
+			if !take(p.id) {
+				break
+			}
+		}
+	}
+	if len(t.edits) > 0 {
+		s.changed()
+	}
+	t.install()
+	return res, nil
+}
+
+// claim makes the execution a worker's.
+func (x *execution) claim(owner store.Incarnation, now time.Time) {
+	if x.Status != store.Compensating {
+		x.Status = store.Running
+	}
+	x.Owner, x.Changed, x.ErrorCode, x.Error, x.Blocked = owner, now, "", nil, ""
+	x.Epoch++
+}

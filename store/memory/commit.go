@@ -1,0 +1,186 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
+	if err := wellFormed(writes); err != nil {
+		return store.Result{}, err
+	}
+	now, err := s.enter(ctx)
+	if err != nil {
+		return store.Result{}, err
+	}
+	defer s.leave()
+	t := s.data.begin(now)
+	res := store.Result{Now: now, Verdicts: make([]store.Verdict, 0, len(writes))}
+	for _, w := range writes {
+		v, err := t.apply(w)
+		if err != nil {
+			return store.Result{}, err
+		}
+		res.Verdicts = append(res.Verdicts, v)
+	}
+	if len(t.edits) > 0 {
+		s.changed()
+	}
+	t.install()
+	return res, nil
+}
+
+// wellFormed refuses what no state of the store could make right.
+func wellFormed(writes []store.Write) error {
+	refuse := func(i int, why string) error {
+		return fmt.Errorf("memory: write %d: %s: %w", i, why, store.ErrRefused)
+	}
+	seen := map[store.ID]bool{}
+	for i, w := range writes {
+		var set int
+		var id store.ID
+		if b := w.Begin; b != nil {
+			set, id = set+1, b.ID
+			if len(b.Row) == 0 {
+				return refuse(i, "a begin without a row")
+			}
+		}
+		if a := w.Advance; a != nil {
+			set, id = set+1, a.ID
+			if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
+				return refuse(i, "an advance without a row may carry logs, blobs and holds only")
+			}
+		}
+		if c := w.Control; c != nil {
+			set, id = set+1, c.ID
+		}
+		if d := w.Deliver; d != nil {
+			set++
+			if d.Dedupe == "" {
+				return refuse(i, "a message without Dedupe")
+			}
+		}
+		if set != 1 {
+			return refuse(i, "exactly one field must be set")
+		}
+		if w.Deliver != nil {
+			continue
+		}
+		if seen[id] {
+			return refuse(i, fmt.Sprintf("a second write to execution %s", id))
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+func (t *tx) apply(w store.Write) (store.Verdict, error) {
+	switch {
+	case w.Begin != nil:
+		return t.applyBegin(w.Begin), nil
+	case w.Advance != nil:
+		return t.applyAdvance(w.Advance)
+	case w.Deliver != nil:
+		return t.applyDeliver(w.Deliver), nil
+	default:
+		return t.applyControl(w.Control)
+	}
+}
+
+func (t *tx) applyBegin(b *store.Begin) store.Verdict {
+	if t.look(b.ID) != nil {
+		return store.Verdict{Code: store.Landed}
+	}
+	k := key{b.Workflow, b.Key}
+	if id, taken := t.keys.get(k); taken && b.Key != "" {
+		return store.Verdict{Code: store.Exists, ID: id, Same: bytes.Equal(t.look(id).inputHash, b.InputHash)}
+	}
+	if b.Owner != uuid.Nil && !t.alive(b.Owner, t.now) {
+		return store.Verdict{Code: store.Superseded}
+	}
+	x := &execution{inputHash: bytes.Clone(b.InputHash), Execution: store.Execution{
+		ID: b.ID, Workflow: b.Workflow, Version: b.Version, Queue: b.Queue, Key: b.Key, Priority: b.Priority,
+		Tags: slices.Clone(b.Tags), Created: t.now,
+	}}
+	x.park(t.now, store.Pending, b.Due)
+	if b.Owner != uuid.Nil {
+		x.Status, x.Owner, x.Epoch = store.Running, b.Owner, 1
+	}
+	x.append(t.now, b.Row)
+	t.add(x)
+	if b.Key != "" {
+		t.keys.over[k] = b.ID
+	}
+	return store.Verdict{Code: store.Applied}
+}
+
+func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
+	x := t.look(a.ID)
+	switch {
+	case x == nil:
+		return store.Verdict{Code: store.Superseded}, nil
+	case len(a.Row) > 0 && a.Base >= 0 && a.Base < x.Length && x.rows[a.Base].Epoch == a.Epoch:
+		return store.Verdict{Code: store.Landed, Inbox: x.Inbox}, nil
+	case a.Owner == uuid.Nil || x.Owner != a.Owner || x.Epoch != a.Epoch || x.Length != a.Base:
+		return store.Verdict{Code: store.Superseded}, nil
+	case a.Seen >= 0 && x.Inbox > a.Seen:
+		return store.Verdict{Code: store.Unseen, Inbox: x.Inbox}, nil
+	case !a.NotBefore.IsZero() && t.now.Before(a.NotBefore):
+		return store.Verdict{Code: store.Early}, nil
+	}
+	x = t.edit(a.ID)
+	was := *x
+	if !t.hold(x, a.Holds) {
+		t.undo(was)
+		return store.Verdict{Code: store.Full}, nil
+	}
+	if len(a.Row) > 0 {
+		x.append(t.now, a.Row)
+	}
+	if a.Snapshot != nil {
+		x.snapshot, x.snapshotSeq = bytes.Clone(a.Snapshot), x.Length
+	}
+	x.take(a.Took)
+	x.shut(a.Shut...)
+	if err := t.open(x, a.Open); err != nil {
+		return store.Verdict{}, err
+	}
+	t.log(a.ID, a.Logs)
+	t.keepBlobs(a.ID, a.Blobs)
+	if a.Release != nil {
+		if err := x.release(t.now, *a.Release); err != nil {
+			return store.Verdict{}, err
+		}
+	}
+	return store.Verdict{Code: store.Applied, Inbox: x.Inbox}, nil
+}
+
+func (t *tx) applyControl(c *store.Control) (store.Verdict, error) {
+	x := t.look(c.ID)
+	switch {
+	case x == nil:
+		return store.Verdict{Code: store.NotFound}, nil
+	case len(c.Row) > 0 && bytes.Equal(x.rows[x.Length-1].Body, c.Row):
+		return store.Verdict{Code: store.Landed}, nil
+	case !slices.Contains(c.From, x.Status):
+		return store.Verdict{Code: store.Ended, Status: x.Status}, nil
+	case c.Owner != uuid.Nil && x.Owner != c.Owner:
+		return store.Verdict{Code: store.Superseded}, nil
+	}
+	x = t.edit(c.ID)
+	x.Epoch++
+	if len(c.Row) > 0 {
+		x.append(t.now, c.Row)
+	}
+	if err := x.release(t.now, c.Release); err != nil {
+		return store.Verdict{}, err
+	}
+	return store.Verdict{Code: store.Applied}, nil
+}

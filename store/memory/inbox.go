@@ -1,0 +1,64 @@
+package memory
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/durable-go/durable/store"
+)
+
+// dedupe is what Deliver.Dedupe is unique in.
+type dedupe struct {
+	id  store.ID
+	key string
+}
+
+func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
+	x := t.look(d.ID)
+	if x == nil {
+		return store.Verdict{Code: store.NotFound}
+	}
+	k := dedupe{d.ID, d.Dedupe}
+	switch _, used := t.dedupes.get(k); {
+	case used:
+		return store.Verdict{Code: store.Landed}
+	case x.Status.Ended():
+		return store.Verdict{Code: store.Ended, Status: x.Status}
+	case d.Wait != "" && !x.hasWait(d.Wait):
+		return store.Verdict{Code: store.NoSuchWait}
+	case d.Max > 0 && len(x.messages) >= d.Max:
+		return store.Verdict{Code: store.Full}
+	}
+	x = t.edit(d.ID)
+	x.Inbox++
+	x.messages = append(x.messages, store.Message{
+		Seq: x.Inbox, Topic: d.Topic, Payload: bytes.Clone(d.Payload), Wait: d.Wait, At: t.now,
+	})
+	t.dedupes.over[k] = true
+	if x.Status == store.Waiting && (d.Wait != "" || x.listens(d.Topic)) {
+		x.Status, x.Due = store.Pending, t.now
+	}
+	if d.Wait != "" {
+		x.shut(d.Wait)
+	}
+	return store.Verdict{Code: store.Applied}
+}
+
+// listens tells whether an open wait has this topic. The empty topic is none.
+func (x *execution) listens(topic string) bool {
+	return topic != "" && slices.ContainsFunc(x.waits, func(w store.Wait) bool { return w.Topic == topic })
+}
+
+// take removes messages from the inbox.
+func (x *execution) take(seqs []int64) {
+	if len(seqs) == 0 {
+		return
+	}
+	var left []store.Message
+	for _, m := range x.messages {
+		if !slices.Contains(seqs, m.Seq) {
+			left = append(left, m)
+		}
+	}
+	x.messages = left
+}
