@@ -123,9 +123,9 @@ type Store interface {
 // anew, and doing it twice is harmless.
 //
 // ErrRefused fails the whole batch if a write is malformed (not one field set,
-// an empty Row in Begin, no Dedupe), if Legal forbids its change of status, if
-// it would leave an execution waiting without an open wait, or if it opens a
-// wait whose ID is open already.
+// an empty Row in Begin, no Dedupe, no valid status), if Legal forbids its
+// change of status, if it would leave an execution waiting without an open
+// wait, or if it opens a wait whose ID is open already.
 type Write struct {
 	Begin   *Begin
 	Advance *Advance
@@ -364,6 +364,9 @@ type Lease struct {
 type Renewal struct {
 	Now   time.Time
 	Owned []Owned // all executions of this incarnation
+	// NextExpiry is the earliest end of another incarnation's lease that is
+	// not retired, past ones included; zero if there is none.
+	NextExpiry time.Time
 }
 
 // Owned is an execution as its owner's heartbeat sees it.

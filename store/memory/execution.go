@@ -48,7 +48,7 @@ func (x *execution) append(now time.Time, row []byte) {
 // release ends an ownership and moves the execution to where r says. The error
 // is about a release that the contract forbids.
 func (x *execution) release(now time.Time, r store.Release) error {
-	if !store.Legal(x.Status, r.Status) || r.Status == store.Running {
+	if !r.Status.Valid() || !store.Legal(x.Status, r.Status) || r.Status == store.Running {
 		return fmt.Errorf("memory: execution %s cannot go from %s to %q: %w", x.ID, x.Status, r.Status, store.ErrRefused)
 	}
 	if r.Status == store.Waiting && len(x.waits) == 0 {

@@ -204,11 +204,7 @@ func (e *env) expire(n int) {
 // claim claims as many as there are of the usual definition and queue.
 func (e *env) claim(who store.Incarnation) store.Claimed {
 	e.tb.Helper()
-	return e.claimAs(store.ClaimRequest{
-		Owner:       who,
-		Definitions: []store.Definition{{Workflow: flow, Version: version, Fingerprint: "now"}},
-		Queues:      map[string]int{queue: 1000},
-	})
+	return e.claimAs(usual(who))
 }
 
 func (e *env) claimAs(req store.ClaimRequest) store.Claimed {

@@ -68,5 +68,10 @@ func clauses() []clause {
 	return slices.Concat(
 		beginClauses(),
 		advanceClauses(),
+		releaseClauses(),
+		deliverClauses(),
+		controlClauses(),
+		claimClauses(),
+		leaseClauses(),
 	)
 }
