@@ -10,7 +10,7 @@ type Kind uint8
 // The kinds of facts. Their numbers are part of the stored format: they never
 // change and are never reused.
 const (
-	Began     Kind = 1  // the run began: Data is the input
+	Began     Kind = 1  // the run began: Data is the input, Call is the run's own queue
 	Tried     Kind = 2  // a body is about to begin: Attempt, Epoch
 	Done      Kind = 3  // a body succeeded: Attempt, Data is the patch, nil for none
 	Delayed   Kind = 4  // an attempt ended without a result: Why, Err, Until

@@ -13,6 +13,7 @@ type History struct {
 	Length int    // rows folded
 	Live   int    // facts that still count; closed passes and snoozes do not
 	Input  []byte // JSON
+	Queue  string // the run's own
 	State  []byte // compact JSON
 	Root   *Place
 	Cancel *Fact // the Cancelled fact, if any
@@ -91,7 +92,7 @@ func (h *History) Fold(f *Fact, seq int) error {
 	h.Last = max(h.Last, f.At)
 	switch f.Kind {
 	case Began:
-		h.Input, h.State = f.Data, f.Data
+		h.Input, h.State, h.Queue = f.Data, f.Data, f.Call
 		return nil
 	case Cancelled:
 		h.Cancel = f

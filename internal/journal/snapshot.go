@@ -14,6 +14,7 @@ type image struct {
 	Length int    `json:"length"`
 	Live   int    `json:"live"`
 	Input  []byte `json:"input"`
+	Queue  string `json:"queue"`
 	Root   *Place `json:"root"`
 	Last   int64  `json:"last"`
 }
@@ -21,7 +22,7 @@ type image struct {
 // Snapshot writes a history such that Restore gives it back. What a snapshot
 // does not need (closed passes) is not in a history to begin with.
 func (h *History) Snapshot() []byte {
-	j, err := json.Marshal(image{h.Length, h.Live, h.Input, h.Root, h.Last})
+	j, err := json.Marshal(image{h.Length, h.Live, h.Input, h.Queue, h.Root, h.Last})
 	if err != nil {
 		panic("journal: a history of plain data does not encode: " + err.Error())
 	}
@@ -44,5 +45,5 @@ func Restore(b []byte) (*History, error) {
 	if err := json.Unmarshal(b[n:], &im); err != nil {
 		return nil, fmt.Errorf("snapshot: %w: %w", ErrCorrupt, err)
 	}
-	return &History{Length: im.Length, Live: im.Live, Input: im.Input, State: b[:n:n], Root: im.Root, Last: im.Last}, nil
+	return &History{Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last}, nil
 }

@@ -20,6 +20,8 @@ type Ending struct {
 	HasWait bool           // After was given
 	Snooze  bool           // come back after After; no failure
 	Timeout bool           // failure: the step's own timeout ended it
+	Cancel  bool           // the body cancels the run; Err holds the reason
+	Block   string         // the code cannot read what is recorded: why
 	Happened
 }
 
@@ -53,6 +55,8 @@ func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
 		return judgeReconcile(f, p, end, now, draw)
 	}
 	switch {
+	case end.Cancel:
+		f.Kind, f.Err, f.Data = journal.Cancelled, end.Err, []byte("step "+b.Path)
 	case end.Snooze:
 		f.Kind, f.Why, f.Until = journal.Delayed, journal.BySnooze, later(now, end.After)
 	case end.Err == nil:
@@ -117,3 +121,14 @@ func later(now int64, d time.Duration) int64 {
 
 // maxTime is the end of the year 9999: later times do not print.
 const maxTime = 253402300799_000000
+
+// OverLimit is the error of an answer that would begin one pass too many.
+func OverLimit(n *tree.Node, a *journal.Answer, path string) *journal.Error {
+	if n.Kind != tree.Loop || a.Way != journal.WayAgain || a.Pass < n.Passes() {
+		return nil
+	}
+	return &journal.Error{
+		Code: "loop_limit", Path: path,
+		Message: fmt.Sprintf("the loop has run %d passes and would go on; its limit is %d (see Loop.Max)", a.Pass, n.Passes()),
+	}
+}

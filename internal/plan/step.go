@@ -51,7 +51,7 @@ func (e *eval) inDoubt(n *tree.Node, path string, p *journal.Place) state {
 	c := p.Calls[journal.InDoubtCall]
 	switch {
 	case c == nil:
-		w := &journal.Wait{Kind: "in_doubt", Name: "in_doubt", Topic: "input:in_doubt"}
+		w := &journal.Wait{Kind: "in_doubt", Name: "in_doubt"}
 		detail := map[string]string{"prompt": "This step was begun and cut off, and it must not run twice by itself. Find out whether it happened."}
 		if p.LastErr != nil {
 			detail["error"] = p.LastErr.Message

@@ -1,0 +1,218 @@
+package run
+
+import (
+	"errors"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/store"
+)
+
+// Call takes a durable call of a body that has no record yet. The answer comes
+// by Effects.Reply.
+func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
+	r := v.run
+	if r == nil || w.runs[r.id] != r || r.visits[v.Path] != v || v.cause != nil && !errors.Is(v.cause, ErrStopping) {
+		w.do.Reply(v, CallReply{Err: ErrGone})
+		return
+	}
+	v.asking = c
+	if c.Wait == nil {
+		f := journal.Fact{Kind: journal.Called, Path: v.Path, Call: c.Key, Data: c.Data, Err: c.Err, At: micros(w.clock.low(now))}
+		w.add(r, f)
+		call := &journal.Call{State: journal.Value, Data: c.Data, Err: c.Err}
+		if c.Err != nil {
+			call.State = journal.Broken
+		}
+		r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: call}})
+	} else if c.Timed {
+		c.Wait.Deadline = deadline(c, w.clock.high(now))
+	}
+	w.drive(r, now)
+	w.pump(now)
+}
+
+// deadline is when a wait ends, counted so that it never lasts less than asked.
+func deadline(c *CallRequest, now time.Time) int64 {
+	switch {
+	case !c.At.IsZero():
+		return max(micros(c.At), 1)
+	case c.For <= 0:
+		return 1 // long ago: take what is there
+	}
+	end := now.Add(c.For)
+	if end.Before(now) || end.Year() > 9999 {
+		end = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	}
+	return micros(end) + 1
+}
+
+// Log takes a log entry of a body. Entries are kept with the next write, at
+// the latest after a moment.
+func (w *Worker) Log(v *Visit, l store.Log, now time.Time) {
+	r := v.run
+	if r == nil || w.runs[r.id] != r {
+		return
+	}
+	l.At = w.clock.low(now)
+	r.batch.logs = append(r.batch.logs, l)
+	if _, ok := w.timed[r]; !ok {
+		w.timed[r] = now.Add(logDelay)
+	}
+	w.pump(now)
+}
+
+// flushLogs writes log entries that nothing else carries.
+func (w *Worker) flushLogs(r *run, now time.Time) {
+	if len(r.batch.logs) == 0 {
+		return
+	}
+	if t, ok := w.timed[r]; ok && now.Before(t) {
+		return
+	}
+	w.send(r)
+}
+
+// Returned takes the end of a body's goroutine.
+func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Time) {
+	r := w.ended(v)
+	if r == nil {
+		w.handBack(v, now)
+		w.pump(now)
+		return
+	}
+	at := micros(w.clock.low(now))
+	switch {
+	case errors.Is(v.cause, ErrNotPlanned):
+	case errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
+		w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
+	case end.Block != "":
+		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: end.Block}
+		w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
+	case suspended:
+		w.open(r, v.Path, v.suspend.Key, *v.suspend.Wait, at)
+	default:
+		b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path), Mode: v.Mode}
+		w.add(r, plan.Judge(b, end, micros(w.clock.high(now)), w.do.Draw()))
+	}
+	w.drive(r, now)
+	w.pump(now)
+}
+
+// ended takes a visit off its run. It returns nil if the run has gone.
+func (w *Worker) ended(v *Visit) *run {
+	r := v.run
+	w.unsuspect(v)
+	if r == nil || w.runs[r.id] != r || r.visits[v.Path] != v {
+		w.free(v)
+		k := placeKey{v.Execution, v.Path}
+		if w.old[k]--; w.old[k] <= 0 {
+			delete(w.old, k)
+		}
+		return nil
+	}
+	delete(r.visits, v.Path)
+	if q := w.queue(v.Queue); r.token == nil {
+		r.token = q // the next body of the run may use the slot
+	} else if q != nil {
+		q.used--
+	}
+	return r
+}
+
+// handBack reports to the run's next owner that this body was stopped and did
+// not crash.
+func (w *Worker) handBack(v *Visit, now time.Time) {
+	if v.Question != nil || v.Mode != plan.Run {
+		return
+	}
+	w.do.Commit(store.Write{Deliver: &store.Deliver{
+		ID: v.Execution, Topic: TopicHanded,
+		Payload: encodeJSON(handedBack{Epoch: v.Epoch, Path: v.Path}),
+		Dedupe:  "handed:" + v.Path + ":" + itoa(v.Epoch),
+	}}, nil)
+}
+
+// Answered takes the answer to a question.
+func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
+	r := w.ended(v)
+	if r == nil {
+		w.pump(now)
+		return
+	}
+	r.held = time.Time{}
+	delete(w.timed, r)
+	if v.cause == nil || errors.Is(v.cause, ErrStopping) {
+		w.add(r, w.judgeAnswer(r, v, a, now))
+	}
+	w.drive(r, now)
+	w.pump(now)
+}
+
+func (w *Worker) judgeAnswer(r *run, v *Visit, a Answered, now time.Time) journal.Fact {
+	at := micros(w.clock.low(now))
+	switch {
+	case a.Err != nil:
+		return journal.Fact{Kind: journal.Failed, Path: v.Path, Err: a.Err, At: at}
+	case a.Ending != nil:
+		b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path)}
+		if a.Ending.Err == nil {
+			b.Mode = plan.Reconcile
+		}
+		return plan.Judge(b, *a.Ending, at, 0)
+	}
+	if err := plan.OverLimit(v.Node, a.Answer, v.Path); err != nil {
+		return journal.Fact{Kind: journal.Failed, Path: v.Path, Err: err, At: at}
+	}
+	return journal.Fact{Kind: journal.Answered, Path: v.Path, Answer: a.Answer, At: at}
+}
+
+// Begin starts an execution in this worker's hands, if it may: ruling 14. It
+// returns the write to commit with the returned reference, or false; then the
+// caller begins it as pending.
+func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write, any, bool) {
+	def := w.defs[[2]string{b.Workflow, b.Version}]
+	q := w.queue(b.Queue)
+	if def == nil || q == nil || !q.empty || q.free() <= 0 || w.stopping || !w.lease.alive(now) || !b.Due.IsZero() {
+		return store.Write{}, nil, false
+	}
+	r := &run{
+		id: b.ID, def: def, epoch: 1, priority: b.Priority, since: now,
+		visits: make(map[string]*Visit), hist: journal.NewHistory(),
+	}
+	w.add(r, journal.Fact{Kind: journal.Began, Call: b.Queue, Data: input, At: micros(w.clock.low(now))})
+	q.used++
+	r.token = q
+	if p := plan.Eval(def.Tree, r.hist); len(p.Bodies) == 1 && len(p.Questions) == 0 && w.queueOf(r, p.Bodies[0].Node) == q.name {
+		w.begin(r, p.Bodies[0], now)
+	}
+	r.batch.row = true
+	r.hist.Length = 1
+	sent := r.batch
+	r.batch, r.sent = batch{}, &sent
+	b.Row, b.Owner = journal.Encode(sent.facts), w.lease.who
+	w.runs[r.id] = r
+	return store.Write{Begin: &b}, r, true
+}
+
+// BeginRow is the first journal row of an execution that begins as pending.
+func BeginRow(queue string, input []byte, at time.Time) []byte {
+	return journal.Encode([]journal.Fact{{Kind: journal.Began, Call: queue, Data: input, At: micros(at)}})
+}
+
+// Begun takes the verdict on an eager start. It reports whether the execution
+// is in this worker's hands.
+func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow time.Time) bool {
+	r := ref.(*run)
+	if err == nil && (v.Code == store.Applied || v.Code == store.Landed) {
+		w.Committed(ref, v, nil, asked, now, storeNow)
+		return true
+	}
+	r.since = time.Time{}
+	if w.runs[r.id] == r {
+		w.drop(r, ErrTaken)
+	}
+	w.pump(now)
+	return false
+}

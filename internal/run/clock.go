@@ -1,0 +1,41 @@
+package run
+
+import "time"
+
+// storeClock estimates the store's clock from its replies. A reply that was
+// asked for at local time a, arrived at local time r and says T bounds the
+// store's clock at local time t: at least T+(t-r), at most T+(t-a). Local
+// times must come from a monotonic clock.
+type storeClock struct {
+	asked, replied time.Time
+	said           time.Time
+}
+
+// sample takes a reply, if it is at least as good as aging the last one.
+func (c *storeClock) sample(asked, replied, said time.Time) {
+	if said.IsZero() {
+		return
+	}
+	c.asked, c.replied, c.said = asked, replied, said
+}
+
+// low is a time that the store's clock has surely reached.
+func (c *storeClock) low(now time.Time) time.Time { return c.said.Add(now.Sub(c.replied)) }
+
+// high is a time that the store's clock has surely not passed. Deadlines are
+// counted from it, so that a sleep is never shorter than asked for.
+func (c *storeClock) high(now time.Time) time.Time { return c.said.Add(now.Sub(c.asked)) }
+
+// local is the local time at which the store's clock has surely reached t.
+func (c *storeClock) local(t time.Time) time.Time { return c.replied.Add(t.Sub(c.said)) }
+
+// micros is a time as facts hold it.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// fromMicros is the inverse of micros; 0 is the zero time.
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

@@ -1,0 +1,322 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// TopicHanded is the topic of the message by which a worker reports that it
+// stopped a body in order although it had already lost the run.
+const TopicHanded = "handed"
+
+// handedBack is the payload of such a message.
+type handedBack struct {
+	Epoch int64  `json:"epoch"`
+	Path  string `json:"path"`
+}
+
+// drive makes what runs equal to the plan. It is level-triggered: calling it
+// once too often changes nothing.
+func (w *Worker) drive(r *run, now time.Time) {
+	if w.runs[r.id] != r || r.rebuild || r.releasing() || r.base == 0 {
+		return
+	}
+	for w.pass(r, now) {
+		if w.runs[r.id] != r || r.releasing() {
+			return
+		}
+	}
+	w.flush(r, now)
+}
+
+// pass evaluates the plan and acts on it; true means that a fact was added and
+// the plan is out of date.
+func (w *Worker) pass(r *run, now time.Time) bool {
+	p := plan.Plan{Outcome: plan.Blocked, Err: r.stuck}
+	if r.stuck == nil {
+		p = plan.Eval(r.def.Tree, r.hist)
+	}
+	r.plan, r.later, r.wanted = p, 0, ""
+	w.stopUnplanned(r, p)
+	if p.Outcome != plan.Going {
+		return false
+	}
+	at := micros(w.clock.low(now))
+	switch {
+	case w.takeHanded(r, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
+		return true
+	}
+	w.answerCalls(r, at)
+	if len(p.Questions) > 0 {
+		w.ask(r, p.Questions[0], now)
+		return false
+	}
+	if len(p.Opens) > 0 {
+		for _, o := range p.Opens {
+			w.open(r, o.Path, o.Call, *o.Wait, at)
+		}
+		return true
+	}
+	for _, b := range p.Bodies {
+		if w.begin(r, b, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// stopUnplanned ends bodies that the plan no longer has.
+func (w *Worker) stopUnplanned(r *run, p plan.Plan) {
+	for path, v := range r.visits {
+		planned := false
+		for _, b := range p.Bodies {
+			planned = planned || b.Path == path
+		}
+		for _, q := range p.Questions {
+			planned = planned || q.Path == path
+		}
+		if !planned {
+			w.stopVisit(v, ErrNotPlanned)
+		}
+	}
+}
+
+// takeHanded takes the reports of workers that stopped in order.
+func (w *Worker) takeHanded(r *run, at int64) bool {
+	for i, m := range r.inbox {
+		if m.Topic != TopicHanded {
+			continue
+		}
+		var h handedBack
+		r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
+		r.batch.took = append(r.batch.took, m.Seq)
+		if json.Unmarshal(m.Payload, &h) == nil && r.hist.At(h.Path) != nil {
+			w.add(r, journal.Fact{Kind: journal.Handed, Path: h.Path, Epoch: h.Epoch, Message: m.Seq, At: at})
+		}
+		return true
+	}
+	return false
+}
+
+// takeMessages gives untaken messages to open waits: the wait opened first,
+// the message accepted first.
+func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
+	for _, o := range p.Waits {
+		if m, ok := r.match(o.Wait); ok {
+			r.batch.close(o.Path, o.Call, o.Wait.ID)
+			w.receive(r, o.Path, o.Call, m, at)
+			return true
+		}
+	}
+	return false
+}
+
+// match finds the message that ends a wait, and takes it out of the inbox.
+func (r *run) match(wait *journal.Wait) (store.Message, bool) {
+	for i, m := range r.inbox {
+		if m.Wait != "" && m.Wait == wait.ID || m.Wait == "" && wait.Topic != "" && m.Topic == wait.Topic {
+			r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
+			return m, true
+		}
+	}
+	return store.Message{}, false
+}
+
+func (w *Worker) receive(r *run, path, call string, m store.Message, at int64) {
+	r.batch.took = append(r.batch.took, m.Seq)
+	w.add(r, journal.Fact{Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, At: at})
+}
+
+// fireTimers ends waits whose deadline has surely passed. The write is refused
+// if a message came first, or if the store's clock says that it is too early.
+func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
+	for _, o := range p.Waits {
+		if o.Wait.Deadline == 0 || o.Wait.Deadline > at {
+			continue
+		}
+		r.batch.close(o.Path, o.Call, o.Wait.ID)
+		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
+		return true
+	}
+	return false
+}
+
+func (w *Worker) fire(r *run, f journal.Fact, deadline time.Time) {
+	r.batch.fires = true
+	if deadline.After(r.batch.notBefore) {
+		r.batch.notBefore = deadline
+	}
+	w.add(r, f)
+}
+
+// findDead records bodies that an earlier owner began and did not end.
+func (w *Worker) findDead(r *run, p plan.Plan, now time.Time) bool {
+	for _, b := range p.Bodies {
+		if b.Place != nil && b.Place.Open != 0 && r.visits[b.Path] == nil {
+			w.add(r, plan.JudgeCrash(b, micros(w.clock.high(now)), w.do.Draw()))
+			return true
+		}
+	}
+	return false
+}
+
+// answerCalls answers the waits that bodies ask for: from the inbox, by a
+// deadline that is already over, or by suspending the body.
+func (w *Worker) answerCalls(r *run, at int64) {
+	for _, v := range r.sorted() {
+		c := v.asking
+		if c == nil || c.Wait == nil || c.Wait.ID != "" {
+			continue
+		}
+		c.Wait.ID = waitID(r.id, v.Path, c.Key, r.base)
+		m, ok := r.match(c.Wait)
+		switch {
+		case ok:
+			w.receive(r, v.Path, c.Key, m, at)
+			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: &journal.Call{State: journal.Value, Data: m.Payload}}})
+		case c.Timed && c.Wait.Deadline <= at:
+			f := journal.Fact{Kind: journal.Fired, Path: v.Path, Call: c.Key, At: at}
+			if c.Wait.HasValue {
+				f.Data = c.Wait.Default
+			}
+			w.fire(r, f, time.Time{})
+			r.batch.replies = append(r.batch.replies, reply{v, CallReply{
+				Call: &journal.Call{State: journal.TimedOut, Has: c.Wait.HasValue, Data: c.Wait.Default},
+			}})
+		default:
+			v.suspend, v.asking = c, nil
+			w.do.Reply(v, CallReply{Suspend: true})
+		}
+	}
+}
+
+// open records a wait.
+func (w *Worker) open(r *run, path, call string, wait journal.Wait, at int64) {
+	if wait.ID == "" {
+		wait.ID = waitID(r.id, path, call, r.base)
+	}
+	r.batch.opens = append(r.batch.opens, store.Wait{
+		ID: wait.ID, Execution: r.id, Path: path, Call: call, Kind: wait.Kind, Name: wait.Name,
+		Topic: wait.Topic, Detail: wait.Detail, Deadline: fromMicros(wait.Deadline),
+	})
+	w.add(r, journal.Fact{Kind: journal.Waited, Path: path, Call: call, Wait: &wait, At: at})
+}
+
+// ask puts a question to user code. It runs in a slot; the write that is due
+// waits a moment for the answer.
+func (w *Worker) ask(r *run, q plan.Question, now time.Time) {
+	if r.visits[q.Path] != nil {
+		return
+	}
+	if w.stopping {
+		r.wanted = w.queueOf(r, nil)
+		return
+	}
+	name := w.queueOf(r, nil)
+	slot := r.token
+	if slot == nil {
+		slot = w.queue(name)
+		if slot == nil || slot.free() <= 0 {
+			r.wanted = name
+			return
+		}
+		slot.used++
+	}
+	r.token = nil
+	v := w.visit(r, q.Path, q.Node, slot.name)
+	v.Question = &q
+	r.visits[q.Path] = v
+	r.held = now.Add(holdForAnswer)
+	w.timed[r] = r.held
+	w.do.Start(v)
+}
+
+// begin begins a body, if it may begin now and a slot is free; true means that
+// a fact was added that changes the plan.
+func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
+	if r.visits[b.Path] != nil {
+		return false
+	}
+	until := b.Until()
+	if w.old[placeKey{r.id, b.Path}] > 0 { // its old body still runs here
+		until = max(until, micros(w.clock.high(now).Add(suspectPause)))
+	}
+	suspect := b.Place != nil && len(b.Place.Crashed) >= 2
+	if suspect && w.suspect != nil {
+		until = max(until, micros(w.clock.high(now).Add(suspectPause)))
+	}
+	if until > micros(w.clock.low(now)) {
+		if r.later == 0 || until < r.later {
+			r.later = until
+		}
+		r.wanted = w.queueOf(r, b.Node)
+		return false
+	}
+	if r.hist.Live >= w.cfg.JournalLimit {
+		w.add(r, journal.Fact{Kind: journal.Failed, Path: b.Path, Attempt: plan.Attempt(b.Place), At: micros(w.clock.low(now)), Err: &journal.Error{
+			Code: "journal_limit", Path: b.Path,
+			Message: fmt.Sprintf("the run has %d facts, the limit is %d; use child workflows for more", r.hist.Live, w.cfg.JournalLimit),
+		}})
+		return true
+	}
+	if !w.takeSlot(r, b.Node) {
+		return false
+	}
+	v := w.visit(r, b.Path, b.Node, w.queueOf(r, b.Node))
+	v.Mode, v.Attempt = b.Mode, plan.Attempt(b.Place)
+	if b.Place != nil {
+		v.Failures, v.Crashes = b.Place.Failures, b.Place.Died
+		v.Calls = maps.Clone(b.Place.Calls)
+	}
+	if suspect {
+		w.suspect = v
+	}
+	r.visits[b.Path] = v
+	if b.Mode == plan.Run {
+		w.add(r, journal.Fact{Kind: journal.Tried, Path: b.Path, Attempt: v.Attempt, Epoch: r.epoch, At: micros(w.clock.low(now))})
+	}
+	r.batch.starts = append(r.batch.starts, v)
+	return false
+}
+
+// takeSlot takes a slot for a body: the one that the run still holds, if it is
+// of the right queue, or a free one.
+func (w *Worker) takeSlot(r *run, n *tree.Node) bool {
+	name := w.queueOf(r, n)
+	if w.stopping {
+		r.wanted = name
+		return false
+	}
+	if r.token != nil && r.token.name == name {
+		r.token = nil
+		return true
+	}
+	q := w.queue(name)
+	if q == nil || q.free() <= 0 {
+		r.wanted = name
+		return false
+	}
+	q.used++
+	return true
+}
+
+func (w *Worker) queueOf(r *run, n *tree.Node) string {
+	if n != nil && n.Queue != "" {
+		return n.Queue
+	}
+	return r.hist.Queue
+}
+
+func (w *Worker) visit(r *run, path string, n *tree.Node, queue string) *Visit {
+	return &Visit{
+		Execution: r.id, Workflow: r.def.Tree.Name, Version: r.def.Tree.Version, Path: path, Node: n,
+		State: r.hist.State, Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
+	}
+}

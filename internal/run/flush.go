@@ -1,0 +1,327 @@
+package run
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// flush writes what has gathered. When nothing runs any more, the same write
+// lets the run go: it waits, is put off, needs another queue, or has ended.
+func (w *Worker) flush(r *run, now time.Time) {
+	if r.sent != nil {
+		return
+	}
+	if w.waitsForAnswer(r, now) {
+		return
+	}
+	w.unhold(r)
+	if len(r.visits) == 0 {
+		w.release(r)
+	}
+	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 {
+		w.flushLogs(r, now)
+		return
+	}
+	w.send(r)
+}
+
+// waitsForAnswer tells whether a question is out whose answer should land in
+// the same write.
+func (w *Worker) waitsForAnswer(r *run, now time.Time) bool {
+	if !now.Before(r.held) {
+		return false
+	}
+	for _, v := range r.visits {
+		if v.Question != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// release decides where the run stands now that nothing of it runs here.
+func (w *Worker) release(r *run) {
+	p := r.plan
+	rel := &store.Release{}
+	switch p.Outcome {
+	case plan.Completed:
+		rel.Status = store.Completed
+	case plan.Failed:
+		rel.Status, rel.ErrorCode, rel.Error = store.Failed, p.Err.Code, EncodeError(p.Err)
+	case plan.Cancelled:
+		rel.Status, rel.ErrorCode, rel.Error = store.Cancelled, p.Err.Code, EncodeError(p.Err)
+	case plan.Blocked:
+		rel.Status, rel.ErrorCode, rel.Error, rel.Blocked = store.Blocked, p.Err.Code, EncodeError(p.Err), r.def.Fingerprint
+	default:
+		due := r.later
+		for _, o := range p.Waits {
+			if d := o.Wait.Deadline; d != 0 && (due == 0 || d < due) {
+				due = d
+			}
+		}
+		rel.Due, rel.Queue = fromMicros(due), r.wanted
+		rel.Status = store.Pending
+		if len(p.Waits) > 0 && r.wanted == "" {
+			rel.Status = store.Waiting
+			rel.Queue = w.queueOfWaits(r)
+		}
+	}
+	r.batch.release, r.batch.err = rel, p.Err
+}
+
+// queueOfWaits is the queue in which the body that waits will go on.
+func (w *Worker) queueOfWaits(r *run) string {
+	if n := tree.Find(r.def.Tree, r.plan.Waits[0].Path); n != nil {
+		return w.queueOf(r, n)
+	}
+	return r.hist.Queue
+}
+
+// send makes the write and hands it to the committer.
+func (w *Worker) send(r *run) {
+	b := r.batch
+	r.batch = batch{}
+	a := &store.Advance{
+		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, NotBefore: b.notBefore,
+		Took: b.took, Open: b.opens, Shut: slices.Sorted(maps.Values(b.shut)), Release: b.release, Logs: b.logs,
+	}
+	if b.fires || b.release != nil && b.release.Status == store.Waiting {
+		a.Seen = r.seen
+	}
+	if len(b.facts) > 0 {
+		a.Row = journal.Encode(b.facts)
+		b.row = true
+		r.hist.Length = r.base + 1
+		if r.hist.Length%journal.SnapshotEvery == 0 {
+			a.Snapshot = r.hist.Snapshot()
+		}
+	}
+	r.sent = &b
+	w.do.Commit(store.Write{Advance: a}, r)
+}
+
+// Committed takes the verdict on the write of a run. asked is when its batch
+// left.
+func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, storeNow time.Time) {
+	r, ok := ref.(*run)
+	if !ok || r == nil || r.sent == nil {
+		return
+	}
+	w.clock.sample(asked, now, storeNow)
+	if w.runs[r.id] != r {
+		r.sent = nil
+		return // let go meanwhile
+	}
+	b := r.sent
+	switch {
+	case err != nil: // the database refuses this write and always will
+		r.sent = nil
+		w.refused(r, b, err)
+	case v.Code == store.Applied || v.Code == store.Landed:
+		r.sent = nil
+		w.landed(r, b, v, now)
+	case v.Code == store.Unseen || v.Code == store.Early:
+		r.sent = nil
+		w.undo(r, b)
+	case v.Code == store.Superseded || v.Code == store.NotFound || v.Code == store.Ended:
+		w.drop(r, ErrTaken)
+		r.sent = nil
+	default:
+		panic(fmt.Sprintf("run: an advance got verdict %d", v.Code))
+	}
+	w.pump(now)
+}
+
+// landed goes on after a write that is durable.
+func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
+	if b.row {
+		r.base++
+	}
+	if b.release != nil {
+		w.released(r, b)
+		return
+	}
+	for _, v := range b.starts {
+		if w.lease.alive(now) {
+			w.do.Start(v)
+		}
+	}
+	for _, x := range b.replies {
+		x.v.asking = nil
+		w.do.Reply(x.v, x.r)
+	}
+	if v.Inbox > r.seen {
+		w.fetch(r)
+	}
+	w.drive(r, now)
+}
+
+// released forgets a run that is parked or has ended.
+func (w *Worker) released(r *run, b *batch) {
+	delete(w.runs, r.id)
+	delete(w.timed, r)
+	switch s := b.release.Status; {
+	case s.Ended() || s == store.Blocked:
+		w.do.Ended(r.id, s, r.hist.State, b.err)
+	case b.release.Due.IsZero() && s == store.Pending:
+		if q := w.queue(b.release.Queue); q != nil {
+			q.poke()
+		}
+	case !b.release.Due.IsZero():
+		if q := w.queue(b.release.Queue); q != nil {
+			if t := w.clock.local(b.release.Due); t.Before(q.next) {
+				q.next = t
+			}
+		}
+	}
+}
+
+// undo takes back a write that was refused because the store knew better: a
+// message came before the timer, or the timer was early. What bodies said is
+// kept; what was decided upon it is decided again after a fresh look.
+func (w *Worker) undo(r *run, b *batch) {
+	kept := batch{
+		took: append(b.took, r.batch.took...), opens: append(b.opens, r.batch.opens...), logs: append(b.logs, r.batch.logs...),
+		shut: make(map[string]string),
+	}
+	maps.Copy(b.shut, r.batch.shut)
+	for _, f := range append(b.facts, r.batch.facts...) {
+		switch f.Kind {
+		case journal.Fired, journal.Tried, journal.Answered:
+			continue
+		case journal.Received:
+			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
+				kept.shut[callKey(f.Path, f.Call)] = id
+			}
+		}
+		kept.facts = append(kept.facts, f)
+	}
+	for _, v := range append(b.starts, r.batch.starts...) {
+		delete(r.visits, v.Path)
+		w.free(v)
+	}
+	for _, x := range append(b.replies, r.batch.replies...) {
+		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
+			x.v.asking.Wait.ID = "" // to be answered again
+			continue
+		}
+		kept.replies = append(kept.replies, x)
+	}
+	r.batch = kept
+	r.rebuild = true
+	w.do.Load(r.id)
+}
+
+// fetch reads messages that came while the run is in this worker's hands.
+func (w *Worker) fetch(r *run) {
+	if !r.fetching && !r.rebuild {
+		r.fetching = true
+		w.do.Load(r.id)
+	}
+}
+
+// Loaded takes the answer to Load.
+func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time) {
+	r := w.runs[id]
+	if r == nil || !r.fetching && !r.rebuild {
+		return
+	}
+	switch {
+	case err != nil:
+		w.do.Load(id) // the shell waits between tries
+		return
+	case rec.Owner != w.lease.who || rec.Epoch != r.epoch:
+		if r.releasing() {
+			r.fetching = false
+			return
+		}
+		w.drop(r, ErrTaken)
+		w.pump(now)
+		return
+	}
+	r.fetching = false
+	w.merge(r, &rec)
+	if r.rebuild {
+		r.rebuild = false
+		w.rebuild(r, &rec)
+	}
+	w.drive(r, now)
+	w.pump(now)
+}
+
+// merge takes the messages that are new.
+func (w *Worker) merge(r *run, rec *store.Record) {
+	for _, m := range rec.Messages {
+		if m.Seq > r.seen {
+			r.inbox = append(r.inbox, m)
+		}
+	}
+	r.seen = max(r.seen, rec.Inbox)
+}
+
+// rebuild derives the history anew and folds again what is not durable yet.
+func (w *Worker) rebuild(r *run, rec *store.Record) {
+	hist, err := Replay(rec)
+	if err != nil {
+		w.block(r, "the journal cannot be read: "+err.Error(), err)
+		return
+	}
+	facts := r.batch.facts
+	r.hist, r.batch.facts, r.base = hist, nil, rec.Length
+	for _, f := range facts {
+		w.add(r, f)
+	}
+}
+
+// refused handles a write that the database will never take: the run is
+// blocked, its neighbours in the batch go on.
+func (w *Worker) refused(r *run, b *batch, err error) {
+	if b.release != nil && b.release.Status == store.Blocked {
+		w.drop(r, ErrTaken) // not even that; the next heartbeat lets it go
+		w.do.Note("a run can neither be written nor blocked", r.id, err)
+		return
+	}
+	for _, v := range r.sorted() {
+		if v.pendingStart(r) || slices.Contains(b.starts, v) {
+			delete(r.visits, v.Path)
+			w.free(v)
+			continue
+		}
+		w.old[placeKey{v.Execution, v.Path}]++
+		w.refuse(v)
+		w.stopVisit(v, ErrTaken)
+		delete(r.visits, v.Path)
+	}
+	w.block(r, "the database refuses what the run wants to record: "+err.Error(), err)
+}
+
+// callKey names a call of a run.
+func callKey(path, call string) string { return path + "\x00" + call }
+
+// waitID names a wait. It follows from what opens it, so that opening it again
+// after an unknown outcome gives the same.
+func waitID(id store.ID, path, call string, base int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d", id, path, call, base))
+	return "w_" + hex.EncodeToString(sum[:10])
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func encodeJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("run: plain data does not encode: " + err.Error())
+	}
+	return b
+}

@@ -1,0 +1,200 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// Handle is a running body's way back to the engine.
+type Handle struct {
+	*Visit
+	runner    *Runner
+	worker    *Worker // that began it; a later one has other slots
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	reply     chan CallReply
+	goid      int64
+	suspended bool
+	over      bool
+}
+
+func (r *Runner) start(w *Worker, v *Visit) {
+	ctx, cancel := context.WithCancelCause(r.base)
+	h := &Handle{Visit: v, runner: r, worker: w, cancel: cancel, reply: make(chan CallReply, 1)}
+	h.ctx = ctx
+	v.Handle = h
+	if v.Question != nil {
+		go h.ask()
+		return
+	}
+	go h.body()
+}
+
+// body runs a step on its own goroutine, which a wait may end with Goexit.
+func (h *Handle) body() {
+	h.goid = goid()
+	var (
+		end      plan.Ending
+		returned bool
+	)
+	stop := h.limit()
+	defer func() {
+		stop()
+		end = h.judge(end, returned, recover())
+		h.over = true
+		timedOut := errors.Is(context.Cause(h.ctx), ErrStepTimeout)
+		h.cancel(errors.New("the step is over"))
+		if timedOut && !h.suspended {
+			end = plan.Ending{Timeout: true, Err: &journal.Error{
+				Code: "step_timeout", Path: h.Path, Attempt: h.Attempt,
+				Message: fmt.Sprintf("the step ran longer than its timeout of %s", timeout(h.Node)),
+			}}
+		}
+		h.event(func(w *Worker, now time.Time) { w.Returned(h.Visit, end, h.suspended, now) })
+	}()
+	end = h.runner.code.Body(h.ctx, h)
+	returned = true
+}
+
+// judge gives the ending of a body that did not return.
+func (h *Handle) judge(end plan.Ending, returned bool, panicked any) plan.Ending {
+	switch {
+	case panicked != nil:
+		h.suspended = false
+		return plan.Ending{Err: PanicError(panicked, h.Path, h.Attempt)}
+	case !returned && !h.suspended:
+		return plan.Ending{Err: &journal.Error{
+			Code: "error", Path: h.Path, Attempt: h.Attempt,
+			Message: "the step ended its goroutine without returning (runtime.Goexit); return an error instead",
+		}}
+	}
+	return end
+}
+
+// PanicError is the error of a recovered panic. It must be called while the
+// stack is there.
+func PanicError(v any, path string, attempt int) *journal.Error {
+	return &journal.Error{Code: "panic", Path: path, Attempt: attempt, Message: "panic: " + printed(v), Stack: string(debug.Stack())}
+}
+
+// printed prints a panic value, also one whose own printing panics.
+func printed(v any) (s string) {
+	defer func() {
+		if recover() != nil {
+			s = fmt.Sprintf("a value of type %T that panics when printed", v)
+		}
+	}()
+	return fmt.Sprint(v)
+}
+
+func timeout(n *tree.Node) time.Duration {
+	if n.Timeout == 0 {
+		return tree.DefaultTimeout
+	}
+	return n.Timeout
+}
+
+// limit ends the body's context when its time is over.
+func (h *Handle) limit() (stop func()) {
+	d := timeout(h.Node)
+	if d < 0 {
+		return func() {}
+	}
+	t := time.AfterFunc(d, func() {
+		h.cancel(ErrStepTimeout)
+		h.runner.log.Warn("a step ran into its timeout", "execution", h.Execution.String(), "path", h.Path, "timeout", d)
+	})
+	return func() { t.Stop() }
+}
+
+// ask runs a question.
+func (h *Handle) ask() {
+	var a Answered
+	defer func() {
+		if p := recover(); p != nil {
+			e := PanicError(p, h.Path, 0)
+			e.Code = h.Node.Kind.String()
+			a = Answered{Err: e}
+		} else if a == (Answered{}) {
+			a = Answered{Err: &journal.Error{Code: h.Node.Kind.String(), Path: h.Path, Message: "the question ended its goroutine without an answer"}}
+		}
+		h.cancel(errors.New("the question is answered"))
+		h.event(func(w *Worker, now time.Time) { w.Answered(h.Visit, a, now) })
+	}()
+	a = h.runner.code.Ask(h.ctx, h.Visit)
+}
+
+// event runs fn on the worker that began the visit, if it still works.
+func (h *Handle) event(fn func(w *Worker, now time.Time)) (ran bool) {
+	h.runner.event(func(w *Worker, now time.Time) {
+		if w == h.worker {
+			ran = true
+			fn(w, now)
+		}
+	})
+	return ran
+}
+
+// Context is the body's own context.
+func (h *Handle) Context() context.Context { return h.ctx }
+
+// Log keeps a log entry.
+func (h *Handle) Log(l store.Log) {
+	h.event(func(w *Worker, now time.Time) { w.Log(h.Visit, l, now) })
+}
+
+// Misuse tells what is wrong with a durable call made now on this goroutine;
+// nil if nothing.
+func (h *Handle) Misuse() error {
+	switch {
+	case h.over:
+		return errors.New("the step has returned; a durable call must be made before that")
+	case goid() != h.goid:
+		return errors.New("a durable call must be made on the goroutine of its step, not on one that the step started")
+	case h.suspended:
+		return errors.New("the step is being suspended; deferred functions cannot make durable calls")
+	}
+	return nil
+}
+
+// Call makes a call durable and returns its record. If the call must wait, it
+// ends the goroutine and does not return.
+func (h *Handle) Call(c *CallRequest) (*journal.Call, error) {
+	if !h.event(func(w *Worker, now time.Time) { w.Call(h.Visit, c, now) }) {
+		return nil, ErrGone
+	}
+	r := <-h.reply
+	if r.Suspend {
+		h.suspended = true
+		h.cancel(ErrSuspended)
+		runtime.Goexit()
+	}
+	return r.Call, r.Err
+}
+
+// goid is the number of the calling goroutine. The runtime prints it first
+// thing in a stack trace and offers no other way.
+func goid() int64 {
+	var buf [40]byte
+	b := buf[:runtime.Stack(buf[:], false)]
+	b = bytes.TrimPrefix(b, []byte("goroutine "))
+	if i := bytes.IndexByte(b, ' '); i > 0 {
+		b = b[:i]
+	}
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil {
+		panic("run: the runtime no longer prints goroutine numbers: " + err.Error())
+	}
+	return n
+}

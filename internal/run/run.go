@@ -1,0 +1,240 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/store"
+)
+
+// run is one execution in this worker's hands.
+type run struct {
+	id       store.ID
+	def      *Definition
+	epoch    int64
+	base     int // rows that are durable
+	priority int
+	since    time.Time
+	hist     *journal.History // with the facts that are not durable yet
+
+	inbox []store.Message // untaken, by number
+	seen  int64           // messages ever accepted, as known here
+	batch batch           // what the next write will say
+	sent  *batch          // the write in flight
+
+	visits   map[string]*Visit
+	token    *queue // a slot that is held and not in use
+	plan     plan.Plan
+	later    int64          // earliest time at which a body that is put off may begin
+	wanted   string         // queue of a body that found no slot here
+	held     time.Time      // waiting for an answer until then
+	fetching bool           // a Load is under way for new messages
+	rebuild  bool           // a Load is under way, and until then nothing can be done
+	stuck    *journal.Error // why it is to be blocked, once what runs has ended
+}
+
+// batch is what one write says, and what waits for it to be durable.
+type batch struct {
+	facts     []journal.Fact
+	took      []int64
+	opens     []store.Wait
+	shut      map[string]string // wait ids by callKey
+	logs      []store.Log
+	fires     bool      // it fires a timer
+	notBefore time.Time // the timer's deadline
+	starts    []*Visit
+	replies   []reply
+	release   *store.Release
+	row       bool
+	err       *journal.Error
+}
+
+type reply struct {
+	v *Visit
+	r CallReply
+}
+
+// close says that a wait is over.
+func (b *batch) close(path, call, id string) {
+	if b.shut == nil {
+		b.shut = make(map[string]string)
+	}
+	b.shut[callKey(path, call)] = id
+}
+
+func (b *batch) empty() bool { return len(b.facts) == 0 && len(b.replies) == 0 }
+
+func (r *run) releasing() bool { return r.sent != nil && r.sent.release != nil }
+
+func (r *run) sorted() []*Visit {
+	list := make([]*Visit, 0, len(r.visits))
+	for _, v := range r.visits {
+		list = append(list, v)
+	}
+	slices.SortFunc(list, func(a, b *Visit) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}
+
+// adopt takes a claimed execution, with a slot of its queue.
+func (w *Worker) adopt(rec *store.Record, now time.Time) {
+	r := &run{
+		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
+		priority: rec.Priority, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
+	}
+	w.runs[r.id] = r
+	if q := w.queue(rec.Queue); q != nil && q.free() > 0 {
+		q.used++
+		r.token = q
+	}
+	hist, err := Replay(rec)
+	r.hist = hist
+	switch {
+	case err != nil:
+		r.hist = journal.NewHistory()
+		w.block(r, "the journal cannot be read: "+err.Error(), err)
+	case rec.Stalls >= stallLimit:
+		w.block(r, fmt.Sprintf("%d workers in a row ended with this run in their hands before anything was recorded", rec.Stalls), nil)
+	case r.def == nil:
+		w.block(r, "this worker claimed a workflow that it does not have", nil)
+	default:
+		w.drive(r, now)
+	}
+}
+
+// Replay folds what was loaded into a history.
+func Replay(rec *store.Record) (*journal.History, error) {
+	h := journal.NewHistory()
+	if rec.Snapshot != nil {
+		var err error
+		if h, err = journal.Restore(rec.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	for _, row := range rec.Rows {
+		facts, err := journal.Decode(row.Body)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", row.Seq, err)
+		}
+		if err := h.Apply(journal.Row{Seq: row.Seq, Epoch: row.Epoch, Facts: facts}); err != nil {
+			return nil, err
+		}
+	}
+	if h.Length != rec.Length {
+		return nil, fmt.Errorf("%w: %d rows are there, %d were loaded", journal.ErrCorrupt, rec.Length, h.Length)
+	}
+	return h, nil
+}
+
+// add records a fact: it counts for the plan at once, and lands with the next
+// write.
+func (w *Worker) add(r *run, f journal.Fact) {
+	seq := r.base + 1
+	if r.sent != nil {
+		seq++
+	}
+	if err := r.hist.Fold(&f, seq); err != nil {
+		w.block(r, "a fact contradicts the journal: "+err.Error(), err)
+		return
+	}
+	r.batch.facts = append(r.batch.facts, f)
+}
+
+// block stops one run, and only it, until other code or an operator helps.
+func (w *Worker) block(r *run, text string, err error) {
+	fingerprint := ""
+	if r.def != nil {
+		fingerprint = r.def.Fingerprint
+	}
+	e := &journal.Error{Code: "blocked", Message: text}
+	if r.sent != nil { // its verdict decides first
+		r.stuck = e
+		return
+	}
+	w.do.Note("a run is blocked: "+text, r.id, err)
+	w.unhold(r)
+	for _, v := range r.batch.starts {
+		delete(r.visits, v.Path)
+		w.free(v)
+	}
+	r.batch = batch{release: &store.Release{Status: store.Blocked, Blocked: fingerprint, ErrorCode: e.Code, Error: EncodeError(e)}, err: e}
+	w.send(r)
+}
+
+// drop lets a run go without a write: somebody else has it, or may soon.
+func (w *Worker) drop(r *run, cause error) {
+	if w.runs[r.id] == r {
+		delete(w.runs, r.id)
+	}
+	delete(w.timed, r)
+	w.unhold(r)
+	begun := false
+	for _, v := range r.sorted() {
+		if v.pendingStart(r) {
+			w.free(v)
+			continue
+		}
+		begun = true
+		w.old[placeKey{v.Execution, v.Path}]++
+		w.refuse(v)
+		w.stopVisit(v, cause)
+	}
+	r.visits = nil
+	if begun && errors.Is(cause, ErrTaken) {
+		w.do.Note("the run was cancelled or has another owner; this worker stops its step", r.id, nil)
+	}
+}
+
+// pendingStart tells whether the shell does not have the visit yet.
+func (v *Visit) pendingStart(r *run) bool {
+	return slices.Contains(r.batch.starts, v) || r.sent != nil && slices.Contains(r.sent.starts, v)
+}
+
+// unhold gives back the unused slot.
+func (w *Worker) unhold(r *run) {
+	if r.token != nil {
+		r.token.used--
+		r.token = nil
+	}
+}
+
+// free gives back a visit's slot.
+func (w *Worker) free(v *Visit) {
+	if q := w.queue(v.Queue); q != nil {
+		q.used--
+	}
+	w.unsuspect(v)
+}
+
+func (w *Worker) unsuspect(v *Visit) {
+	if w.suspect == v {
+		w.suspect = nil
+	}
+}
+
+// refuse answers a call that will not be recorded.
+func (w *Worker) refuse(v *Visit) {
+	if v.asking != nil {
+		v.asking = nil
+		w.do.Reply(v, CallReply{Err: ErrGone})
+	}
+}
+
+func (w *Worker) stopVisit(v *Visit, cause error) {
+	if v.cause == nil {
+		v.cause = cause
+		w.do.Stop(v, cause)
+	}
+}
+
+// EncodeError writes an error as it is kept beside an execution.
+func EncodeError(e *journal.Error) []byte {
+	if e == nil {
+		return nil
+	}
+	return encodeJSON(e)
+}

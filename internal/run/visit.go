@@ -1,0 +1,71 @@
+package run
+
+import (
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// Visit is one run of user code at one place: a body, or a question. The
+// worker makes it, the shell runs it. Fields above the line do not change once
+// the shell has it.
+type Visit struct {
+	Execution store.ID
+	Workflow  string
+	Version   string
+	Path      string
+	Node      *tree.Node
+	Mode      plan.Mode
+	Question  *plan.Question // not nil: ask instead of running the body
+	State     []byte         // raw JSON before
+	Attempt   int
+	Failures  int
+	Crashes   int
+	Epoch     int64
+	Priority  int
+	Queue     string
+	Calls     map[string]*journal.Call // what is recorded
+	Handle    any                      // the shell's own
+
+	// ---- the worker's own
+	run     *run
+	asking  *CallRequest // a call whose reply is outstanding
+	suspend *CallRequest // told to suspend on this wait
+	ending  *ending      // the goroutine has ended
+	cause   error        // why the worker asked the shell to stop it
+	lone    bool         // holds the worker's suspect slot
+}
+
+type ending struct {
+	plan.Ending
+	suspended bool
+}
+
+// CallRequest is a durable call that has no record yet.
+type CallRequest struct {
+	Key  string
+	Data []byte         // a result to record
+	Err  *journal.Error // an error to record
+	Wait *journal.Wait  // not nil: a wait. Deadline and ID are filled by the worker
+	For  time.Duration  // a wait: how long, if Timed
+	At   time.Time      // a wait: until when, if Timed and not zero
+	// Timed says that the wait has a deadline.
+	Timed bool
+}
+
+// CallReply answers a call.
+type CallReply struct {
+	Call    *journal.Call // the record, durable
+	Suspend bool          // end the goroutine; the body runs again when the wait is over
+	Err     error         // the call cannot be made: ErrGone
+}
+
+// Answered is the end of a question.
+type Answered struct {
+	Answer *journal.Answer // branch, loop
+	Ending *plan.Ending    // in doubt: what a person decided
+	Err    *journal.Error  // the user's function panicked, or the answer makes no sense
+}
