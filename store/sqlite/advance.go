@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
+
+// advance is the hot path: for a plain step of an execution whose head is kept
+// it is one INSERT.
+func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
+	x, err := t.head(a.ID)
+	if err != nil || x == nil {
+		return store.Verdict{Code: store.Superseded}, err
+	}
+	switch {
+	case a.Owner == uuid.Nil || x.owner != a.Owner || x.epoch != a.Epoch || x.length != a.Base:
+		return t.late(x, a)
+	case a.Seen >= 0 && x.inbox > a.Seen:
+		return store.Verdict{Code: store.Unseen, Inbox: x.inbox}, nil
+	case !a.NotBefore.IsZero() && t.now < micros(a.NotBefore):
+		return store.Verdict{Code: store.Early}, nil
+	}
+	if len(a.Holds) > 0 {
+		if fits, err := t.hold(x, a.Holds); err != nil || !fits {
+			return store.Verdict{Code: store.Full}, err
+		}
+	}
+	if len(a.Row) > 0 {
+		if err := t.append(x, a.Row); err != nil {
+			return store.Verdict{}, err
+		}
+	}
+	if err := t.carry(x, a); err != nil {
+		return store.Verdict{}, err
+	}
+	if a.Release != nil {
+		if err := t.release(a.ID, x, a.Release); err != nil {
+			return store.Verdict{}, err
+		}
+	}
+	return store.Verdict{Code: store.Applied, Inbox: x.inbox}, nil
+}
+
+// late tells a write that had landed before from one that is out of date.
+func (t *tx) late(x *head, a *store.Advance) (store.Verdict, error) {
+	if len(a.Row) == 0 || a.Base < 0 || a.Base >= x.length {
+		return store.Verdict{Code: store.Superseded}, nil
+	}
+	landed, err := t.one("SELECT 1 FROM journal WHERE execution = ? AND seq = ? AND epoch = ?", func(row) {}, x.n, a.Base+1, a.Epoch)
+	if err != nil || !landed {
+		return store.Verdict{Code: store.Superseded}, err
+	}
+	return store.Verdict{Code: store.Landed, Inbox: x.inbox}, nil
+}
+
+// carry writes what comes with a row.
+func (t *tx) carry(x *head, a *store.Advance) error {
+	if a.Snapshot != nil {
+		if _, err := t.exec(`INSERT INTO snapshot (execution, seq, body) VALUES (?, ?, ?)
+			ON CONFLICT (execution) DO UPDATE SET seq = excluded.seq, body = excluded.body`, x.n, x.length, a.Snapshot); err != nil {
+			return err
+		}
+	}
+	for _, seq := range a.Took {
+		if _, err := t.exec("DELETE FROM message WHERE execution = ? AND seq = ?", x.n, seq); err != nil {
+			return err
+		}
+	}
+	if err := t.shut(x, a.Shut); err != nil {
+		return err
+	}
+	if err := t.open(x, a.Open); err != nil {
+		return err
+	}
+	for i := range a.Logs {
+		if err := t.log(x, &a.Logs[i]); err != nil {
+			return err
+		}
+	}
+	for _, body := range a.Blobs {
+		hash := sha256.Sum256(body)
+		if _, err := t.exec("INSERT INTO blob (execution, hash, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", x.n, hex.EncodeToString(hash[:]), body); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package sqlite
+
+import "github.com/durable-go/durable/store"
+
+func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
+	x, err := t.head(d.ID)
+	if err != nil || x == nil {
+		return store.Verdict{Code: store.NotFound}, err
+	}
+	if code, err := t.acceptable(x, d); err != nil || code != store.Applied {
+		v := store.Verdict{Code: code}
+		if code == store.Ended {
+			v.Status = x.status
+		}
+		return v, err
+	}
+	if _, err := t.exec("INSERT INTO accepted (execution, dedupe) VALUES (?, ?)", x.n, d.Dedupe); err != nil {
+		return store.Verdict{}, err
+	}
+	x.inbox++
+	if _, err := t.exec("INSERT INTO message (execution, seq, topic, wait, at, payload) VALUES (?, ?, ?, ?, ?, ?)",
+		x.n, x.inbox, d.Topic, d.Wait, t.now, d.Payload); err != nil {
+		return store.Verdict{}, err
+	}
+	wakes := d.Wait != ""
+	if x.status == store.Waiting && !wakes && d.Topic != "" {
+		if wakes, err = t.one("SELECT 1 FROM wait WHERE execution = ? AND topic = ? LIMIT 1", func(row) {}, x.n, d.Topic); err != nil {
+			return store.Verdict{}, err
+		}
+	}
+	if d.Wait != "" {
+		if _, err := t.exec("DELETE FROM wait WHERE id = ?", d.Wait); err != nil {
+			return store.Verdict{}, err
+		}
+		x.waits--
+	}
+	if x.status == store.Waiting && wakes {
+		x.status = store.Pending
+		_, err = t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = 'pending', due = ?4 WHERE n = ?1", x.n, x.inbox, x.waits, t.now)
+	} else {
+		_, err = t.exec("UPDATE execution SET inbox = ?2, waits = ?3 WHERE n = ?1", x.n, x.inbox, x.waits)
+	}
+	return store.Verdict{Code: store.Applied}, err
+}
+
+// acceptable judges a message without changing anything.
+func (t *tx) acceptable(x *head, d *store.Deliver) (store.Code, error) {
+	used, err := t.one("SELECT 1 FROM accepted WHERE execution = ? AND dedupe = ?", func(row) {}, x.n, d.Dedupe)
+	switch {
+	case err != nil:
+		return 0, err
+	case used:
+		return store.Landed, nil
+	case x.status.Ended():
+		return store.Ended, nil
+	}
+	if d.Wait != "" {
+		open, err := t.one("SELECT 1 FROM wait WHERE id = ? AND execution = ?", func(row) {}, d.Wait, x.n)
+		if err != nil || !open {
+			return store.NoSuchWait, err
+		}
+	}
+	if d.Max > 0 && x.inbox >= int64(d.Max) {
+		var untaken int64
+		if _, err := t.one("SELECT count(*) FROM message WHERE execution = ?", func(r row) { untaken = r.int(0) }, x.n); err != nil {
+			return 0, err
+		}
+		if untaken >= int64(d.Max) {
+			return store.Full, nil
+		}
+	}
+	return store.Applied, nil
+}

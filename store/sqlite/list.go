@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
+
+// List implements store.Store.
+func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err error) {
+	args, err := filterArgs(f)
+	if err != nil {
+		return store.Page{}, s.explain("list", err)
+	}
+	below, err := parseListCursor(f.Cursor)
+	if err != nil {
+		return store.Page{}, s.explain("list", err)
+	}
+	limit := pageSize(f.Limit)
+	err = s.view(ctx, "list", func(c *conn) error {
+		if err := c.query(listPage, func(r row) error {
+			x, err := header(r)
+			page.Executions = append(page.Executions, x)
+			return err
+		}, append(args, below, limit+1)...); err != nil {
+			return err
+		}
+		if len(page.Executions) > limit {
+			page.Executions = page.Executions[:limit]
+			last := page.Executions[limit-1].ID
+			page.Cursor = cursorOf('x', last[:])
+		}
+		if !f.Count {
+			return nil
+		}
+		_, err := c.one(listCount, func(r row) { page.Count = int(r.int(0)) }, args...)
+		return err
+	})
+	if err != nil {
+		return store.Page{}, err
+	}
+	return page, nil
+}
+
+const (
+	// A NULL does not filter. The prefix of an ID is a range of IDs.
+	listFilters = `
+		WHERE e.id BETWEEN ?1 AND ?2
+		AND (?3 IS NULL OR e.workflow = ?3)
+		AND (?4 IS NULL OR e.version = ?4)
+		AND (?5 IS NULL OR e.status IN (SELECT value FROM json_each(?5)))
+		AND (?6 IS NULL OR e.queue = ?6)
+		AND (?7 IS NULL OR e.key = ?7)
+		AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) want WHERE want.value NOT IN (SELECT value FROM json_each(e.tags))))
+		AND (?9 IS NULL OR e.error_code = ?9)
+		AND (?10 IS NULL OR e.created >= ?10)
+		AND (?11 IS NULL OR e.created < ?11)`
+	listPage  = headerColumns + `FROM execution e` + listFilters + ` AND (?12 IS NULL OR e.id < ?12) ORDER BY e.id DESC LIMIT ?13`
+	listCount = `SELECT count(*) FROM execution e` + listFilters
+)
+
+// filterArgs are the arguments 1 to 11 of listFilters.
+func filterArgs(f store.Filter) ([]any, error) {
+	first, last := prefixRange(f.IDPrefix)
+	var version, statuses, tags any
+	if f.Version != nil {
+		version = *f.Version
+	}
+	if len(f.Statuses) > 0 {
+		text, err := json.Marshal(f.Statuses)
+		if err != nil {
+			return nil, err
+		}
+		statuses = string(text)
+	}
+	if len(f.Tags) > 0 {
+		text, err := encodeTags(f.Tags)
+		if err != nil {
+			return nil, err
+		}
+		tags = text
+	}
+	return []any{
+		first, last, textOrNull(f.Workflow), version, statuses, textOrNull(f.Queue), textOrNull(f.Key), tags, textOrNull(f.ErrorCode),
+		timeOrNull(f.After), timeOrNull(f.Before),
+	}, nil
+}
+
+// prefixRange is the first and the last ID that begin with the prefix. What is
+// no prefix of an ID gives an empty range.
+func prefixRange(prefix string) (first, last uuid.UUID) {
+	digits := strings.ReplaceAll(prefix, "-", "")
+	if len(digits) > 32 {
+		return uuid.Max, uuid.Nil
+	}
+	last = uuid.Max
+	for i := range len(digits) {
+		v := strings.IndexByte("0123456789abcdef", digits[i])
+		if v < 0 {
+			return uuid.Max, uuid.Nil
+		}
+		shift := 4 * (1 - i%2)
+		first[i/2] |= byte(v) << shift
+		last[i/2] &^= byte(15-v) << shift
+	}
+	return first, last
+}
+
+// pageSize applies the contract's limits.
+func pageSize(limit int) int {
+	switch {
+	case limit <= 0:
+		return 50
+	case limit > 1000:
+		return 1000
+	}
+	return limit
+}
+
+// cursorOf makes a cursor of some kind that is opaque to callers.
+func cursorOf(kind byte, body []byte) string {
+	return string(kind) + base64.RawURLEncoding.EncodeToString(body)
+}
+
+func parseCursor(kind byte, text string) ([]byte, error) {
+	if text[0] != kind {
+		return nil, store.ErrBadCursor
+	}
+	body, err := base64.RawURLEncoding.DecodeString(text[1:])
+	if err != nil {
+		return nil, store.ErrBadCursor
+	}
+	return body, nil
+}
+
+func parseListCursor(text string) (any, error) {
+	if text == "" {
+		return nil, nil
+	}
+	body, err := parseCursor('x', text)
+	if err != nil {
+		return nil, err
+	}
+	id, err := uuid.FromBytes(body)
+	if err != nil {
+		return nil, store.ErrBadCursor
+	}
+	return id, nil
+}
