@@ -25,8 +25,8 @@ func releaseClauses() []clause {
 		{"release/a reason is gone once the execution goes on", "QY-2", releaseReasonGone},
 		{"release/compensating is claimed and stays compensating", "G14", releaseCompensating},
 		{"release/compensating does not go forward again", "G14, CN-2", releaseCompensatingOnly},
-		{"waits/shut closes, absent ones are ignored", "EV-7", waitsShut},
-		{"waits/an open id cannot be opened again", "IN-5", waitsUnique},
+		{"release/shut closes, absent ones are ignored", "EV-7", waitsShut},
+		{"release/an open wait cannot be opened again", "IN-5", waitsUnique},
 	}
 }
 

@@ -73,5 +73,10 @@ func clauses() []clause {
 		controlClauses(),
 		claimClauses(),
 		leaseClauses(),
+		batchClauses(),
+		holdClauses(),
+		recordClauses(),
+		listClauses(),
+		waitClauses(),
 	)
 }
