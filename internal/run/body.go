@@ -143,7 +143,9 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 	}
 	r.held = time.Time{}
 	delete(w.timed, r)
-	if v.cause == nil || errors.Is(v.cause, ErrStopping) {
+	if a.Block != "" {
+		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: a.Block}
+	} else if v.cause == nil || errors.Is(v.cause, ErrStopping) {
 		w.add(r, w.judgeAnswer(r, v, a, now))
 	}
 	w.drive(r, now)

@@ -27,6 +27,7 @@ type Handle struct {
 	goid      int64
 	suspended bool
 	over      bool
+	stuck     string // why this code cannot go on
 }
 
 func (r *Runner) start(w *Worker, v *Visit) {
@@ -70,6 +71,8 @@ func (h *Handle) body() {
 // judge gives the ending of a body that did not return.
 func (h *Handle) judge(end plan.Ending, returned bool, panicked any) plan.Ending {
 	switch {
+	case h.stuck != "":
+		return plan.Ending{Block: h.stuck}
 	case panicked != nil:
 		h.suspended = false
 		return plan.Ending{Err: PanicError(panicked, h.Path, h.Attempt)}
@@ -144,6 +147,14 @@ func (h *Handle) event(fn func(w *Worker, now time.Time)) (ran bool) {
 		}
 	})
 	return ran
+}
+
+// GiveUp ends the body: this code cannot go on with what is recorded, so the
+// run is to be blocked. It does not return.
+func (h *Handle) GiveUp(why string) {
+	h.stuck = why
+	h.cancel(ErrSuspended)
+	runtime.Goexit()
 }
 
 // Context is the body's own context.

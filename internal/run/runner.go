@@ -289,3 +289,13 @@ func (e effects) Note(text string, id store.ID, err error) {
 func (e effects) Draw() float64 { return rand.Float64() }
 
 func (e effects) NewIncarnation() store.Incarnation { return uuid.New() }
+
+// Delivered says that a message was accepted for an execution.
+func (r *Runner) Delivered(id store.ID) {
+	r.event(func(w *Worker, now time.Time) { w.Delivered(id, now) })
+}
+
+// Taken says that an execution was changed from outside its owner.
+func (r *Runner) Taken(id store.ID) {
+	r.event(func(w *Worker, now time.Time) { w.Taken(id, now) })
+}

@@ -67,5 +67,6 @@ type CallReply struct {
 type Answered struct {
 	Answer *journal.Answer // branch, loop
 	Ending *plan.Ending    // in doubt: what a person decided
+	Block  string          // the stored state does not fit this code
 	Err    *journal.Error  // the user's function panicked, or the answer makes no sense
 }

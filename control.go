@@ -1,0 +1,228 @@
+package durable
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/schema"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// ActOption says more about an action.
+type ActOption func(*actOptions)
+
+type actOptions struct {
+	by string
+	id string
+}
+
+// By names who acts, for the record.
+func By(name string) ActOption { return func(o *actOptions) { o.by = name } }
+
+// EventID makes sending safe to repeat: an event with an id that was already
+// used in that run is acknowledged without effect.
+func EventID(id string) ActOption { return func(o *actOptions) { o.id = id } }
+
+func acting(opts []ActOption) actOptions {
+	var o actOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// SendEvent sends an event to a run. It is kept until a WaitForEvent of that
+// name takes it, also when it comes before the wait. Errors: ErrNotFound,
+// ErrRunDone, ErrInboxFull, ErrTooLarge.
+func (e *Engine) SendEvent(ctx context.Context, id ID, name string, payload any, opts ...ActOption) error {
+	o := acting(opts)
+	if m := tree.TextMistake(name); m != "" {
+		return fmt.Errorf("send event: %w: the name: %s", ErrInvalid, m)
+	}
+	raw, err := e.payload(payload)
+	if err != nil {
+		return fmt.Errorf("send event %q: %w", name, err)
+	}
+	dedupe := "event:" + o.id
+	if o.id == "" {
+		dedupe = "once:" + uuid.NewString()
+	} else if m := tree.TextMistake(o.id); m != "" {
+		return fmt.Errorf("send event %q: %w: the event id: %s", name, ErrInvalid, m)
+	}
+	err = e.deliver(ctx, &store.Deliver{ID: id, Topic: eventTopic(name), Payload: raw, Dedupe: dedupe, Max: maxInbox})
+	if err != nil {
+		return fmt.Errorf("send event %q to run %s: %w", name, id, err)
+	}
+	return nil
+}
+
+// payload encodes a value, or takes raw JSON as it is.
+func (e *Engine) payload(v any) ([]byte, error) {
+	if raw, ok := v.(json.RawMessage); ok {
+		return compact(raw, e.cfg.MaxPayload)
+	}
+	return encode(v, e.cfg.MaxPayload)
+}
+
+func (e *Engine) deliver(ctx context.Context, d *store.Deliver) error {
+	v, err := e.runner.Do(ctx, store.Write{Deliver: d})
+	if err != nil {
+		return err
+	}
+	switch v.Code {
+	case store.Applied, store.Landed:
+		e.runner.Delivered(d.ID)
+		return nil
+	case store.NotFound:
+		return ErrNotFound
+	case store.Ended:
+		return fmt.Errorf("%w: it is %s", ErrRunDone, v.Status)
+	case store.Full:
+		return fmt.Errorf("%w: %d messages wait there for somebody to take them", ErrInboxFull, d.Max)
+	case store.NoSuchWait:
+		return ErrNoSuchWait
+	}
+	return fmt.Errorf("the store refused the message (verdict %d)", v.Code)
+}
+
+// ProvideInput answers an open input of a run. wait is the input's name, or its
+// id when several of that name are open. The value is checked against the type
+// that the step asked for; a refused one changes nothing and the error names
+// each field. Errors: ErrNotFound, ErrNoSuchWait (answered, timed out, not yet
+// open), ErrAmbiguous, ErrInvalid, ErrRunDone.
+func (e *Engine) ProvideInput(ctx context.Context, id ID, wait string, value any, opts ...ActOption) error {
+	o := acting(opts)
+	w, err := e.openInput(ctx, id, wait)
+	if err != nil {
+		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	}
+	raw, err := e.payload(value)
+	if err != nil {
+		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	}
+	if raw, err = checkAnswer(w, raw); err != nil {
+		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	}
+	envelope, err := encode(answer{Value: raw, By: o.by, At: time.Now().UTC()}, maxLimit)
+	if err != nil {
+		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	}
+	err = e.deliver(ctx, &store.Deliver{ID: id, Wait: w.ID, Payload: envelope, Dedupe: "answer:" + w.ID + ":" + uuid.NewString()})
+	if err != nil {
+		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	}
+	return nil
+}
+
+// inputKinds are the kinds of waits that people answer.
+func inputKinds() []string { return []string{"input", "approval", "in_doubt"} }
+
+// openInput finds the wait that a name or id means.
+func (e *Engine) openInput(ctx context.Context, id ID, wait string) (*store.Wait, error) {
+	page, err := e.store.Waits(ctx, store.WaitFilter{Execution: id, Kinds: inputKinds(), Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	var found []*store.Wait
+	for i := range page.Waits {
+		if w := &page.Waits[i]; w.ID == wait || w.Name == wait {
+			found = append(found, w)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		ids := make([]string, len(found))
+		for i, w := range found {
+			ids[i] = w.ID
+		}
+		return nil, fmt.Errorf("%w: answer one by its id: %s", ErrAmbiguous, strings.Join(ids, ", "))
+	}
+	rec, err := e.store.Load(ctx, id, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case rec.Status.Ended():
+		return nil, fmt.Errorf("%w: it is %s", ErrRunDone, rec.Status)
+	}
+	return nil, fmt.Errorf("%w: it was answered, has timed out, or is not asked yet", ErrNoSuchWait)
+}
+
+// checkAnswer checks an answer against what was asked, and gives it the form
+// in which the body reads it.
+func checkAnswer(w *store.Wait, raw []byte) ([]byte, error) {
+	if w.Kind == "approval" && (string(raw) == "true" || string(raw) == "false") {
+		raw = []byte(`{"approved":` + string(raw) + `}`)
+	}
+	if w.Kind == "in_doubt" {
+		return raw, checkDoubt(raw)
+	}
+	var q question
+	if err := json.Unmarshal(w.Detail, &q); err != nil {
+		return nil, fmt.Errorf("the stored question cannot be read: %w", err)
+	}
+	if q.Schema == nil {
+		return raw, nil
+	}
+	if err := schema.Check(q.Schema, raw); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return raw, nil
+}
+
+func checkDoubt(raw []byte) error {
+	var d Doubt
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return fmt.Errorf("%w: give {\"outcome\": \"done\", \"run\" or \"fail\"}: %w", ErrInvalid, err)
+	}
+	switch d.Outcome {
+	case "done", "run", "fail":
+		return nil
+	}
+	return fmt.Errorf("%w: outcome is %q; give \"done\" (it happened), \"run\" (it did not: run it) or \"fail\"", ErrInvalid, d.Outcome)
+}
+
+// Cancel ends a run for good. From its return on nothing changes the run any
+// more; the context of a running step ends soon after. Cancelling twice is
+// harmless. Errors: ErrNotFound, ErrRunDone.
+func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOption) error {
+	o := acting(opts)
+	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
+	if cause.Message == "" {
+		cause.Message = "cancelled"
+	}
+	raw, err := encode(cause, maxLimit)
+	if err != nil {
+		return err
+	}
+	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), At: time.Now().UnixMicro()}
+	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: id, Row: journal.Encode([]journal.Fact{fact}),
+		From:    []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		Release: store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: raw},
+	}})
+	switch {
+	case err != nil:
+		return fmt.Errorf("cancel run %s: %w", id, err)
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Taken(id)
+		e.hub.tell(id, ended{status: store.Cancelled, err: cause})
+		return nil
+	case v.Code == store.NotFound:
+		return fmt.Errorf("cancel run %s: %w", id, ErrNotFound)
+	case v.Code == store.Ended && v.Status == store.Cancelled:
+		return nil
+	case v.Code == store.Ended:
+		return fmt.Errorf("cancel run %s: %w: it is %s", id, ErrRunDone, v.Status)
+	}
+	return fmt.Errorf("cancel run %s: %w", id, errors.New("the store refused it"))
+}

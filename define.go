@@ -1,0 +1,104 @@
+package durable
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+// Node is one place of a workflow over the state type S: a Step, Branch, Loop
+// or Sequence.
+type Node[S any] interface {
+	// build gives the node's data and registers its functions.
+	build(c *codes, s *S) *tree.Node
+}
+
+// Workflow is a named, versioned definition over the state type S. Make one
+// with Define, once, usually in a package variable.
+type Workflow[S any] struct {
+	tree  *tree.Workflow
+	codes *codes
+	state shape
+	typ   reflect.Type
+}
+
+// Definition is a Workflow of any state type.
+type Definition interface {
+	// Name is the workflow's name.
+	Name() string
+	definition() *definition
+}
+
+// definition is a Workflow without its type.
+type definition struct {
+	tree        *tree.Workflow
+	codes       *codes
+	state       shape
+	typ         reflect.Type
+	fingerprint string
+}
+
+// codes holds the functions behind a tree's nodes.
+type codes struct {
+	steps    map[*tree.Node]*stepCode
+	question map[*tree.Node]func(ctx context.Context, state []byte, q *plan.Question) run.Answered
+}
+
+// Define declares a workflow. The type of the state follows from the
+// functions. Mistakes (two nodes with one name, a nil function, a state that
+// JSON cannot carry …) are reported by Open, all at once.
+func Define[S any](name string, nodes ...Node[S]) *Workflow[S] {
+	w := &Workflow[S]{
+		codes: &codes{
+			steps:    make(map[*tree.Node]*stepCode),
+			question: make(map[*tree.Node]func(context.Context, []byte, *plan.Question) run.Answered),
+		},
+		typ: reflect.TypeFor[S](),
+	}
+	w.state = shapeOf(w.typ)
+	root := &tree.Node{Kind: tree.Sequence}
+	root.Body = build(w.codes, root, nodes)
+	w.tree = tree.Place(&tree.Workflow{Name: name, Root: root})
+	return w
+}
+
+// build builds nodes into their parent.
+func build[S any](c *codes, parent *tree.Node, nodes []Node[S]) []*tree.Node {
+	list := make([]*tree.Node, 0, len(nodes))
+	for _, n := range nodes {
+		if n == nil || reflect.ValueOf(n).IsNil() {
+			parent.Mistakes = append(parent.Mistakes, "a node is nil")
+			continue
+		}
+		list = append(list, n.build(c, nil))
+	}
+	return list
+}
+
+// Version names this version of the definition. Runs keep the version they
+// started with; an engine may have several versions of one workflow. Without
+// it the version is "".
+func (w *Workflow[S]) Version(v string) *Workflow[S] {
+	w.tree.Version = v
+	return w
+}
+
+// Queue sets the queue of runs of this workflow, for steps that name none.
+// The default is "default".
+func (w *Workflow[S]) Queue(name string) *Workflow[S] {
+	w.tree.Queue = name
+	if name == "" {
+		w.tree.Root.Mistakes = append(w.tree.Root.Mistakes, "Queue: the name is empty")
+	}
+	return w
+}
+
+// Name is the workflow's name.
+func (w *Workflow[S]) Name() string { return w.tree.Name }
+
+func (w *Workflow[S]) definition() *definition {
+	return &definition{tree: w.tree, codes: w.codes, state: w.state, typ: w.typ, fingerprint: tree.Fingerprint(w.tree)}
+}

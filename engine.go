@@ -1,0 +1,230 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// ID names an execution: a UUIDv7, so ids sort by age.
+type ID = uuid.UUID
+
+// ParseID reads an ID as it is printed.
+func ParseID(s string) (ID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil {
+		return ID{}, fmt.Errorf("%q is not the id of a run: %w", s, err)
+	}
+	return id, nil
+}
+
+// Engine starts workflows, executes them while Run runs, and answers
+// questions about them. Make one with Open. All methods may be called
+// concurrently.
+type Engine struct {
+	cfg    Config
+	log    *slog.Logger
+	store  store.Store
+	runner *run.Runner
+	defs   map[[2]string]*definition
+	first  map[string]*definition // by name: the version listed first
+	hub    hub
+
+	stop    chan struct{} // closed: stop in order
+	stopNow chan struct{}
+	once    [2]sync.Once
+	running sync.WaitGroup
+	closed  sync.Once
+}
+
+// Open opens a store and returns an engine. All mistakes in the configuration
+// and the workflows come back at once as a *DefinitionError. The engine can
+// start and ask at once; it executes while Run runs. Close it in the end.
+func Open(ctx context.Context, opener store.Opener, cfg Config) (*Engine, error) {
+	e := &Engine{
+		defs: make(map[[2]string]*definition), first: make(map[string]*definition),
+		stop: make(chan struct{}), stopNow: make(chan struct{}),
+	}
+	var mistakes DefinitionError
+	if opener == nil {
+		mistakes.add("Open", "the store is nil; use for example sqlite.Open(\"durable.db\")")
+	}
+	cfg.check(&mistakes)
+	e.cfg, e.log = cfg, cfg.Logger
+	e.define(&mistakes)
+	if len(mistakes.Mistakes) > 0 {
+		return nil, &mistakes
+	}
+	s, err := opener.OpenStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.store = s
+	e.runner = run.NewRunner(s, (*code)(e), e.log)
+	return e, nil
+}
+
+// define checks and registers the workflows.
+func (e *Engine) define(mistakes *DefinitionError) {
+	for i, w := range e.cfg.Workflows {
+		if w == nil {
+			mistakes.add(fmt.Sprintf("Config.Workflows[%d]", i), "it is nil")
+			continue
+		}
+		d := w.definition()
+		for _, m := range d.state.mistakes {
+			mistakes.add("workflow "+d.tree.Name, "the state type "+d.typ.String()+": "+m)
+		}
+		mistakes.addTree(d.tree.Name, tree.Check(d.tree, e.cfg.declared))
+		key := [2]string{d.tree.Name, d.tree.Version}
+		if e.defs[key] != nil {
+			mistakes.add("workflow "+d.tree.Name, fmt.Sprintf("two workflows have this name and version %q; give one another version", d.tree.Version))
+		}
+		e.defs[key] = d
+		if e.first[d.tree.Name] == nil {
+			e.first[d.tree.Name] = d
+		}
+	}
+}
+
+// Run executes until ctx ends, or Stop or StopNow is called: then it takes no
+// new work, gives running steps the ShutdownGrace, ends their contexts, hands
+// every run over so that other workers go on at once, and returns nil. Values
+// of ctx are visible in every step.
+func (e *Engine) Run(ctx context.Context) error {
+	e.running.Add(1)
+	defer e.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-e.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	cfg := run.Config{
+		Name: e.cfg.Name, Queues: e.cfg.served(), Lease: e.cfg.Lease,
+		Grace: e.cfg.ShutdownGrace, JournalLimit: maxFacts,
+	}
+	for _, d := range e.defs {
+		cfg.Definitions = append(cfg.Definitions, &run.Definition{Tree: d.tree, Fingerprint: d.fingerprint})
+	}
+	return e.runner.Run(ctx, cfg, e.stopNow)
+}
+
+// Stop stops Run as the end of its context does, and waits for it until ctx
+// ends. Stopping twice, or an engine that does not run, is harmless.
+func (e *Engine) Stop(ctx context.Context) error {
+	e.once[0].Do(func() { close(e.stop) })
+	done := make(chan struct{})
+	go func() {
+		e.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the engine has not stopped yet: %w", context.Cause(ctx))
+	}
+}
+
+// StopNow stops Run and ends the contexts of running steps at once, without
+// the grace. It does not wait; Stop does.
+func (e *Engine) StopNow() {
+	e.once[1].Do(func() { close(e.stopNow) })
+	e.once[0].Do(func() { close(e.stop) })
+}
+
+// Close stops the engine and releases the store. Running steps get the grace.
+func (e *Engine) Close() error {
+	var err error
+	e.closed.Do(func() {
+		err = e.Stop(context.Background())
+		e.runner.Close()
+		err = errors.Join(err, e.store.Close())
+	})
+	return err
+}
+
+// code runs user code for the runner.
+type code Engine
+
+// Body runs a step.
+func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
+	d := e.defs[[2]string{h.Workflow, h.Version}]
+	c := d.codes.steps[h.Node]
+	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), logs: &capture{h: h}}
+	fn := c.body
+	if h.Mode == plan.Reconcile {
+		fn = c.reconcile
+	}
+	patch, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
+	end := ending(err, c, h)
+	if end.Err == nil && !end.Snooze {
+		end.Patch = patch
+	}
+	if h.Mode == plan.Reconcile && err == nil {
+		end.Happened = plan.Yes
+	}
+	return end
+}
+
+// Ask runs a question.
+func (e *code) Ask(ctx context.Context, v *run.Visit) run.Answered {
+	d := e.defs[[2]string{v.Workflow, v.Version}]
+	return d.codes.question[v.Node](ctx, v.State, v.Question)
+}
+
+// ending says what an error of a body means.
+func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
+	if err == nil {
+		return plan.Ending{}
+	}
+	if h.Mode == plan.Reconcile && isErr(err, DidNotHappen) {
+		return plan.Ending{Happened: plan.No}
+	}
+	if s, ok := asErr[*stateError](err); ok {
+		return plan.Ending{Block: s.Error()}
+	}
+	if s, ok := asErr[*snooze](err); ok {
+		return plan.Ending{Snooze: true, After: s.d}
+	}
+	if x, ok := asErr[*cancelRun](err); ok {
+		e := record(err, "cancelled", h.Path, h.Attempt)
+		e.Message = x.reason
+		return plan.Ending{Cancel: true, Err: e}
+	}
+	end := plan.Ending{Err: record(err, "error", h.Path, h.Attempt)}
+	if r, ok := asErr[*retryAfter](err); ok {
+		end.HasWait, end.After = true, r.after
+	}
+	if f, ok := asErr[*Failure](err); ok && f.Code == "panic" {
+		end.Err.Code = f.Code
+	}
+	switch r, unkept := asErr[*resultError](err); {
+	case unkept:
+		end.Final, end.Err.Code = true, r.code()
+	case isErr(err, ErrTimeout):
+		end.Final, end.Err.Code = true, "wait_timeout"
+	case isErr(err, ErrPayload):
+		end.Final, end.Err.Code = true, "payload"
+	default:
+		if _, ok := asErr[*permanent](err); ok {
+			end.Final, end.Err.Code = true, "permanent"
+		} else if c.retryIf != nil && !c.retryIf(err) {
+			end.Final = true
+		}
+	}
+	return end
+}

@@ -1,0 +1,296 @@
+package durable
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/store"
+)
+
+// Status is where a run stands.
+type Status = store.Status
+
+// The statuses.
+const (
+	Pending            = store.Pending
+	Running            = store.Running
+	Waiting            = store.Waiting
+	Completed          = store.Completed
+	Failed             = store.Failed
+	Cancelled          = store.Cancelled
+	Compensating       = store.Compensating
+	Compensated        = store.Compensated
+	CompensationFailed = store.CompensationFailed
+	Blocked            = store.Blocked
+)
+
+// Filter selects runs for Executions.
+type Filter = store.Filter
+
+// Execution is what is known of a run.
+type Execution struct {
+	ID       ID              `json:"id"`
+	Workflow string          `json:"workflow"`
+	Version  string          `json:"version,omitempty"`
+	Queue    string          `json:"queue"`
+	Key      string          `json:"key,omitempty"`
+	Priority int             `json:"priority,omitempty"`
+	Tags     []string        `json:"tags,omitempty"`
+	Status   Status          `json:"status"`
+	Created  time.Time       `json:"created"`
+	Due      time.Time       `json:"due,omitzero"` // pending or waiting: when it goes on by itself
+	Ended    time.Time       `json:"ended,omitzero"`
+	Worker   string          `json:"worker,omitempty"` // incarnation that has it
+	Error    *Failure        `json:"error,omitempty"`
+	Input    json.RawMessage `json:"input,omitempty"` // not in lists
+	State    json.RawMessage `json:"state,omitempty"` // not in lists
+	Steps    []StepRecord    `json:"steps,omitempty"` // with WithSteps
+	Inbox    []InboxMessage  `json:"inbox,omitempty"` // messages nobody took; not in lists
+}
+
+// StepRecord is one attempt of a step, or the answer of a branch or loop.
+type StepRecord struct {
+	Path     string          `json:"path"`
+	Kind     string          `json:"kind"` // step, branch, loop
+	Attempt  int             `json:"attempt,omitempty"`
+	Status   string          `json:"status"` // running, waiting, done, failed, retrying, snoozed, crashed, lost, in_doubt; answers: the way taken
+	Started  time.Time       `json:"started,omitzero"`
+	Ended    time.Time       `json:"ended,omitzero"`
+	Duration time.Duration   `json:"duration"` // from start to end, waits included
+	Waited   time.Duration   `json:"waited,omitempty"`
+	Error    *Failure        `json:"error,omitempty"`
+	Change   json.RawMessage `json:"change,omitempty"` // what it changed in the state
+}
+
+// InboxMessage is a message that no wait has taken.
+type InboxMessage struct {
+	Name    string          `json:"name"`
+	Payload json.RawMessage `json:"payload"`
+	At      time.Time       `json:"at"`
+}
+
+// QueryOption asks for more.
+type QueryOption func(*queryOptions)
+
+type queryOptions struct{ steps bool }
+
+// WithSteps asks for the attempts of all steps.
+var WithSteps QueryOption = withSteps // lint:var an option without an argument
+
+func withSteps(o *queryOptions) { o.steps = true }
+
+// Execution returns a run: status, input, state so far and error; with
+// WithSteps each attempt of each step too. ErrNotFound if there is none.
+func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Execution, error) {
+	var o queryOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	rec, err := e.store.Load(ctx, id, o.steps)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", id, err)
+	}
+	x := execution(&rec.Execution)
+	for _, m := range rec.Messages {
+		if name, ok := cutPrefix(m.Topic, "event:"); ok {
+			x.Inbox = append(x.Inbox, InboxMessage{name, m.Payload, m.At})
+		}
+	}
+	h, err := run.Replay(&rec)
+	if err != nil {
+		x.Error = &Failure{Code: "corrupt", Message: err.Error()}
+		return x, nil // what the header says is still worth showing
+	}
+	x.Input, x.State = h.Input, h.State
+	if o.steps {
+		if x.Steps, err = stepRecords(rec.Rows, rec.Status); err != nil {
+			return nil, fmt.Errorf("run %s: %w", id, err)
+		}
+	}
+	return x, nil
+}
+
+func execution(r *store.Execution) *Execution {
+	x := &Execution{
+		ID: r.ID, Workflow: r.Workflow, Version: r.Version, Queue: r.Queue, Key: r.Key, Priority: r.Priority,
+		Tags: r.Tags, Status: r.Status, Created: r.Created, Due: r.Due, Ended: r.Ended, Error: failure(storedError(r.Error)),
+	}
+	if r.Owner != (store.Incarnation{}) {
+		x.Worker = r.Owner.String()
+	}
+	return x
+}
+
+// stepRecords folds journal rows into attempts.
+func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
+	list := make([]journal.Row, len(rows))
+	for i, r := range rows {
+		facts, err := journal.Decode(r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", r.Seq, err)
+		}
+		list[i] = journal.Row{Seq: r.Seq, Epoch: r.Epoch, Facts: facts}
+	}
+	var out []StepRecord
+	_ = list
+	return out, nil
+}
+
+func micros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// ExecutionPage is a page of runs.
+type ExecutionPage struct {
+	Executions []*Execution `json:"executions"`
+	Cursor     string       `json:"cursor,omitempty"` // for the next page; "" at the end
+	Count      int          `json:"count,omitempty"`  // with Filter.Count: all that match
+}
+
+// Executions lists runs, newest first. Pages are stable while runs are added.
+func (e *Engine) Executions(ctx context.Context, f Filter) (*ExecutionPage, error) {
+	for _, s := range f.Statuses {
+		if !s.Valid() {
+			return nil, fmt.Errorf("list runs: %w: %q is no status; the statuses are %v", ErrInvalid, s, store.Statuses())
+		}
+	}
+	p, err := e.store.List(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	page := &ExecutionPage{Cursor: p.Cursor, Count: p.Count, Executions: make([]*Execution, len(p.Executions))}
+	for i := range p.Executions {
+		page.Executions[i] = execution(&p.Executions[i])
+	}
+	return page, nil
+}
+
+// ByKey finds the run of a workflow that was started with a key.
+func (e *Engine) ByKey(ctx context.Context, workflow, key string) (*Execution, error) {
+	p, err := e.store.List(ctx, store.Filter{Workflow: workflow, Key: key, Limit: 1})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("run of %s with key %q: %w", workflow, key, err)
+	case len(p.Executions) == 0:
+		return nil, fmt.Errorf("run of %s with key %q: %w", workflow, key, ErrNotFound)
+	}
+	return e.Execution(ctx, p.Executions[0].ID)
+}
+
+// PendingInput is a question that waits for a person.
+type PendingInput struct {
+	ID        string          `json:"id"` // answers exactly this one
+	Execution ID              `json:"execution"`
+	Workflow  string          `json:"workflow"`
+	Path      string          `json:"path"`
+	Name      string          `json:"name"`
+	Kind      string          `json:"kind"` // input, approval, in_doubt
+	Prompt    string          `json:"prompt,omitempty"`
+	Details   json.RawMessage `json:"details,omitempty"`
+	Schema    json.RawMessage `json:"schema,omitempty"` // JSON Schema of the answer
+	Opened    time.Time       `json:"opened"`
+	Deadline  time.Time       `json:"deadline,omitzero"`
+}
+
+// InputFilter selects pending inputs. Zero fields do not filter.
+type InputFilter struct {
+	ID        string
+	Execution ID
+	Workflow  string
+	Name      string
+	Kind      string
+	Cursor    string
+	Limit     int // default 50, at most 1,000
+}
+
+// InputPage is a page of pending inputs.
+type InputPage struct {
+	Inputs []PendingInput `json:"inputs"`
+	Cursor string         `json:"cursor,omitempty"`
+}
+
+// PendingInputs lists the questions that wait for people: those with the
+// nearest deadline first, then the oldest.
+func (e *Engine) PendingInputs(ctx context.Context, f InputFilter) (*InputPage, error) {
+	kinds := inputKinds()
+	if f.Kind != "" {
+		kinds = []string{f.Kind}
+	}
+	p, err := e.store.Waits(ctx, store.WaitFilter{
+		ID: f.ID, Execution: f.Execution, Workflow: f.Workflow, Name: f.Name, Kinds: kinds, Cursor: f.Cursor, Limit: f.Limit,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list inputs: %w", err)
+	}
+	page := &InputPage{Cursor: p.Cursor, Inputs: make([]PendingInput, len(p.Waits))}
+	for i, w := range p.Waits {
+		var q question
+		if err := json.Unmarshal(w.Detail, &q); err != nil {
+			q.Prompt = "(the stored question cannot be read: " + err.Error() + ")"
+		}
+		page.Inputs[i] = PendingInput{
+			ID: w.ID, Execution: w.Execution, Workflow: w.Workflow, Path: w.Path, Name: w.Name, Kind: w.Kind,
+			Prompt: q.Prompt, Details: q.Details, Schema: q.Schema, Opened: w.Opened, Deadline: w.Deadline,
+		}
+	}
+	return page, nil
+}
+
+// OpenWait is anything a run waits for: an event, an input, time.
+type OpenWait struct {
+	ID       string    `json:"id"`
+	Path     string    `json:"path"`
+	Kind     string    `json:"kind"` // event, input, approval, in_doubt, sleep
+	Name     string    `json:"name,omitempty"`
+	Opened   time.Time `json:"opened"`
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// OpenWaits lists what a run waits for.
+func (e *Engine) OpenWaits(ctx context.Context, id ID) ([]OpenWait, error) {
+	p, err := e.store.Waits(ctx, store.WaitFilter{Execution: id, Limit: 1000})
+	if err != nil {
+		return nil, fmt.Errorf("waits of run %s: %w", id, err)
+	}
+	list := make([]OpenWait, len(p.Waits))
+	for i, w := range p.Waits {
+		list[i] = OpenWait{w.ID, w.Path, w.Kind, w.Name, w.Opened, w.Deadline}
+	}
+	return list, nil
+}
+
+// LogEntry is one captured log entry of a step.
+type LogEntry struct {
+	Path    string          `json:"path"`
+	Attempt int             `json:"attempt"`
+	At      time.Time       `json:"at"`
+	Level   slog.Level      `json:"level"`
+	Text    string          `json:"text"`
+	Attrs   json.RawMessage `json:"attrs,omitempty"`
+}
+
+// Logs returns what the steps of a run logged since a time, oldest first,
+// while they run too.
+func (e *Engine) Logs(ctx context.Context, id ID, since time.Time) ([]LogEntry, error) {
+	if _, err := e.store.Load(ctx, id, false); errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("logs of run %s: %w", id, err)
+	}
+	logs, err := e.store.Logs(ctx, id, since)
+	if err != nil {
+		return nil, fmt.Errorf("logs of run %s: %w", id, err)
+	}
+	list := make([]LogEntry, len(logs))
+	for i, l := range logs {
+		list[i] = LogEntry{l.Path, l.Attempt, l.At, slog.Level(l.Level), l.Text, l.Attrs}
+	}
+	return list, nil
+}

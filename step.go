@@ -1,0 +1,235 @@
+package durable
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+// StepNode is a step of a workflow over S.
+type StepNode[S any] struct {
+	n         *tree.Node
+	body      func(ctx context.Context, s *S) error
+	reconcile func(ctx context.Context, s *S) error
+	retryIf   func(error) bool
+}
+
+// Step is a named function. It changes the state, or fails; a failed attempt
+// leaves no trace in the state. Its context ends when the step times out, the
+// run is cancelled, the worker stops or loses its lease; context.Cause tells
+// which. Without Retry it has one attempt.
+func Step[S any](name string, fn func(ctx context.Context, s *S) error) *StepNode[S] {
+	s := &StepNode[S]{n: &tree.Node{Kind: tree.Step, Name: name}, body: fn}
+	if fn == nil {
+		s.mistake("the function is nil")
+	}
+	return s
+}
+
+func (s *StepNode[S]) mistake(text string) { s.n.Mistakes = append(s.n.Mistakes, text) }
+
+// Retry is a policy for failed attempts.
+type Retry struct {
+	MaxAttempts int              // attempts in all, at least 1
+	Backoff     Backoff          // how the pause grows; default Exponential
+	Base        time.Duration    // default 1 s
+	Max         time.Duration    // longest pause before jitter; default 30 s
+	Jitter      float64          // share of the pause by which it varies; default 0.25; NoJitter for none
+	If          func(error) bool // only errors for which it is true are retried; default all
+}
+
+// Backoff is how the pause after a failed attempt grows with the number n of
+// failures.
+type Backoff = tree.Backoff
+
+// The ways in which a pause grows.
+const (
+	Exponential = tree.Exponential // min(Base·2ⁿ, Max): 2, 4, 8, 16, 30, 30 s by default
+	Linear      = tree.Linear      // min(Base·n, Max)
+	Constant    = tree.Constant    // Base
+)
+
+// NoJitter as Retry.Jitter keeps pauses exact.
+const NoJitter = -1
+
+// NoTimeout as a step's Timeout lets its body run as long as it likes.
+const NoTimeout time.Duration = -1
+
+// Retry sets the policy for failed attempts: errors, panics and timeouts.
+func (s *StepNode[S]) Retry(r Retry) *StepNode[S] {
+	s.n.Retry = &tree.Retry{MaxAttempts: r.MaxAttempts, Backoff: r.Backoff, Base: r.Base, Max: r.Max, Jitter: r.Jitter}
+	s.retryIf = r.If
+	return s
+}
+
+// Timeout is how long one run of the body may take; time in which it is
+// suspended does not count. When it is over, the body's context ends and the
+// attempt fails with code step_timeout. The default is 10 minutes.
+func (s *StepNode[S]) Timeout(d time.Duration) *StepNode[S] {
+	if d <= 0 && d != NoTimeout {
+		s.mistake(fmt.Sprintf("Timeout is %s; give a positive time, or NoTimeout", d))
+	}
+	s.n.Timeout = d
+	return s
+}
+
+// Queue names the queue whose slots the step uses.
+func (s *StepNode[S]) Queue(name string) *StepNode[S] {
+	if name == "" {
+		s.mistake("Queue: the name is empty")
+	}
+	s.n.Queue = name
+	return s
+}
+
+// AtMostOnce says that the body must not begin twice in one visit. When it is
+// cut off (crash, lost lease, timeout, stop), the step is in doubt: Reconcile
+// asks the outside what happened, or a person answers an input named in_doubt.
+// Such a step cannot be retried and cannot wait.
+func (s *StepNode[S]) AtMostOnce() *StepNode[S] {
+	s.n.AtMostOnce = true
+	return s
+}
+
+// Reconcile gives an AtMostOnce step a function that finds out what became of
+// a body that was cut off. It returns Happened (and what it did to the state
+// is the step's result), DidNotHappen (and the body runs once more), or an
+// error (and it is asked again later; after 5 errors a person is).
+func (s *StepNode[S]) Reconcile(fn func(ctx context.Context, s *S) error) *StepNode[S] {
+	if fn == nil {
+		s.mistake("Reconcile: the function is nil")
+	}
+	s.n.Reconciles, s.reconcile = true, fn
+	return s
+}
+
+func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
+	state := shapeOf(reflect.TypeFor[S]())
+	c.steps[s.n] = &stepCode{
+		retryIf: s.retryIf,
+		body: func(ctx context.Context, raw []byte, limit int) ([]byte, error) {
+			return change(raw, limit, state.plain, func(v *S) error { return s.body(ctx, v) })
+		},
+		reconcile: func(ctx context.Context, raw []byte, limit int) ([]byte, error) {
+			happened := false
+			patch, err := change(raw, limit, state.plain, func(v *S) error {
+				err := s.reconcile(ctx, v)
+				if happened = isErr(err, Happened); happened {
+					return nil
+				}
+				if err == nil {
+					return errors.New("Reconcile returned nil; return durable.Happened, durable.DidNotHappen or an error")
+				}
+				return err
+			})
+			return patch, err
+		},
+	}
+	c.question[s.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
+		return resolve[S](raw, q, state.plain)
+	}
+	return s.n
+}
+
+// stepCode is a step's functions without their type. They return the patch.
+type stepCode struct {
+	body      func(ctx context.Context, raw []byte, limit int) ([]byte, error)
+	reconcile func(ctx context.Context, raw []byte, limit int) ([]byte, error)
+	retryIf   func(error) bool
+}
+
+// change decodes the state, lets fn change it, and returns the patch.
+func change[S any](raw []byte, limit int, plain bool, fn func(*S) error) ([]byte, error) {
+	var s S
+	if err := decode(raw, &s, plain); err != nil {
+		return nil, &stateError{err}
+	}
+	before, err := encode(&s, maxLimit)
+	if err != nil {
+		return nil, &resultError{err}
+	}
+	if err := fn(&s); err != nil {
+		return nil, err
+	}
+	after, err := encode(&s, limit)
+	if err != nil {
+		return nil, &resultError{err}
+	}
+	patch, state := journal.Change(raw, before, after)
+	if len(state) > limit { // members that S does not know count too
+		return nil, &resultError{checkPayload(state, limit)}
+	}
+	return patch, nil
+}
+
+// maxLimit is more than any payload may have.
+const maxLimit = 64 << 20
+
+// stateError: the stored state does not fit the type of the running code.
+type stateError struct{ err error }
+
+func (e *stateError) Error() string {
+	return "the stored state does not fit the state type of this code: " + e.err.Error()
+}
+
+// resultError: the body ran, and what it left cannot be kept.
+type resultError struct{ err error }
+
+func (e *resultError) Error() string { return e.err.Error() }
+func (e *resultError) Unwrap() error { return e.err }
+
+func (e *resultError) code() string {
+	if errors.Is(e.err, ErrTooLarge) {
+		return "too_large"
+	}
+	return "encode"
+}
+
+// Doubt is the answer to an input named in_doubt.
+type Doubt struct {
+	Outcome string          `json:"outcome"` // done, run (it did not happen: run it), or fail
+	State   json.RawMessage `json:"state,omitempty"`
+	Error   string          `json:"error,omitempty"`
+}
+
+// resolve turns a person's answer about a body in doubt into its ending.
+func resolve[S any](raw []byte, q *plan.Question, plain bool) run.Answered {
+	var (
+		in answer
+		d  Doubt
+	)
+	err := json.Unmarshal(q.InDoubt, &in)
+	if err == nil {
+		err = json.Unmarshal(in.Value, &d)
+	}
+	switch {
+	case err != nil:
+		return run.Answered{Ending: &plan.Ending{Final: true, Err: record(err, "error", q.Path, 0)}}
+	case d.Outcome == "run":
+		return run.Answered{Ending: &plan.Ending{Happened: plan.No}}
+	case d.Outcome == "fail":
+		text := "a person decided that the step failed"
+		if d.Error != "" {
+			text = d.Error
+		}
+		return run.Answered{Ending: &plan.Ending{Final: true, Err: record(errors.New(text), "permanent", q.Path, 0)}}
+	case d.State == nil:
+		return run.Answered{Ending: &plan.Ending{Happened: plan.Yes}}
+	}
+	patch, err := change(raw, maxLimit, plain, func(s *S) error {
+		*s = *new(S)
+		return decode(d.State, s, plain)
+	})
+	if err != nil {
+		return run.Answered{Ending: &plan.Ending{Final: true, Err: record(err, "encode", q.Path, 0)}}
+	}
+	return run.Answered{Ending: &plan.Ending{Happened: plan.Yes, Patch: patch}}
+}

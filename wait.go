@@ -1,0 +1,148 @@
+package durable
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
+)
+
+// WaitOption changes a wait.
+type WaitOption func(*waitOptions)
+
+type waitOptions struct {
+	timed   bool
+	timeout time.Duration
+	has     bool
+	value   any
+	prompt  string
+	details any
+}
+
+// Timeout ends the wait d after it opened, by the store's clock. Zero or less
+// takes what is there or times out at once. Without it a wait lasts for ever.
+func Timeout(d time.Duration) WaitOption {
+	return func(o *waitOptions) { o.timed, o.timeout = true, d }
+}
+
+// OnTimeout is the value that a wait returns when it times out. Without it a
+// timeout is ErrTimeout. The value must fit the type of the wait.
+func OnTimeout(v any) WaitOption {
+	return func(o *waitOptions) { o.has, o.value = true, v }
+}
+
+// Sleep suspends the run for d. It holds no slot and no goroutine, and goes on
+// after a restart. d of zero or less returns at once.
+func Sleep(ctx context.Context, d time.Duration) error {
+	return sleep(ctx, &run.CallRequest{Timed: true, For: d})
+}
+
+// SleepUntil suspends the run until t. A past t returns at once.
+func SleepUntil(ctx context.Context, t time.Time) error {
+	return sleep(ctx, &run.CallRequest{Timed: true, At: t})
+}
+
+func sleep(ctx context.Context, req *run.CallRequest) error {
+	b, key, err := enter(ctx, "sleep", "")
+	if err != nil {
+		return err
+	}
+	if b.h.Calls[key] != nil {
+		return nil
+	}
+	req.Wait = &journal.Wait{Kind: "sleep"}
+	_, err = b.wait(ctx, key, req)
+	return err
+}
+
+// wait makes a wait. It returns when the wait has ended, or not at all: then
+// the body runs again later.
+func (b *body) wait(ctx context.Context, key string, req *run.CallRequest) (*journal.Call, error) {
+	if b.h.Node.AtMostOnce {
+		return nil, fmt.Errorf("%w: a step that is AtMostOnce cannot wait, since its body would run again; wait in a step of its own", ErrNotInStep)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	req.Key = key
+	c, err := b.h.Call(req)
+	if err != nil {
+		return nil, callGone(ctx, err)
+	}
+	return c, nil
+}
+
+// WaitForEvent waits for engine.SendEvent with that name and returns its
+// payload. An event that was sent before is taken at once: first come, first
+// served. Each event ends one wait.
+//
+// A payload that does not fit T ends the wait with ErrPayload.
+func WaitForEvent[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
+	b, key, err := enter(ctx, "event", name)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	w := &journal.Wait{Kind: "event", Name: name, Topic: eventTopic(name)}
+	return await(ctx, b, key, w, opts, func(raw []byte, v *T) error { return decode(raw, v, false) })
+}
+
+func eventTopic(name string) string { return "event:" + name }
+
+// await runs a typed wait.
+func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opts []WaitOption, read func([]byte, *T) error) (T, error) {
+	var v T
+	c := b.h.Calls[key]
+	if c == nil {
+		var o waitOptions
+		for _, opt := range opts {
+			opt(&o)
+		}
+		req, err := request[T](b, w, o)
+		if err != nil {
+			return v, err
+		}
+		if c, err = b.wait(ctx, key, req); err != nil {
+			return v, err
+		}
+	}
+	switch c.State {
+	case journal.TimedOut:
+		if !c.Has {
+			return v, fmt.Errorf("%s %q: %w", w.Kind, w.Name, ErrTimeout)
+		}
+		if err := decode(c.Data, &v, false); err != nil {
+			b.stuck(key, err)
+		}
+		return v, nil
+	case journal.Value:
+		if err := read(c.Data, &v); err != nil {
+			return v, fmt.Errorf("%s %q: %w %s: %w", w.Kind, w.Name, ErrPayload, typeName[T](), err)
+		}
+		return v, nil
+	}
+	panic(errNeverHere)
+}
+
+// request makes the request for a wait and checks its default.
+func request[T any](b *body, w *journal.Wait, o waitOptions) (*run.CallRequest, error) {
+	req := &run.CallRequest{Wait: w, Timed: o.timed, For: o.timeout}
+	if !o.has {
+		return req, nil
+	}
+	if !o.timed {
+		return nil, fmt.Errorf("%s %q: OnTimeout without Timeout never happens; give both", w.Kind, w.Name)
+	}
+	raw, err := encode(o.value, b.engine.cfg.MaxPayload)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: OnTimeout: %w", w.Kind, w.Name, err)
+	}
+	var v T
+	if err := decode(raw, &v, false); err != nil {
+		return nil, fmt.Errorf("%s %q: OnTimeout: %w: %T is not a %s: %w", w.Kind, w.Name, ErrInvalid, o.value, typeName[T](), err)
+	}
+	w.HasValue, w.Default = true, raw
+	return req, nil
+}
