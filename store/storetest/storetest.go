@@ -78,5 +78,7 @@ func clauses() []clause {
 		recordClauses(),
 		listClauses(),
 		waitClauses(),
+		lifeClauses(),
+		raceClauses(),
 	)
 }
