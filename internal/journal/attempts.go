@@ -1,0 +1,284 @@
+package journal
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Outcome is how an attempt stands or how it ended, for people.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeRunning  Outcome = "running"   // begun, no end recorded
+	OutcomeWaiting  Outcome = "waiting"   // suspended in a wait
+	OutcomeSnoozed  Outcome = "snoozed"   // asked to come back later; the same attempt goes on
+	OutcomeStopped  Outcome = "stopped"   // stopped in order by its worker; the same attempt goes on
+	OutcomeDone     Outcome = "done"      // succeeded, or a question was answered
+	OutcomeFailed   Outcome = "failed"    // failed, and so did the run
+	OutcomeRetrying Outcome = "retrying"  // failed, and another attempt follows
+	OutcomeCrashed  Outcome = "crashed"   // its process died
+	OutcomeLost     Outcome = "lost"      // cut off, and nobody knows how it ended
+	OutcomeInDoubt  Outcome = "in_doubt"  // the outside or a person is asked what became of it
+	OutcomeCanceled Outcome = "cancelled" // the run was cancelled before it ended
+)
+
+// Attempt is one attempt of a step's body, or one answered question. Times are
+// microseconds since 1970.
+type Attempt struct {
+	Path   string
+	Kind   string // "step", "branch" or "loop"
+	Number int    // of a step: from 1; 0 if its body never began. Of a loop: the pass that was asked for
+
+	Outcome  Outcome
+	Start    int64 // when it first began
+	End      int64 // when it ended; 0 while it may go on
+	Until    int64 // retrying, crashed, snoozed: when the body begins again, at the earliest
+	Resumed  int   // how often the body began again in this attempt, after a wait, snooze or stop
+	Waiting  int64 // microseconds spent in waits that have ended
+	Epoch    int64 // of the owner that began it last
+	FirstRow int   // the row that recorded its beginning
+	LastRow  int   // the row that recorded the newest fact of it
+
+	Err    *Error
+	Patch  []byte     // done: its change of the state, nil for none
+	Answer *Answer    // a question: what was answered
+	Waits  []WaitSpan // in the order of opening
+	Calls  int        // durable calls recorded in it
+}
+
+// WaitSpan is one wait of an attempt.
+type WaitSpan struct {
+	Call   string // kind:name#count
+	Kind   string
+	Name   string
+	Opened int64
+	Ended  int64  // 0 while it is open
+	By     string // what ended it: "message", "timeout", "" while it is open
+}
+
+// Attempts lists what happened in an execution, for people: one entry for each
+// attempt of a body and each question that was answered, in the order of their
+// beginning. Rows are all rows from the first on; unlike a History the list
+// forgets nothing, so passes of loops that have ended are in it.
+//
+// A body that was suspended, put off by a snooze or stopped in order and that
+// began again is still the same attempt. Whether a body that was cut off is in
+// doubt, the journal says only once somebody is asked about it; before, its
+// outcome is crashed, stopped or lost.
+func Attempts(rows []Row) []Attempt {
+	v := view{last: make(map[string]int)}
+	for _, r := range rows {
+		for i := range r.Facts {
+			v.row = r.Seq
+			v.take(&r.Facts[i])
+		}
+	}
+	return v.list
+}
+
+type view struct {
+	list []Attempt
+	last map[string]int // number in list, by path
+	cut  []cutOff       // how entries in doubt ended
+	row  int
+}
+
+type cutOff struct {
+	entry   int
+	outcome Outcome
+}
+
+func (v *view) take(f *Fact) {
+	switch f.Kind {
+	case Began:
+	case Cancelled:
+		for i := range v.list {
+			switch a := &v.list[i]; a.Outcome {
+			case OutcomeRunning, OutcomeWaiting, OutcomeSnoozed, OutcomeStopped, OutcomeInDoubt:
+				a.Outcome, a.End, a.Until, a.LastRow = OutcomeCanceled, f.At, 0, v.row
+			}
+		}
+	case Tried:
+		v.tried(f)
+	case Answered:
+		v.answered(f)
+	case Failed:
+		v.failed(f)
+	default:
+		if i, ok := v.last[f.Path]; ok {
+			a := &v.list[i]
+			a.LastRow = v.row
+			v.happened(i, a, f)
+		}
+	}
+}
+
+func (v *view) add(a Attempt) *Attempt {
+	a.FirstRow, a.LastRow = v.row, v.row
+	v.last[a.Path] = len(v.list)
+	v.list = append(v.list, a)
+	return &v.list[len(v.list)-1]
+}
+
+func (v *view) tried(f *Fact) {
+	if i, ok := v.last[f.Path]; ok {
+		switch a := &v.list[i]; a.Outcome {
+		case OutcomeRunning, OutcomeWaiting, OutcomeSnoozed, OutcomeStopped:
+			a.Outcome, a.Until, a.Epoch, a.LastRow = OutcomeRunning, 0, f.Epoch, v.row
+			a.Resumed++
+			return
+		}
+	}
+	v.add(Attempt{Path: f.Path, Kind: "step", Number: f.Attempt, Outcome: OutcomeRunning, Start: f.At, Epoch: f.Epoch})
+}
+
+func (v *view) answered(f *Fact) {
+	a := v.add(Attempt{Path: f.Path, Kind: "branch", Outcome: OutcomeDone, Start: f.At, End: f.At, Answer: f.Answer})
+	if f.Answer != nil && (f.Answer.Way == WayAgain || f.Answer.Way == WayLeave) {
+		a.Kind, a.Number = "loop", f.Answer.Pass
+	}
+}
+
+// failed ends the attempt that is open. A question that could not be answered,
+// and a body that was not allowed to begin, have none yet.
+func (v *view) failed(f *Fact) {
+	i, ok := v.last[f.Path]
+	if !ok || v.list[i].Kind != "step" || v.list[i].Outcome == OutcomeRetrying {
+		a := Attempt{Path: f.Path, Kind: "step", Start: f.At}
+		switch {
+		case ok && v.list[i].Kind != "step":
+			a.Kind, a.Number = v.list[i].Kind, v.list[i].Number+1
+		case f.Err != nil && f.Err.Code == "branch":
+			a.Kind = "branch"
+		case f.Err != nil && (f.Err.Code == "loop" || f.Err.Code == "loop_limit"):
+			a.Kind = "loop"
+		}
+		v.add(a)
+		i = v.last[f.Path]
+	}
+	a := &v.list[i]
+	a.Outcome, a.End, a.Until, a.Err, a.LastRow = OutcomeFailed, f.At, 0, f.Err, v.row
+}
+
+// happened takes a fact about the newest attempt of its place.
+func (v *view) happened(i int, a *Attempt, f *Fact) {
+	switch f.Kind {
+	case Done:
+		a.Outcome, a.End, a.Until, a.Patch, a.Err = OutcomeDone, f.At, 0, f.Data, nil
+	case Delayed:
+		v.delayed(i, a, f)
+	case Handed:
+		v.handed(a, f)
+	case Cleared:
+		for n := len(v.cut) - 1; n >= 0; n-- {
+			if v.cut[n].entry == i {
+				a.Outcome = v.cut[n].outcome
+				break
+			}
+		}
+		if a.Outcome == OutcomeStopped { // it did not happen: what follows is another attempt
+			a.Outcome = OutcomeLost
+		}
+		if a.End == 0 {
+			a.End = f.At
+		}
+	case Called:
+		a.Calls++
+	case Waited:
+		if f.Wait == nil {
+			return
+		}
+		if f.Call == InDoubtCall {
+			v.doubt(i, a)
+		} else {
+			a.Outcome = OutcomeWaiting
+		}
+		a.Waits = append(a.Waits, WaitSpan{Call: f.Call, Kind: f.Wait.Kind, Name: f.Wait.Name, Opened: f.At})
+	case Received:
+		a.endWait(f, "message")
+	case Fired:
+		a.endWait(f, "timeout")
+	}
+}
+
+func (v *view) delayed(i int, a *Attempt, f *Fact) {
+	a.Until = f.Until
+	if f.Err != nil {
+		a.Err = f.Err
+	}
+	switch f.Why {
+	case BySnooze:
+		a.Outcome = OutcomeSnoozed
+	case ByCrash:
+		a.Outcome, a.End = OutcomeCrashed, f.At
+	case ByLoss:
+		a.Outcome, a.End = OutcomeLost, f.At
+	case ByAsking:
+		v.doubt(i, a)
+	default:
+		a.Outcome, a.End = OutcomeRetrying, f.At
+	}
+}
+
+// doubt remembers how the attempt was cut off.
+func (v *view) doubt(i int, a *Attempt) {
+	if a.Outcome != OutcomeInDoubt {
+		v.cut = append(v.cut, cutOff{i, a.Outcome})
+		a.Outcome = OutcomeInDoubt
+	}
+}
+
+// handed marks the attempt that its worker stopped in order. The report may
+// come after the next owner took it for crashed.
+func (v *view) handed(newest *Attempt, f *Fact) {
+	if newest.Epoch == f.Epoch {
+		switch newest.Outcome {
+		case OutcomeRunning:
+			newest.Outcome = OutcomeStopped
+		case OutcomeCrashed:
+			newest.Outcome, newest.End, newest.Until, newest.Err = OutcomeStopped, 0, 0, nil
+		}
+		return
+	}
+	for i := range v.list {
+		if a := &v.list[i]; a.Path == f.Path && a.Epoch == f.Epoch && a.Outcome == OutcomeCrashed {
+			a.Outcome, a.Err = OutcomeStopped, nil
+		}
+	}
+}
+
+func (a *Attempt) endWait(f *Fact, by string) {
+	for i := len(a.Waits) - 1; i >= 0; i-- {
+		if w := &a.Waits[i]; w.Call == f.Call && w.By == "" {
+			w.Ended, w.By = f.At, by
+			a.Waiting += max(w.Ended-w.Opened, 0)
+			return
+		}
+	}
+	w := WaitSpan{Call: f.Call, Opened: f.At, Ended: f.At, By: by} // it never had to wait
+	w.Kind, w.Name, _ = strings.Cut(f.Call, ":")
+	if i := strings.LastIndexByte(w.Name, '#'); i >= 0 {
+		w.Name = w.Name[:i]
+	}
+	a.Waits = append(a.Waits, w)
+}
+
+// StateAfter returns the state after row n: what Began gave, changed by every
+// Done up to there. It is nil for n < 1. Rows are all rows from the first on;
+// a journal shorter than n is an error.
+func StateAfter(rows []Row, n int) ([]byte, error) {
+	if n < 1 {
+		return nil, nil
+	}
+	if n > len(rows) {
+		return nil, fmt.Errorf("there is no row %d: the journal has %d", n, len(rows))
+	}
+	h := NewHistory()
+	for _, r := range rows[:n] {
+		if err := h.Apply(r); err != nil {
+			return nil, err
+		}
+	}
+	return h.State, nil
+}
