@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // member is one field of a JSON object, as byte ranges of its text.
@@ -31,6 +32,30 @@ func members(v []byte) (list []member, ok bool) {
 		i = end
 	}
 	return list, true
+}
+
+// distinct splits a compact JSON object whose keys are all different. If a key
+// comes twice, only the whole value says what it means.
+func distinct(v []byte) (list []member, ok bool) {
+	list, ok = members(v)
+	if !ok {
+		return nil, false
+	}
+	if len(list) <= 8 {
+		for i := range list {
+			for j := range i {
+				if list[i].key == list[j].key {
+					return nil, false
+				}
+			}
+		}
+		return list, true
+	}
+	seen := make(map[string]struct{}, len(list))
+	for i := range list {
+		seen[list[i].key] = struct{}{}
+	}
+	return list, len(seen) == len(list)
 }
 
 // items splits a compact JSON array. ok is false if v is no array.
@@ -94,7 +119,7 @@ func skip(v []byte) int {
 }
 
 func unquote(q []byte) string {
-	if bytes.IndexByte(q, '\\') < 0 {
+	if bytes.IndexByte(q, '\\') < 0 && utf8.Valid(q) {
 		return string(q[1 : len(q)-1])
 	}
 	var s string
