@@ -124,15 +124,62 @@ func Decode(body []byte) ([]Fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	var facts []Fact
-	for len(b) > 0 {
-		var f Fact
-		if b, err = readFact(b, &f); err != nil {
+	n, err := countFacts(b)
+	if err != nil {
+		return nil, err
+	}
+	facts := make([]Fact, n)
+	for i := range facts {
+		if b, err = readFact(b, &facts[i]); err != nil {
 			return nil, err
 		}
-		facts = append(facts, f)
 	}
 	return facts, nil
+}
+
+// A fact as engines write it takes at least minFact bytes: kind, time, path or
+// data, end. A row of many smaller ones is hostile, and would make a small row
+// a large allocation. A few may be that small.
+const (
+	minFact    = 12
+	smallFacts = 64
+)
+
+// countFacts counts the facts of a row without keeping any.
+func countFacts(b []byte) (n int, err error) {
+	limit := smallFacts + len(b)/minFact
+	for len(b) > 0 {
+		if n++; n > limit {
+			return 0, fmt.Errorf("%w: more than %d facts in %d bytes", ErrCorrupt, limit, len(b))
+		}
+		for b = b[1:]; len(b) > 0 && b[0] != 0; {
+			if _, _, _, b, err = readField(b); err != nil {
+				return 0, err
+			}
+		}
+		if len(b) == 0 {
+			return 0, fmt.Errorf("%w: a fact has no end", ErrCorrupt)
+		}
+		b = b[1:]
+	}
+	return n, nil
+}
+
+// readField reads a tag and its value: a number, or bytes.
+func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
+	tag = b[0]
+	v, n := binary.Uvarint(b[1:])
+	if n <= 0 {
+		return 0, 0, nil, nil, fmt.Errorf("%w: bad number in field %d", ErrCorrupt, tag)
+	}
+	b = b[1+n:]
+	if tag%2 == 0 {
+		if v > uint64(len(b)) {
+			return 0, 0, nil, nil, fmt.Errorf("%w: field %d is longer than the row", ErrCorrupt, tag)
+		}
+		data, b = b[:v:v], b[v:]
+	}
+	return tag, v, data, b, nil
 }
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
@@ -142,27 +189,16 @@ func readFact(b []byte, f *Fact) ([]byte, error) {
 	}
 	b = b[1:]
 	for len(b) > 0 && b[0] != 0 {
-		tag := b[0]
-		v, n := binary.Uvarint(b[1:])
-		if n <= 0 {
-			return nil, fmt.Errorf("%w: bad number in field %d", ErrCorrupt, tag)
-		}
-		b = b[1+n:]
-		var data []byte
-		if tag%2 == 0 {
-			if v > uint64(len(b)) {
-				return nil, fmt.Errorf("%w: field %d is longer than the row", ErrCorrupt, tag)
-			}
-			data, b = b[:v:v], b[v:]
+		tag, v, data, rest, err := readField(b)
+		if err != nil {
+			return nil, err
 		}
 		if err := f.set(tag, v, data); err != nil {
 			return nil, err
 		}
+		b = rest
 	}
-	if len(b) == 0 {
-		return nil, fmt.Errorf("%w: a fact has no end", ErrCorrupt)
-	}
-	return b[1:], nil
+	return b[1:], nil // countFacts found the end
 }
 
 func (f *Fact) set(tag byte, v uint64, data []byte) error {
@@ -177,6 +213,9 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 	case tagCall:
 		f.Call = string(data)
 	case tagWhy:
+		if v > uint64(ByAsking) {
+			return fmt.Errorf("%w: reason %d is unknown to this program", ErrVersion, v)
+		}
 		f.Why = Why(v)
 	case tagData:
 		f.Data = data
@@ -197,6 +236,9 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%w: field %d: %w", ErrCorrupt, tag, err)
+	}
+	if f.Answer != nil && f.Answer.Way > WayLeave {
+		return fmt.Errorf("%w: way %d is unknown to this program", ErrVersion, f.Answer.Way)
 	}
 	return nil
 }

@@ -89,16 +89,23 @@ func (h *History) Apply(r Row) error {
 
 // Fold folds one fact of row seq.
 func (h *History) Fold(f *Fact, seq int) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	h.Last = max(h.Last, f.At)
 	switch f.Kind {
 	case Began:
-		h.Input, h.State, h.Queue = f.Data, f.Data, f.Call
-		return nil
+		return h.began(f)
 	case Cancelled:
-		h.Cancel = f
+		if h.Cancel == nil { // the first stands
+			h.Cancel = f
+		}
 		return nil
 	}
 	p, parent := h.place(f.Path)
+	if (p.Done || p.Failed) && f.Kind != Handed {
+		return fmt.Errorf("%w: %s at %s, which has ended", ErrCorrupt, f.Kind, f.Path)
+	}
 	h.count(p, f)
 	switch f.Kind {
 	case Tried:
@@ -119,7 +126,7 @@ func (h *History) Fold(f *Fact, seq int) error {
 	case Handed:
 		p.handed(f)
 	case Cleared:
-		p.InDoubt, p.Crashed, p.Asked = false, nil, 0
+		p.InDoubt, p.Crashed, p.Asked, p.Until = false, nil, 0, 0
 		delete(p.Calls, InDoubtCall)
 	case Answered:
 		p.Answer = f.Answer
@@ -132,6 +139,27 @@ func (h *History) Fold(f *Fact, seq int) error {
 	default:
 		return fmt.Errorf("%w: fact kind %d", ErrCorrupt, f.Kind)
 	}
+	return nil
+}
+
+// check refuses facts that lack what their kind needs.
+func (f *Fact) check() error {
+	switch {
+	case f.Kind == Began || f.Kind == Cancelled:
+	case f.Path == "":
+		return fmt.Errorf("%w: %s without a path", ErrCorrupt, f.Kind)
+	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil:
+		return fmt.Errorf("%w: %s at %s lacks its object", ErrCorrupt, f.Kind, f.Path)
+	}
+	return nil
+}
+
+func (h *History) began(f *Fact) error {
+	state, err := Compact(f.Data)
+	if err != nil && len(f.Data) > 0 {
+		return fmt.Errorf("%w: the input: %w", ErrCorrupt, err)
+	}
+	h.Input, h.State, h.Queue = f.Data, state, f.Call
 	return nil
 }
 
@@ -167,9 +195,13 @@ func (h *History) At(path string) *Place {
 }
 
 // count counts live facts. A visit that is only put off again and again does
-// not grow: nothing of it needs to be kept.
+// not grow, nor does a loop's question that is answered again and again:
+// nothing of it needs to be kept.
 func (h *History) count(p *Place, f *Fact) {
-	if p.Snoozed && f.Kind == Tried || f.Kind == Delayed && f.Why == BySnooze && p.Live > 1 {
+	switch {
+	case f.Kind == Tried && p.Snoozed,
+		f.Kind == Delayed && f.Why == BySnooze && p.Live > 1,
+		f.Kind == Answered && p.Answer != nil:
 		return
 	}
 	p.Live++

@@ -17,12 +17,17 @@ type image struct {
 	Queue  string `json:"queue"`
 	Root   *Place `json:"root"`
 	Last   int64  `json:"last"`
+	Cancel []byte `json:"cancel,omitempty"` // a row with the fact
 }
 
 // Snapshot writes a history such that Restore gives it back. What a snapshot
 // does not need (closed passes) is not in a history to begin with.
 func (h *History) Snapshot() []byte {
-	j, err := json.Marshal(image{h.Length, h.Live, h.Input, h.Queue, h.Root, h.Last})
+	im := image{Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last}
+	if h.Cancel != nil {
+		im.Cancel = Encode([]Fact{*h.Cancel})
+	}
+	j, err := json.Marshal(im)
 	if err != nil {
 		panic("journal: a history of plain data does not encode: " + err.Error())
 	}
@@ -45,5 +50,16 @@ func Restore(b []byte) (*History, error) {
 	if err := json.Unmarshal(b[n:], &im); err != nil {
 		return nil, fmt.Errorf("snapshot: %w: %w", ErrCorrupt, err)
 	}
-	return &History{Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last}, nil
+	if im.Root == nil {
+		return nil, fmt.Errorf("snapshot: %w: it has no places", ErrCorrupt)
+	}
+	h := &History{Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last}
+	if im.Cancel != nil {
+		facts, err := Decode(im.Cancel)
+		if err != nil || len(facts) != 1 {
+			return nil, fmt.Errorf("snapshot: %w: the cancel is unreadable", ErrCorrupt)
+		}
+		h.Cancel = &facts[0]
+	}
+	return h, nil
 }
