@@ -7,21 +7,13 @@ import (
 	"github.com/durable-go/durable/internal/tree"
 )
 
-func (e *eval) branch(n *tree.Node, path string, parent *journal.Place) state {
-	p := child(parent, n.Name)
-	switch {
-	case p == nil || p.Answer == nil && !p.Failed:
+func (e *eval) branch(n *tree.Node, path string, parent, p *journal.Place) state {
+	if p == nil || p.Answer == nil {
 		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n})
 		return open
-	case p.Failed:
-		e.plan.Err = p.LastErr
-		return failed
 	}
 	// The way is part of the node's path element: by_type[invoice].
-	switch p.Answer.Way {
-	case journal.WayNone:
-		return finished
-	case journal.WayDefault:
+	if p.Answer.Way == journal.WayDefault {
 		if !n.Else {
 			return e.missing(path+"["+tree.DefaultWay+"]", fmt.Sprintf("the run is inside the default of branch %q, which this code does not have", path))
 		}

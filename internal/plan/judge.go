@@ -50,7 +50,7 @@ func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
 	if p == nil {
 		p = &journal.Place{}
 	}
-	f := journal.Fact{Path: b.Path, At: now, Attempt: Attempt(p)}
+	f := journal.Fact{Path: b.Path, At: now, Attempt: max(p.Attempt, 1)}
 	if b.Mode == Reconcile {
 		return judgeReconcile(f, p, end, now, draw)
 	}
@@ -109,9 +109,12 @@ func JudgeCrash(b Body, now int64, draw float64) journal.Fact {
 }
 
 func later(now int64, d time.Duration) int64 {
-	us := d.Microseconds()
 	if d <= 0 {
 		return now
+	}
+	us := d.Microseconds()
+	if d%time.Microsecond != 0 {
+		us++ // never early
 	}
 	if now > maxTime-us {
 		return maxTime

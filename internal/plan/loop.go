@@ -5,17 +5,10 @@ import (
 	"github.com/durable-go/durable/internal/tree"
 )
 
-func (e *eval) loop(n *tree.Node, path string, parent *journal.Place) state {
-	p := child(parent, n.Name)
-	switch {
-	case p == nil || p.Answer == nil && !p.Failed:
+func (e *eval) loop(n *tree.Node, path string, parent, p *journal.Place) state {
+	if p == nil || p.Answer == nil {
 		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n})
 		return open
-	case p.Failed:
-		e.plan.Err = p.LastErr
-		return failed
-	case p.Answer.Way == journal.WayLeave:
-		return finished
 	}
 	way := tree.PassElement(n.Name, p.Answer.Pass)
 	s := e.sequence(path[:len(path)-len(n.Name)]+way, n.Body, child(parent, way))

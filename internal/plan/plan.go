@@ -5,6 +5,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/tree"
 )
@@ -103,17 +105,46 @@ const (
 
 // node evaluates one node. parent is the place of the sequence it is in.
 func (e *eval) node(n *tree.Node, path string, parent *journal.Place) state {
+	p := child(parent, n.Name)
+	if p != nil {
+		switch kind := recorded(p); {
+		case p.Failed:
+			e.plan.Err = p.LastErr
+			return failed
+		case p.Done, p.Answer != nil && (p.Answer.Way == journal.WayNone || p.Answer.Way == journal.WayLeave):
+			return finished
+		case kind != 0 && kind != n.Kind:
+			return e.missing(path, fmt.Sprintf(
+				"the run stands at %q, which was a %s when it began and is a %s in this code; deploy code that has it as a %s, or move the run", path, kind, n.Kind, kind))
+		}
+	}
 	switch n.Kind {
 	case tree.Step:
-		return e.step(n, path, parent)
+		return e.step(n, path, p)
 	case tree.Sequence:
-		return e.sequence(path, n.Body, child(parent, n.Name))
+		return e.sequence(path, n.Body, p)
 	case tree.Branch:
-		return e.branch(n, path, parent)
+		return e.branch(n, path, parent, p)
 	case tree.Loop:
-		return e.loop(n, path, parent)
+		return e.loop(n, path, parent, p)
 	}
 	panic("plan: unknown kind " + n.Kind.String())
+}
+
+// recorded is the kind of node that p was when something happened there, 0 if
+// what happened does not tell. A deploy may have given its name to another.
+func recorded(p *journal.Place) tree.Kind {
+	switch {
+	case p.Attempt > 0:
+		return tree.Step
+	case p.Answer != nil && p.Answer.Way == journal.WayAgain:
+		return tree.Loop
+	case p.Answer != nil:
+		return tree.Branch
+	case p.Newest != "":
+		return tree.Sequence
+	}
+	return 0
 }
 
 func (e *eval) missing(path, text string) state {

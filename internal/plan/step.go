@@ -11,17 +11,11 @@ import (
 // person is.
 const maxAskings = 5
 
-func (e *eval) step(n *tree.Node, path string, parent *journal.Place) state {
-	p := child(parent, n.Name)
+func (e *eval) step(n *tree.Node, path string, p *journal.Place) state {
 	switch {
 	case p == nil:
 		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n})
 		return open
-	case p.Done:
-		return finished
-	case p.Failed:
-		e.plan.Err = p.LastErr
-		return failed
 	case p.Open != 0:
 		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n, Place: p})
 		return open
@@ -66,6 +60,12 @@ func (e *eval) inDoubt(n *tree.Node, path string, p *journal.Place) state {
 	return open
 }
 
+// after tells whether call a was opened after call b.
+func after(p *journal.Place, a, b string) bool {
+	x, y := p.Calls[a].Seq, p.Calls[b].Seq
+	return x > y || x == y && a > b
+}
+
 // callOrder is the keys of the open calls of p in the order of their opening.
 func callOrder(p *journal.Place) []string {
 	var keys []string
@@ -74,7 +74,7 @@ func callOrder(p *journal.Place) []string {
 			continue
 		}
 		i := len(keys)
-		for i > 0 && p.Calls[keys[i-1]].Seq > c.Seq {
+		for i > 0 && after(p, keys[i-1], key) {
 			i--
 		}
 		keys = append(keys[:i], append([]string{key}, keys[i:]...)...)
