@@ -22,6 +22,9 @@ func place(nodes []*Node, under string, depth int) {
 		return // Check reports it
 	}
 	for _, n := range nodes {
+		if n == nil {
+			continue // Check reports it, too
+		}
 		n.Place = Join(under, n.Name)
 		n.each(func(way string, body []*Node) {
 			place(body, Join(under, way), depth+1)
@@ -52,6 +55,9 @@ func walk(nodes []*Node, fn func(*Node), depth int) {
 		return
 	}
 	for _, n := range nodes {
+		if n == nil {
+			continue
+		}
 		fn(n)
 		n.each(func(_ string, body []*Node) { walk(body, fn, depth+1) })
 	}

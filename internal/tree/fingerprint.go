@@ -10,7 +10,7 @@ import (
 // (retry, timeout, queue) are not part of it, since changing them cannot make
 // a run lose its place. It does not depend on the machine or the build.
 func Fingerprint(w *Workflow) string {
-	b := []byte(strconv.Quote(w.Name) + strconv.Quote(w.Version))
+	b := text(text(nil, w.Name), w.Version)
 	b = shape(b, w.Root.Body)
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
@@ -19,10 +19,19 @@ func Fingerprint(w *Workflow) string {
 func shape(b []byte, nodes []*Node) []byte {
 	b = append(b, '{')
 	for _, n := range nodes {
-		b = strconv.AppendQuote(append(b, byte('0'+n.Kind)), n.Name)
+		if n == nil {
+			continue
+		}
+		b = text(append(b, byte('0'+n.Kind)), n.Name)
 		n.each(func(way string, body []*Node) {
-			b = shape(strconv.AppendQuote(b, way), body)
+			b = shape(text(b, way), body)
 		})
 	}
 	return append(b, '}')
+}
+
+// text writes s with its length, so that no two lists of texts look the same.
+func text(b []byte, s string) []byte {
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	return append(append(b, ':'), s...)
 }

@@ -10,9 +10,9 @@ type Backoff uint8
 
 // The ways to grow.
 const (
-	Exponential Backoff = iota // Base·2ⁿ
-	Linear                     // Base·n
-	Constant                   // Base
+	Exponential Backoff = iota // Base·2ⁿ, at most Max
+	Linear                     // Base·n, at most Max
+	Constant                   // Base, whatever Max is
 )
 
 // Retry is a policy. The zero values of Base, Max and Jitter stand for the
@@ -46,7 +46,10 @@ func (r Retry) Delay(n int, draw float64) time.Duration {
 	if jitter == 0 {
 		jitter = DefaultJitter
 	}
-	d := min(grow(r.Backoff, base, max(n, 1)), limit)
+	d := grow(r.Backoff, base, max(n, 1))
+	if r.Backoff != Constant {
+		d = min(d, limit)
+	}
 	if jitter > 0 {
 		spread := float64(d) * (1 - jitter + 2*jitter*draw)
 		if spread >= math.MaxInt64 {
