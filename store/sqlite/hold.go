@@ -6,7 +6,7 @@ import "github.com/durable-go/durable/store"
 // its new one.
 func (t *tx) hold(x *head, holds []store.Hold) (fits bool, err error) {
 	for _, h := range holds {
-		if h.Amount == 0 {
+		if h.Amount <= 0 {
 			continue
 		}
 		var others int64
@@ -19,7 +19,7 @@ func (t *tx) hold(x *head, holds []store.Hold) (fits bool, err error) {
 		}
 	}
 	for _, h := range holds {
-		if h.Amount == 0 {
+		if h.Amount <= 0 {
 			_, err = t.exec("DELETE FROM hold WHERE name = ? AND execution = ?", h.Name, x.n)
 		} else {
 			x.held = true

@@ -31,8 +31,7 @@ CREATE TABLE execution (
   key          TEXT,
   priority     INTEGER NOT NULL,
   tags         TEXT    NOT NULL,
-  status       TEXT    NOT NULL CHECK (status IN ('pending', 'running', 'waiting', 'completed', 'failed', 'cancelled',
-                                                  'compensating', 'compensated', 'compensation_failed', 'blocked')),
+  status       TEXT    NOT NULL,
   due          INTEGER,
   owner        BLOB,
   epoch        INTEGER NOT NULL,
@@ -47,14 +46,20 @@ CREATE TABLE execution (
   blocked      TEXT    NOT NULL DEFAULT '',
   error_code   TEXT    NOT NULL DEFAULT '',
   error        BLOB,
-  CHECK (status <> 'running' OR owner IS NOT NULL),
-  CHECK (owner IS NULL OR (status IN ('running', 'compensating') AND due IS NULL)),
-  CHECK (due IS NULL OR status IN ('pending', 'waiting', 'compensating')),
-  CHECK (status <> 'pending' OR due IS NOT NULL),
-  CHECK (status <> 'compensating' OR due IS NOT NULL OR owner IS NOT NULL),
-  CHECK (status <> 'waiting' OR waits > 0),
-  CHECK ((ended IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled', 'compensated', 'compensation_failed'))),
-  CHECK (ended IS NULL OR waits = 0)
+  -- All rows that may be. (A CASE, since IN with a list builds a table per row.)
+  CHECK (CASE status
+    WHEN 'running'             THEN owner IS NOT NULL AND due IS NULL AND ended IS NULL
+    WHEN 'compensating'        THEN (owner IS NULL) = (due IS NOT NULL) AND ended IS NULL
+    WHEN 'pending'             THEN owner IS NULL AND due IS NOT NULL AND ended IS NULL
+    WHEN 'waiting'             THEN owner IS NULL AND ended IS NULL AND waits > 0
+    WHEN 'blocked'             THEN owner IS NULL AND due IS NULL AND ended IS NULL
+    WHEN 'completed'           THEN owner IS NULL AND due IS NULL AND ended IS NOT NULL AND waits = 0
+    WHEN 'failed'              THEN owner IS NULL AND due IS NULL AND ended IS NOT NULL AND waits = 0
+    WHEN 'cancelled'           THEN owner IS NULL AND due IS NULL AND ended IS NOT NULL AND waits = 0
+    WHEN 'compensated'         THEN owner IS NULL AND due IS NULL AND ended IS NOT NULL AND waits = 0
+    WHEN 'compensation_failed' THEN owner IS NULL AND due IS NULL AND ended IS NOT NULL AND waits = 0
+    ELSE FALSE
+  END)
 ) STRICT;
 
 CREATE UNIQUE INDEX execution_key ON execution (workflow, key) WHERE key IS NOT NULL;
