@@ -8,10 +8,21 @@ import (
 )
 
 // hub tells waiters in this process how executions ended.
+//
+// It remembers the latest endings, so that who starts a run and then waits for
+// it need not look into the store although the run was quicker.
 type hub struct {
 	mu      sync.Mutex
 	waiters map[ID]map[chan ended]bool
+	recent  map[ID]ended
+	ring    [maxRecent]ID
+	next    int
 }
+
+const (
+	maxRecent      = 1024
+	maxRecentState = 8 << 10 // larger states are read from the store
+)
 
 // ended is how an execution ended.
 type ended struct {
@@ -28,6 +39,14 @@ func (e *code) Ended(id store.ID, status store.Status, state []byte, err *journa
 func (h *hub) tell(id ID, end ended) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if end.status.Ended() && len(end.state) <= maxRecentState {
+		if h.recent == nil {
+			h.recent = make(map[ID]ended)
+		}
+		delete(h.recent, h.ring[h.next])
+		h.recent[id], h.ring[h.next] = end, id
+		h.next = (h.next + 1) % maxRecent
+	}
 	for c := range h.waiters[id] {
 		select {
 		case c <- end:
@@ -41,6 +60,10 @@ func (h *hub) wait(id ID) (c chan ended, cancel func()) {
 	c = make(chan ended, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if end, ok := h.recent[id]; ok {
+		c <- end
+		return c, func() {}
+	}
 	if h.waiters == nil {
 		h.waiters = make(map[ID]map[chan ended]bool)
 	}

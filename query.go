@@ -59,7 +59,8 @@ type StepRecord struct {
 	Path     string          `json:"path"`
 	Kind     string          `json:"kind"` // step, branch, loop
 	Attempt  int             `json:"attempt,omitempty"`
-	Status   string          `json:"status"` // running, waiting, done, failed, retrying, snoozed, crashed, lost, in_doubt; answers: the way taken
+	Status   string          `json:"status"`           // running, waiting, done, failed, retrying, snoozed, stopped, crashed, lost, in_doubt, cancelled
+	Answer   string          `json:"answer,omitempty"` // branch: the case taken, "(default)" or "(none)"; loop: "again" or "leave"
 	Started  time.Time       `json:"started,omitzero"`
 	Ended    time.Time       `json:"ended,omitzero"`
 	Duration time.Duration   `json:"duration"` // from start to end, waits included
@@ -138,8 +139,38 @@ func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
 		list[i] = journal.Row{Seq: r.Seq, Epoch: r.Epoch, Facts: facts}
 	}
 	var out []StepRecord
-	_ = list
+	for _, a := range journal.Attempts(list) {
+		s := StepRecord{
+			Path: a.Path, Kind: a.Kind, Attempt: a.Number, Status: string(a.Outcome), Started: micros(a.Start), Ended: micros(a.End),
+			Waited: time.Duration(a.Waiting) * time.Microsecond, Error: failure(a.Err), Change: a.Patch,
+		}
+		if a.Answer != nil {
+			s.Answer = wayText(a.Answer)
+		}
+		if status.Ended() && a.End == 0 {
+			s.Status = "stopped"
+		}
+		if a.End > 0 && a.Start > 0 {
+			s.Duration = s.Ended.Sub(s.Started)
+		}
+		out = append(out, s)
+	}
 	return out, nil
+}
+
+// wayText is the answer of a branch or loop, for people.
+func wayText(a *journal.Answer) string {
+	switch a.Way {
+	case journal.WayCase:
+		return a.Case
+	case journal.WayDefault:
+		return "(default)"
+	case journal.WayAgain:
+		return "again"
+	case journal.WayLeave:
+		return "leave"
+	}
+	return "(none)"
 }
 
 func micros(us int64) time.Time {

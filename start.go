@@ -222,7 +222,11 @@ const (
 func (e *Engine) await(ctx context.Context, id ID) (ended, error) {
 	told, cancel := e.hub.wait(id)
 	defer cancel()
-	timer := time.NewTimer(0)
+	first := time.Duration(0)
+	if e.runner.Drives(id) {
+		first = firstLook // this process will tell
+	}
+	timer := time.NewTimer(first)
 	defer timer.Stop()
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		select {

@@ -189,6 +189,13 @@ func (r *Runner) Running() int {
 	return r.w.Running()
 }
 
+// Drives tells whether an execution is in this worker's hands.
+func (r *Runner) Drives(id store.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.w != nil && r.w.runs[id] != nil
+}
+
 // effects is what the worker does to the world.
 type effects struct{ r *Runner }
 
