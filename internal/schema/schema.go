@@ -18,9 +18,13 @@ import (
 	"golang.org/x/text/message"
 )
 
-// For returns the schema of a type.
+// For returns the schema of a type. A type with a method Values() []string is
+// an enumeration; one that writes its own JSON may be anything here, since only
+// its own code knows better.
 func For(t reflect.Type) ([]byte, error) {
-	s, err := infer.ForType(t, &infer.ForOptions{})
+	own := make(map[reflect.Type]*infer.Schema)
+	ownSchemas(t, own, make(map[reflect.Type]bool))
+	s, err := infer.ForType(t, &infer.ForOptions{TypeSchemas: own})
 	if err != nil {
 		return nil, err
 	}
