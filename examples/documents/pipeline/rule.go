@@ -1,0 +1,64 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/durable-go/durable"
+)
+
+// AcceptType answers ReviewType by a rule, where no person is at hand: the model is right.
+func AcceptType(q TypeQuestion) TypeReview { return TypeReview{Type: q.Guess, Note: "by rule"} }
+
+// KeepInvoice answers ReviewInvoice by a rule: the invoice stays as it was read, flagged.
+func KeepInvoice(InvoiceQuestion) InvoiceReview { return InvoiceReview{Action: Keep, Note: "by rule"} }
+
+// Rule answers an open question by the rules above.
+func Rule(in durable.PendingInput) (any, error) {
+	var err error
+	switch in.Name {
+	case ReviewType:
+		var q TypeQuestion
+		if err = json.Unmarshal(in.Details, &q); err == nil {
+			return AcceptType(q), nil
+		}
+	case ReviewInvoice:
+		var q InvoiceQuestion
+		if err = json.Unmarshal(in.Details, &q); err == nil {
+			return KeepInvoice(q), nil
+		}
+	default:
+		err = fmt.Errorf("there is no rule for %q", in.Name)
+	}
+	return nil, fmt.Errorf("input %s of run %s: %w", in.Name, in.Execution, err)
+}
+
+// AnswerByRule answers all questions of this pipeline that are open now, and says how many.
+func AnswerByRule(ctx context.Context, e *durable.Engine) (answered int, err error) {
+	for filter := (durable.InputFilter{Workflow: Name}); ; {
+		page, err := e.PendingInputs(ctx, filter)
+		if err != nil {
+			return answered, err
+		}
+		for _, in := range page.Inputs {
+			answer, err := Rule(in)
+			if err != nil {
+				return answered, err
+			}
+			err = e.ProvideInput(ctx, in.Execution, in.ID, answer, durable.By("rule"))
+			switch {
+			case err == nil:
+				answered++
+			case errors.Is(err, durable.ErrNoSuchWait) || errors.Is(err, durable.ErrRunDone):
+				// Somebody else was faster.
+			default:
+				return answered, err
+			}
+		}
+		if filter.Cursor = page.Cursor; filter.Cursor == "" {
+			return answered, nil
+		}
+	}
+}
