@@ -7,13 +7,22 @@ import (
 	"fmt"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/examples/documents/model"
 )
 
-// AcceptType answers ReviewType by a rule, where no person is at hand: the model is right.
-func AcceptType(q TypeQuestion) TypeReview { return TypeReview{Type: q.Guess, Note: "by rule"} }
+// TypeByRule answers ReviewType where no person is at hand: the model is believed if it is at
+// least half sure. What is left is for people to read.
+func TypeByRule(q TypeQuestion) TypeReview {
+	if q.Confidence < 0.5 {
+		return TypeReview{Type: model.KindOther, Note: "by rule, since the model is less than half sure"}
+	}
+	return TypeReview{Type: q.Guess, Note: "by rule"}
+}
 
-// KeepInvoice answers ReviewInvoice by a rule: the invoice stays as it was read, flagged.
-func KeepInvoice(InvoiceQuestion) InvoiceReview { return InvoiceReview{Action: Keep, Note: "by rule"} }
+// InvoiceByRule answers ReviewInvoice: the invoice stays as it was read, and is flagged.
+func InvoiceByRule(InvoiceQuestion) InvoiceReview {
+	return InvoiceReview{Action: Keep, Note: "by rule"}
+}
 
 // Rule answers an open question by the rules above.
 func Rule(in durable.PendingInput) (any, error) {
@@ -22,12 +31,12 @@ func Rule(in durable.PendingInput) (any, error) {
 	case ReviewType:
 		var q TypeQuestion
 		if err = json.Unmarshal(in.Details, &q); err == nil {
-			return AcceptType(q), nil
+			return TypeByRule(q), nil
 		}
 	case ReviewInvoice:
 		var q InvoiceQuestion
 		if err = json.Unmarshal(in.Details, &q); err == nil {
-			return KeepInvoice(q), nil
+			return InvoiceByRule(q), nil
 		}
 	default:
 		err = fmt.Errorf("there is no rule for %q", in.Name)

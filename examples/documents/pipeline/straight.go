@@ -8,7 +8,7 @@ import (
 
 // Straight is the same work in one go, without package durable: what the pipeline must come
 // to, whatever happens on the way. It calls no step, so that it can be held against them.
-// Questions to people are answered by AcceptType and KeepInvoice.
+// Questions to people are answered by TypeByRule and InvoiceByRule.
 func Straight(ctx context.Context, m model.Model, id, text string) (Document, error) {
 	d := Document{ID: id, Content: text}
 	c, err := m.Classify(ctx, text)
@@ -17,7 +17,7 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 	}
 	d.Type, d.Confidence = c.Kind, c.Confidence
 	if c.Confidence < model.Sure {
-		r := AcceptType(TypeQuestion{Guess: c.Kind})
+		r := TypeByRule(TypeQuestion{Guess: c.Kind, Confidence: c.Confidence})
 		d.note("%s: %s", verdict(c.Kind, r.Type), r.Note)
 		d.Type = r.Type
 	}
@@ -31,7 +31,7 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 		bad := i.Check()
 		if d.Valid = len(bad) == 0; !d.Valid {
 			d.Notes = append(d.Notes, bad...)
-			d.note("kept as it is: %s", KeepInvoice(InvoiceQuestion{}).Note)
+			d.note("kept as it is: %s", InvoiceByRule(InvoiceQuestion{}).Note)
 			d.Review = true
 		}
 	case model.KindContract:
