@@ -13,13 +13,26 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 )
 
 func main() {
 	quick := flag.Bool("quick", false, "a tenth of the work and 3 rounds: a smoke test, not a measurement")
 	parent := flag.String("dir", "", "where the databases go; it must be on the disk to be measured (default: the system's temporary folder)")
+	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	b := bench{rounds: 5, scale: 1}
 	if *quick {
 		b = bench{rounds: 3, scale: 10}

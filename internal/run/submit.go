@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/durable-go/durable/store"
@@ -138,6 +139,9 @@ func (r *Runner) flush(writes []store.Write) {
 	}
 	if len(settled) > 0 {
 		r.settle(settled, now)
+		// The bodies that this began may end at once: let them, so that what
+		// they say is in the next batch and not in the one after.
+		runtime.Gosched()
 	}
 }
 
