@@ -94,7 +94,9 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 		w.open(r, v.Path, v.suspend.Key, *v.suspend.Wait, at)
 	default:
 		b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path), Mode: v.Mode}
-		w.add(r, plan.Judge(b, end, micros(w.clock.high(now)), w.do.Draw()))
+		f := plan.Judge(b, end, micros(w.clock.high(now)), w.do.Draw())
+		f.At = at // what is to come is counted from the latest, what was from the earliest
+		w.add(r, f)
 	}
 	w.drive(r, now)
 	w.pump(now)
