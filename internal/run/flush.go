@@ -152,9 +152,20 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 		w.released(r, b)
 		return
 	}
+	if !w.lease.alive(now) && len(b.starts) > 0 {
+		// Too late to begin. The lease is let go before anything else happens;
+		// the next owner learns that these bodies never began.
+		for _, v := range b.starts {
+			delete(r.visits, v.Path)
+			w.free(v)
+			w.handBack(v, now)
+		}
+		return
+	}
 	for _, v := range b.starts {
-		if w.lease.alive(now) {
-			w.do.Start(v)
+		w.do.Start(v)
+		if w.stopped > 0 {
+			w.stopVisit(v, ErrStopping)
 		}
 	}
 	for _, x := range b.replies {

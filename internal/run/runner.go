@@ -123,7 +123,7 @@ func (r *Runner) Run(ctx context.Context, cfg Config, stopNow <-chan struct{}) e
 	if hints := r.store.Watch(watch); hints != nil {
 		r.task(func() {
 			for range hints {
-				r.Poke("")
+				r.event(func(w *Worker, now time.Time) { w.Hint(now) })
 			}
 		})
 	}

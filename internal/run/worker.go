@@ -42,6 +42,8 @@ const (
 	// suspectPause is how long a run waits whose place crashed twice while
 	// this worker already runs such a one.
 	suspectPause = time.Second
+	// hintPause is the least time between two renewals that hints bring about.
+	hintPause = time.Second
 )
 
 // Worker is the machine of one worker process. It is not safe for concurrent
@@ -56,6 +58,7 @@ type Worker struct {
 	retired  []store.Incarnation // lost, not yet retired in the store
 	queues   []*queue            // by name
 	runs     map[store.ID]*run
+	renewed  time.Time // when the last renewal was asked
 	claimed  time.Time // when the claim in flight was asked; zero: none
 	misses   int       // claims in a row that failed
 	expireAt time.Time // when to look for dead workers; zero: not known
@@ -176,6 +179,16 @@ func (w *Worker) Poke(name string, now time.Time) {
 	w.pump(now)
 }
 
+// Hint says that somebody else changed something: work may be due, and what
+// this worker owns may have messages or have been cancelled. So it asks for
+// its own too, at most once a second.
+func (w *Worker) Hint(now time.Time) {
+	if next := w.renewed.Add(hintPause); w.lease.held && next.Before(w.lease.next) {
+		w.lease.next = next
+	}
+	w.Poke("", now)
+}
+
 // Delivered says that a message was accepted for an execution.
 func (w *Worker) Delivered(id store.ID, now time.Time) {
 	if r := w.runs[id]; r != nil {
@@ -244,7 +257,7 @@ func (w *Worker) pump(now time.Time) {
 		w.loseLease(now)
 	}
 	if w.lease.due(now) {
-		w.lease.asked = now
+		w.lease.asked, w.renewed = now, now
 		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held})
 	}
 	for r, t := range w.timed {
