@@ -94,7 +94,11 @@ func (v *view) take(f *Fact) {
 	case Began:
 	case Cancelled:
 		for i := range v.list {
-			switch a := &v.list[i]; a.Outcome {
+			a := &v.list[i]
+			if v.last[a.Path] != i {
+				continue // another attempt went on from it
+			}
+			switch a.Outcome {
 			case OutcomeRunning, OutcomeWaiting, OutcomeSnoozed, OutcomeStopped, OutcomeInDoubt:
 				a.Outcome, a.End, a.Until, a.LastRow = OutcomeCanceled, f.At, 0, v.row
 			}

@@ -46,35 +46,54 @@ func mergeItems(raw, before, after [][]byte) []byte {
 
 func mergeObjects(raw, before, after []member) []byte {
 	was, now := byKey(before), byKey(after)
-	changed := make(map[string]bool) // in folded writing
+	changed := make(map[string]string) // keys of what changed, by folded writing
 	for _, m := range before {
 		if v, has := now[m.key]; !has || !bytes.Equal(v, m.value) {
-			changed[fold(m.key)] = true
+			changed[fold(m.key)] = m.key
 		}
 	}
 	for _, m := range after {
 		if _, had := was[m.key]; !had {
-			changed[fold(m.key)] = true
+			changed[fold(m.key)] = m.key
+		}
+	}
+	// The key by which the type knows a member, "" and false if it does not. Of
+	// several writings of one key the last counts, as in decoding.
+	known := func(key string) (string, bool) {
+		if _, had := was[key]; had {
+			return key, true
+		}
+		if _, has := now[key]; has {
+			return key, true
+		}
+		k, ok := changed[fold(key)]
+		return k, ok
+	}
+	last := make(map[string]int, len(raw))
+	for i, m := range raw {
+		if k, ok := known(m.key); ok {
+			last[k] = i
 		}
 	}
 	out := make([]member, 0, len(raw)+1)
-	written := make(map[string]bool, len(raw))
-	for _, m := range raw {
-		old, had := was[m.key]
-		v, has := now[m.key]
-		switch {
-		case had && has:
-			m.value = merge(m.value, old, v)
-		case has:
-			m.value = v
-		case had || changed[fold(m.key)]:
-			continue // removed, or another writing of what has changed
+	for i, m := range raw {
+		if key, ok := known(m.key); ok {
+			old, had := was[key]
+			v, has := now[key]
+			switch _, differs := changed[fold(key)]; {
+			case differs && last[key] != i, !has:
+				continue
+			case had:
+				m.value = merge(m.value, old, v)
+			default:
+				m.value = v
+			}
 		}
-		written[m.key] = true
 		out = append(out, m)
 	}
 	for _, m := range after {
-		if old, had := was[m.key]; !written[m.key] && !(had && bytes.Equal(old, m.value)) {
+		_, stored := last[m.key]
+		if old, had := was[m.key]; !stored && !(had && bytes.Equal(old, m.value)) {
 			out = append(out, m)
 		}
 	}
