@@ -35,6 +35,11 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (store.Renewal, error)
 		x := d.executions[id]
 		res.Owned = append(res.Owned, store.Owned{ID: id, Epoch: x.Epoch, Inbox: x.Inbox})
 	}
+	for who, end := range d.leases {
+		if who != l.Who && (res.NextExpiry.IsZero() || end.Before(res.NextExpiry)) {
+			res.NextExpiry = end
+		}
+	}
 	return res, nil
 }
 

@@ -16,6 +16,7 @@ func leaseClauses() []clause {
 		{"lease/identity is the incarnation, not the name", "G7, QU-5", leaseName},
 		{"lease/renewal tells all that is owned", "G8, G9", leaseOwned},
 		{"lease/renewal keeps it alive", "QU-4", leaseRenewed},
+		{"lease/renewal tells when the next other lease ends", "G8, QU-4", leaseNext},
 		{"expire/leaves the living alone", "QU-4", expireLiving},
 		{"expire/releases with a new epoch, due now", "G8, QU-5", expireReleases},
 		{"expire/counts stalls in a row", "G13, RT-11", expireStalls},
@@ -95,6 +96,32 @@ func leaseRenewed(e *env) {
 		e.expire(0)
 	}
 	e.untouched(r)
+}
+
+func leaseNext(e *env) {
+	one := uuid.New()
+	next := func() time.Time {
+		rn, err := e.st.Renew(e.ctx(), store.Lease{Who: one, Duration: time.Hour, New: true})
+		e.ok(err, "renew")
+		return rn.NextExpiry
+	}
+	if at := next(); !at.IsZero() {
+		e.failf("a lone worker is told that another's lease ends at %s", at)
+	}
+	now, err := e.st.Renew(e.ctx(), store.Lease{Who: uuid.New(), Duration: 2 * time.Hour, New: true})
+	e.ok(err, "renew another")
+	if at := next(); at.Before(now.Now.Add(2*time.Hour-time.Minute)) || at.After(now.Now.Add(2*time.Hour+time.Minute)) {
+		e.failf("the other lease ends about %s, the renewal says %s", now.Now.Add(2*time.Hour), at)
+	}
+	two := e.lease()
+	e.lapse(two)
+	if at := next(); at.IsZero() || at.After(now.Now.Add(time.Hour)) {
+		e.failf("a lease that has run out and was not released is not told of: %s", at)
+	}
+	e.expire(0)
+	if at := next(); at.Before(now.Now.Add(time.Hour)) {
+		e.failf("a lease that was released is still told of: %s", at)
+	}
 }
 
 func expireLiving(e *env) {
