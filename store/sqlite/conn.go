@@ -165,8 +165,6 @@ func (c *conn) bind(args []any) []driver.NamedValue {
 // row is a result row.
 type row []driver.Value
 
-func (r row) null(i int) bool { return r[i] == nil }
-
 func (r row) int(i int) int64 {
 	n, _ := r[i].(int64)
 	return n

@@ -22,6 +22,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 		if n == 0 {
 			return fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
 		}
+		if _, err := t.one("SELECT min(expires) FROM lease WHERE who <> ?", func(r row) { answer.NextExpiry = r.time(0) }, l.Who); err != nil {
+			return err
+		}
 		return t.query("SELECT id, epoch, inbox FROM execution INDEXED BY execution_owner WHERE owner = ? ORDER BY id",
 			func(r row) error {
 				answer.Owned = append(answer.Owned, store.Owned{ID: r.id(0), Epoch: r.int(1), Inbox: r.int(2)})
@@ -57,6 +60,7 @@ func (s *Store) Expire(ctx context.Context) (released int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	s.tidy(ctx)
 	return released, nil
 }
 

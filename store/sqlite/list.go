@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -17,40 +19,75 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 	if err != nil {
 		return store.Page{}, s.explain("list", err)
 	}
-	below, err := parseListCursor(f.Cursor)
+	below, err := parseListCursor(f.Cursor) // the greatest ID of the page
 	if err != nil {
 		return store.Page{}, s.explain("list", err)
 	}
+	pageArgs := slices.Clone(args)
+	if before(below, args[1].(uuid.UUID)) {
+		pageArgs[1] = below
+	}
 	limit := pageSize(f.Limit)
 	err = s.view(ctx, "list", func(c *conn) error {
-		if err := c.query(listPage, func(r row) error {
-			x, err := header(r)
-			page.Executions = append(page.Executions, x)
-			return err
-		}, append(args, below, limit+1)...); err != nil {
-			return err
+		search := searchFor(f)
+		for _, status := range search.statuses {
+			if err := c.query(search.page, func(r row) error {
+				x, err := header(r)
+				page.Executions = append(page.Executions, x)
+				return err
+			}, append(pageArgs, status, limit+1)...); err != nil {
+				return err
+			}
+			if !f.Count {
+				continue
+			}
+			if _, err := c.one(search.count, func(r row) { page.Count += int(r.int(0)) }, append(args, status)...); err != nil {
+				return err
+			}
 		}
-		if len(page.Executions) > limit {
-			page.Executions = page.Executions[:limit]
-			last := page.Executions[limit-1].ID
-			page.Cursor = cursorOf('x', last[:])
-		}
-		if !f.Count {
-			return nil
-		}
-		_, err := c.one(listCount, func(r row) { page.Count = int(r.int(0)) }, args...)
-		return err
+		return nil
 	})
 	if err != nil {
 		return store.Page{}, err
 	}
+	slices.SortFunc(page.Executions, func(a, b store.Execution) int { return bytes.Compare(b.ID[:], a.ID[:]) })
+	if len(page.Executions) > limit {
+		page.Executions = page.Executions[:limit]
+		last := page.Executions[limit-1].ID
+		page.Cursor = cursorOf('x', last[:])
+	}
 	return page, nil
+}
+
+// search is how a list is found: one pair of statements, run once per status.
+type search struct {
+	page, count string
+	statuses    []any
+}
+
+// searchFor chooses the index that leaves the least to look at. What no index
+// knows (tags, queue, version, error code) is looked up row by row, newest
+// first, until the page is full.
+func searchFor(f store.Filter) search {
+	switch {
+	case f.Workflow != "" && f.Key != "":
+		return search{pageByKey, countByKey, []any{nil}}
+	case len(f.Statuses) > 0 && !slices.Contains(f.Statuses, store.Completed):
+		s := search{page: pageByStatus, count: countByStatus}
+		for _, status := range slices.Compact(slices.Sorted(slices.Values(f.Statuses))) {
+			s.statuses = append(s.statuses, status)
+		}
+		return s
+	case f.Workflow != "":
+		return search{pageByWorkflow, countByWorkflow, []any{nil}}
+	}
+	return search{pageOfAll, countOfAll, []any{nil}}
 }
 
 const (
 	// A NULL does not filter. The prefix of an ID is a range of IDs.
 	listFilters = `
-		WHERE e.id BETWEEN ?1 AND ?2
+		AND e.id BETWEEN ?1 AND ?2
 		AND (?3 IS NULL OR e.workflow = ?3)
 		AND (?4 IS NULL OR e.version = ?4)
 		AND (?5 IS NULL OR e.status IN (SELECT value FROM json_each(?5)))
@@ -59,9 +96,24 @@ const (
 		AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) want WHERE want.value NOT IN (SELECT value FROM json_each(e.tags))))
 		AND (?9 IS NULL OR e.error_code = ?9)
 		AND (?10 IS NULL OR e.created >= ?10)
-		AND (?11 IS NULL OR e.created < ?11)`
-	listPage  = headerColumns + `FROM execution e` + listFilters + ` AND (?12 IS NULL OR e.id < ?12) ORDER BY e.id DESC LIMIT ?13`
-	listCount = `SELECT count(*) FROM execution e` + listFilters
+		AND (?11 IS NULL OR e.created < ?11)
+		AND (?12 IS NULL OR e.status = ?12)`
+	listOrder = ` ORDER BY e.id DESC LIMIT ?13`
+	listCount = `SELECT count(*) `
+
+	ofAll      = `FROM execution e WHERE TRUE` + listFilters
+	byKey      = `FROM execution e INDEXED BY execution_key WHERE e.key IS NOT NULL AND e.workflow = ?3 AND e.key = ?7` + listFilters
+	byStatus   = `FROM execution e INDEXED BY execution_status WHERE e.status <> 'completed' AND e.status = ?12` + listFilters
+	byWorkflow = `FROM execution e INDEXED BY execution_workflow WHERE e.workflow = ?3` + listFilters
+
+	pageOfAll       = headerColumns + ofAll + listOrder
+	pageByKey       = headerColumns + byKey + listOrder
+	pageByStatus    = headerColumns + byStatus + listOrder
+	pageByWorkflow  = headerColumns + byWorkflow + listOrder
+	countOfAll      = listCount + ofAll
+	countByKey      = listCount + byKey
+	countByStatus   = listCount + byStatus
+	countByWorkflow = listCount + byWorkflow
 )
 
 // filterArgs are the arguments 1 to 11 of listFilters.
@@ -138,17 +190,25 @@ func parseCursor(kind byte, text string) ([]byte, error) {
 	return body, nil
 }
 
-func parseListCursor(text string) (any, error) {
+// parseListCursor returns the greatest ID that comes after the cursor's.
+func parseListCursor(text string) (uuid.UUID, error) {
 	if text == "" {
-		return nil, nil
+		return uuid.Max, nil
 	}
 	body, err := parseCursor('x', text)
 	if err != nil {
-		return nil, err
+		return uuid.Nil, err
 	}
 	id, err := uuid.FromBytes(body)
-	if err != nil {
-		return nil, store.ErrBadCursor
+	if err != nil || id == uuid.Nil {
+		return uuid.Nil, store.ErrBadCursor
 	}
-	return id, nil
+	for i := len(id) - 1; ; i-- {
+		id[i]--
+		if id[i] != 0xff {
+			return id, nil
+		}
+	}
 }
+
+func before(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }

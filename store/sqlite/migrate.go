@@ -94,13 +94,6 @@ func upgrade(c *conn, list []migration) error {
 	if err != nil {
 		return err
 	}
-	if have == 0 {
-		// lint:sql a pragma takes no parameters, and the value is our constant
-		if err := c.script("PRAGMA application_id = " + strconv.Itoa(applicationID) + `;
-			CREATE TABLE durable_schema (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`); err != nil {
-			return err
-		}
-	}
 	for _, m := range list[have:] {
 		if err := c.script(m.text); err != nil {
 			return fmt.Errorf("migration %d: %w", m.version, err)

@@ -23,6 +23,8 @@ const (
 	cacheKiB       = 16 << 10              // pages the writer keeps; readers have SQLite's 2 MiB
 	checkpointAt   = 4000                  // pages of 4 KiB in the log before a commit folds it back
 	logLimit       = 64 << 20              // bytes that the log file keeps when it is empty again
+	tidyAt         = 1 << 20               // bytes from which on the log is worth folding back when idle
+	idleCommits    = 50                    // fewer than these between two calls of Expire is idle
 	watchInterval  = 20 * time.Millisecond // how soon other processes' changes are noticed
 	headLimit      = 16384                 // executions whose fence is kept in memory
 	fileMode       = 0o600

@@ -30,8 +30,7 @@ type Store struct {
 	writing chan struct{} // holds a token while nobody writes
 	writer  *conn         // guarded by the token; nil if it must be opened anew
 	heads   heads         // guarded by the token
-	written int64         // transactions since the last checkpoint; guarded by the token
-	calm    int64         // written, when Expire last looked; guarded by the token
+	written int64         // transactions since tidy last looked; guarded by the token
 
 	readers chan *conn // a nil stands for one that is not open yet
 

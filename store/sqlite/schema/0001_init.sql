@@ -16,11 +16,19 @@
 -- hold        Amounts taken from named limits that are shared by executions.
 -- log         Log entries of attempts.
 -- blob        Blobs of an execution by the SHA-256 of their content.
+-- durable_schema  Which of these files have been applied, and when.
 -- lease       One row per living worker incarnation, and per dead one until it
 --             is expired.
 --
 -- All times are microseconds since 1970 in UTC. An absent time, and an absent
 -- owner, is NULL. No default looks at a clock: the store says what time it is.
+
+PRAGMA application_id = 1148539495; -- "DuRg": this file is one of ours
+
+CREATE TABLE durable_schema (
+  version    INTEGER PRIMARY KEY,
+  applied_at INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE execution (
   n            INTEGER PRIMARY KEY,
@@ -67,6 +75,9 @@ CREATE UNIQUE INDEX execution_key ON execution (workflow, key) WHERE key IS NOT 
 CREATE INDEX execution_due ON execution (queue, priority DESC, due, id, workflow, version) WHERE due IS NOT NULL;
 CREATE INDEX execution_blocked ON execution (queue, workflow, version, blocked) WHERE status = 'blocked';
 CREATE INDEX execution_owner ON execution (owner) WHERE owner IS NOT NULL;
+-- Lists by status. Completed ones are most of all and are found without it.
+CREATE INDEX execution_status ON execution (status, id) WHERE status <> 'completed';
+CREATE INDEX execution_workflow ON execution (workflow, id);
 
 CREATE TABLE journal (
   execution INTEGER NOT NULL,

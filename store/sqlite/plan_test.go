@@ -1,0 +1,132 @@
+package sqlite
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/durable-go/durable/store"
+	"github.com/durable-go/durable/store/storetest"
+)
+
+// listener opens stores and remembers which statements they prepared.
+type listener struct {
+	store.Opener
+	t    *testing.T
+	said map[string]bool
+}
+
+func (l listener) OpenStore(ctx context.Context) (store.Store, error) {
+	st, err := l.Opener.OpenStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := st.(*Store)
+	writer := s.writer
+	readers := make([]*conn, 0, readerCount)
+	for range readerCount {
+		<-s.readers
+		c, err := s.openReader()
+		if err != nil {
+			return nil, err
+		}
+		readers = append(readers, c)
+	}
+	for _, c := range readers {
+		s.readers <- c
+	}
+	l.t.Cleanup(func() {
+		for _, c := range append(readers, writer) {
+			for q := range c.stmts {
+				l.said[q] = true
+			}
+		}
+	})
+	return s, nil
+}
+
+// No statement that the conformance suite makes us run may walk over a whole
+// table: what has ended or sleeps costs nothing. The exceptions are named.
+func TestPlans_NothingScansATable(t *testing.T) {
+	said := map[string]bool{}
+	t.Run("suite", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) storetest.Harness {
+			return storetest.Harness{Opener: listener{Open(filepath.Join(t.TempDir(), "durable.db")), t, said}}
+		})
+	})
+	for _, q := range []string{nextPriority, dueNow, dueLater, anyBlocked, unblocked, pageOfAll, pageByKey, pageByStatus, pageByWorkflow, waitByKind, waitByExecution, waitByID} {
+		said[q] = true
+	}
+	if len(said) < 40 {
+		t.Fatalf("only %d statements were heard: the test would pass on nothing", len(said))
+	}
+	c := openTest(t, filepath.Join(t.TempDir(), "durable.db")).writer
+	harmless := []string{
+		"SCAN CONSTANT ROW",
+		"SCAN lease",               // one row per worker
+		"SCAN d VIRTUAL TABLE",     // the arguments
+		"SCAN want VIRTUAL TABLE",  // the arguments
+		"SCAN json_each",           // the arguments
+		"SCAN sqlite_",             // the schema
+		"SCAN k",                   // kinds of waits, jumped through
+		"SCAN (subquery",           // a union of searches
+		"SCAN wait USING COVERING", // min() by an index reads one entry
+	}
+	for _, q := range slices.Sorted(maps.Keys(said)) {
+		err := c.query("EXPLAIN QUERY PLAN "+q, func(r row) error {
+			line := r.text(3)
+			if strings.HasPrefix(line, "SCAN") && !slices.ContainsFunc(harmless, func(p string) bool { return strings.HasPrefix(line, p) }) {
+				t.Errorf("%s\n\t%s", line, q)
+			}
+			return nil
+		}, make([]any, 20)...) // more NULLs than any has parameters
+		if err != nil {
+			t.Errorf("%v: %s", err, q)
+		}
+	}
+}
+
+// The searches that matter most use all of their index.
+func TestPlans_Claim(t *testing.T) {
+	c := openTest(t, filepath.Join(t.TempDir(), "durable.db")).writer
+	for q, want := range map[string]string{
+		nextPriority: "SEARCH execution USING COVERING INDEX execution_due (queue=? AND priority<?)",
+		dueNow:       "SEARCH execution USING COVERING INDEX execution_due (queue=? AND priority=? AND due>? AND due<?)",
+		dueLater:     "SEARCH execution USING COVERING INDEX execution_due (queue=? AND priority=? AND due>?)",
+		unblocked:    "SEARCH e USING INDEX execution_blocked (queue=? AND workflow=? AND version=? AND blocked<?)",
+		waitByKind:   "SEARCH w USING INDEX wait_kind (kind=? AND (deadline,opened,id)>(?,?,?))",
+		pageByStatus: "SEARCH e USING INDEX execution_status (status=? AND id>? AND id<?)",
+		pageOfAll:    "SEARCH e USING INDEX sqlite_autoindex_execution_1 (id>? AND id<?)",
+		pageByKey:    "SEARCH e USING INDEX execution_key (workflow=? AND key=?)",
+		"SELECT id, input_hash FROM execution WHERE workflow = ? AND key = ?": "SEARCH execution USING INDEX execution_key (workflow=? AND key=?)",
+	} {
+		var plan []string
+		if err := c.query("EXPLAIN QUERY PLAN "+q, func(r row) error {
+			plan = append(plan, r.text(3))
+			return nil
+		}, make([]any, 20)...); err != nil {
+			t.Fatal(err)
+		}
+		sorts := slices.ContainsFunc(plan, func(l string) bool { return strings.Contains(l, "USE TEMP B-TREE FOR ORDER BY") })
+		if !slices.Contains(plan, want) || (sorts && q != unblocked) {
+			t.Errorf("%s\nhas the plan\n%s", q, strings.Join(plan, "\n"))
+		}
+	}
+}
+
+func openTest(t *testing.T, path string, opts ...Option) *Store {
+	t.Helper()
+	st, err := Open(path, opts...).OpenStore(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st.(*Store)
+}
