@@ -56,7 +56,8 @@ type Option func(*data)
 
 // Clock gives the store its time; the default is time.Now. It may stand still
 // and it may step back: what is due and alive is always judged by its reading
-// at that moment.
+// at that moment. It is called under the store's lock, once per call, and may
+// not call the store.
 func Clock(now func() time.Time) Option {
 	return func(d *data) { d.clock = now }
 }
