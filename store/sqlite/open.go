@@ -225,7 +225,7 @@ func (s *Store) openWriter() (_ *conn, err error) {
 		"trusted_schema(0)",
 	)
 	if err != nil {
-		return nil, err
+		return nil, notOurs(err)
 	}
 	defer func() {
 		if err != nil {
