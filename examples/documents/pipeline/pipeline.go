@@ -115,7 +115,7 @@ func (p *Pipeline) classify(ctx context.Context, d *Document) error {
 	if err != nil {
 		return err
 	}
-	d.note("%s: %s", verdict(c.Kind, review.Type), review.Note)
+	d.note(verdict(c.Kind, review.Type), review.Note)
 	d.Type = review.Type
 	return nil
 }
@@ -150,11 +150,11 @@ func (p *Pipeline) validateInvoice(ctx context.Context, d *Document) error {
 			return err
 		case review.Action == Keep:
 			d.Notes = append(d.Notes, problems...)
-			d.note("kept as it is: %s", review.Note)
+			d.note("kept as it was read", review.Note)
 			d.Review = true
 			return nil
 		case review.Invoice != nil:
-			d.note("corrected: %s", review.Note)
+			d.note("corrected", review.Note)
 			d.Invoice = review.Invoice
 		}
 	}
@@ -173,7 +173,6 @@ func (p *Pipeline) extractContract(ctx context.Context, d *Document) error {
 
 func (p *Pipeline) flagForReview(_ context.Context, d *Document) error {
 	d.Review = true
-	d.note("neither an invoice nor a contract")
 	return nil
 }
 

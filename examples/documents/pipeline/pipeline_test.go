@@ -212,7 +212,7 @@ func TestCorrectedInvoice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !d.Valid || d.Review || d.Invoice.Total != sum || !slices.Contains(d.Notes, "corrected: digits swapped") {
+		if !d.Valid || d.Review || d.Invoice.Total != sum || !slices.Contains(d.Notes, "corrected (digits swapped)") {
 			t.Errorf("%+v", d)
 		}
 	})

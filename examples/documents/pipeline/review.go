@@ -56,17 +56,20 @@ const (
 // Values lists the actions, for forms and schemas.
 func (Action) Values() []string { return []string{string(Keep), string(Correct)} }
 
-// note keeps a remark. One that ends in an empty reason loses its colon.
-func (d *Document) note(format string, a ...any) {
-	d.Notes = append(d.Notes, strings.TrimSuffix(fmt.Sprintf(format, a...), ": "))
+// note keeps a remark, with its reason if there is one.
+func (d *Document) note(remark, reason string) {
+	if reason != "" {
+		remark += " (" + reason + ")"
+	}
+	d.Notes = append(d.Notes, remark)
 }
 
 // verdict says what a person made of the model's guess.
 func verdict(guess, said model.Kind) string {
 	if guess == said {
-		return fmt.Sprintf("a person confirmed %q", said)
+		return fmt.Sprintf("confirmed as %q", said)
 	}
-	return fmt.Sprintf("a person said %q, not %q", said, guess)
+	return fmt.Sprintf("said to be %q, not %q", said, guess)
 }
 
 // excerpt is the beginning of a text, for people.

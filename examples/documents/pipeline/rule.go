@@ -14,7 +14,7 @@ import (
 // least half sure. What is left is for people to read.
 func TypeByRule(q TypeQuestion) TypeReview {
 	if q.Confidence < 0.5 {
-		return TypeReview{Type: model.KindOther, Note: "by rule, since the model is less than half sure"}
+		return TypeReview{Type: model.KindOther, Note: "by rule: the model is less than half sure"}
 	}
 	return TypeReview{Type: q.Guess, Note: "by rule"}
 }

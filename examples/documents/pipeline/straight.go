@@ -18,7 +18,7 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 	d.Type, d.Confidence = c.Kind, c.Confidence
 	if c.Confidence < model.Sure {
 		r := TypeByRule(TypeQuestion{Guess: c.Kind, Confidence: c.Confidence})
-		d.note("%s: %s", verdict(c.Kind, r.Type), r.Note)
+		d.note(verdict(c.Kind, r.Type), r.Note)
 		d.Type = r.Type
 	}
 	switch d.Type {
@@ -31,7 +31,7 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 		bad := i.Check()
 		if d.Valid = len(bad) == 0; !d.Valid {
 			d.Notes = append(d.Notes, bad...)
-			d.note("kept as it is: %s", InvoiceByRule(InvoiceQuestion{}).Note)
+			d.note("kept as it was read", InvoiceByRule(InvoiceQuestion{}).Note)
 			d.Review = true
 		}
 	case model.KindContract:
@@ -42,8 +42,7 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 		bad := k.Check()
 		d.Contract, d.Notes, d.Review = &k, append(d.Notes, bad...), len(bad) > 0
 	default:
-		d.note("neither an invoice nor a contract")
-		d.Review = true
+			d.Review = true
 	}
 	return d, nil
 }

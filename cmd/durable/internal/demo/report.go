@@ -1,0 +1,119 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/durable-go/durable/cmd/durable/internal/term"
+	"github.com/durable-go/durable/examples/documents/model"
+)
+
+// report prints what was found, and what was asked on the way.
+func report(s *term.Screen, f *follower, took time.Duration, answered int, how string) error {
+	t := &term.Table{Columns: []term.Column{
+		{Head: "DOCUMENT", Min: 16}, {Head: "TYPE"}, {Head: "SURE", Right: true}, {Head: "FOUND", Min: 20}, {Head: "REVIEW"},
+	}}
+	asked := &term.Table{Columns: []term.Column{{Head: "ASKED ABOUT", Min: 16}, {Head: "WHAT CAME OF IT", Min: 20}}}
+	for _, p := range f.places {
+		t.AddCells(p.resultCells()...)
+		if len(p.result.Notes) > 0 {
+			asked.Add(p.Name, strings.Join(p.result.Notes, "; "))
+		} else if p.question != nil {
+			asked.AddCells(term.Cell{Text: p.Name}, term.Cell{Text: "no answer yet: " + p.question.Prompt, Style: term.Yellow})
+		}
+	}
+	if err := t.Write(s); err != nil {
+		return err
+	}
+	if len(asked.Rows) > 0 {
+		fmt.Fprintln(s)
+		if err := asked.Write(s); err != nil {
+			return err
+		}
+	}
+	return f.sum(s, took, answered, how)
+}
+
+// sum prints the counts.
+func (f *follower) sum(s *term.Screen, took time.Duration, answered int, how string) error {
+	kinds := make(map[model.Kind]int)
+	flagged := 0
+	for _, p := range f.places {
+		if p.standing() == completed {
+			kinds[p.result.Type]++
+		}
+		if p.result.Review {
+			flagged++
+		}
+	}
+	c := f.count()
+	lines := []string{
+		fmt.Sprintf("%s in %s: %s, %s, %s.",
+			s.Paint(term.Bold, fmt.Sprintf("%d of %d documents done", c.completed, c.all)), term.Took(took),
+			many(kinds[model.KindInvoice], "invoice"), many(kinds[model.KindContract], "contract"), many(kinds[model.KindOther], "other")),
+		fmt.Sprintf("%s done, %s repeated after trouble, %s answered%s.",
+			many(c.steps, "step"), many(c.retries, "attempt"), many(answered, "question"), how),
+	}
+	if flagged > 0 {
+		lines = append(lines, fmt.Sprintf("%s flagged, for a person to read some day.", many(flagged, "document")))
+	}
+	if c.failed > 0 {
+		lines = append(lines, s.Paint(term.Red, fmt.Sprintf("%d failed.", c.failed)))
+	}
+	if c.waiting > 0 {
+		lines = append(lines, s.Paint(term.Yellow, fmt.Sprintf("%d not done: a question is open.", c.waiting)))
+	}
+	_, err := fmt.Fprintf(s, "\n%s\n", strings.Join(lines, "\n"))
+	return err
+}
+
+func many(n int, what string) string {
+	if n == 1 || what == "other" {
+		return fmt.Sprintf("%d %s", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// resultCells is a document's row in the report.
+func (p *place) resultCells() []term.Cell {
+	name, d := term.Cell{Text: p.Name}, p.result
+	s := p.standing()
+	if s != completed {
+		why := ""
+		if p.x != nil && p.x.Error != nil {
+			why = p.x.Error.Error()
+		}
+		return []term.Cell{name, {Text: string(s), Style: s.style()}, {}, {Text: why, Style: term.Red}, {}}
+	}
+	sure := term.Cell{Text: fmt.Sprintf("%.0f %%", 100*d.Confidence)}
+	if d.Confidence < model.Sure {
+		sure.Style = term.Yellow
+	}
+	review := term.Cell{}
+	if d.Review {
+		review = term.Cell{Text: "flagged", Style: term.Yellow}
+	}
+	return []term.Cell{name, {Text: string(d.Type)}, sure, {Text: found(p)}, review}
+}
+
+// found is the essence of a document.
+func found(p *place) string {
+	d := p.result
+	switch {
+	case d.Invoice != nil:
+		i := d.Invoice
+		text := strings.TrimSpace(i.Total.String() + " " + i.Currency)
+		if i.Number != "" {
+			text = i.Number + "  " + text
+		}
+		return text
+	case d.Contract != nil:
+		names := make([]string, len(d.Contract.Parties))
+		for i, party := range d.Contract.Parties {
+			names[i] = party.Name
+		}
+		return strings.Join(names, " / ")
+	}
+	return ""
+}
