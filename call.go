@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
@@ -91,10 +92,12 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 	} else if req.Data, err = encode(v, b.engine.cfg.MaxPayload); err != nil {
 		return zero, &resultError{fmt.Errorf("the result of Do %q: %w", name, err)}
 	}
+	fail.Point(fail.DoBefore)
 	c, err := b.h.Call(req)
 	if err != nil {
 		return zero, callGone(ctx, err)
 	}
+	fail.Point(fail.DoAfter)
 	return doResult[T](b, key, c)
 }
 

@@ -53,12 +53,15 @@ func rooms() []room {
 		{dir: "store/storetest", ours: []string{"store"}, third: []string{uuid, gocmp, "testing"}},
 
 		// What users see. The root imports no driver and has no private friends.
-		{dir: "", ours: []string{"internal/run", "internal/plan", "internal/journal", "internal/tree", "internal/cron", "internal/schema", "store"}, third: []string{uuid}},
+		{dir: "", ours: []string{"internal/run", "internal/plan", "internal/journal", "internal/tree", "internal/cron", "internal/schema", "internal/fail", "store"}, third: []string{uuid}},
 		{dir: "durabletest", ours: []string{"", "store", "store/memory"}, third: []string{"testing"}},
 		{dir: "ai", ours: []string{""}, third: []string{"*"}},
 		{dir: "dashboard", ours: []string{""}, third: []string{"*"}},
 		{dir: "examples/...", ours: []string{"", "ai", "durabletest", "examples/...", "store/memory", "store/sqlite", "store/postgres"}},
 		{dir: "cmd/...", ours: []string{"", "ai", "cmd/...", "dashboard", "examples/...", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
+
+		// What the guides show, compiled and run.
+		{dir: "docs/...", ours: []string{"", "durabletest", "store", "store/memory", "store/sqlite"}},
 
 		// What tries to break it.
 		{

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/tree"
@@ -39,6 +40,7 @@ func (r *Runner) start(w *Worker, v *Visit) {
 		go h.ask()
 		return
 	}
+	fail.Point(fail.Tried)
 	go h.body()
 }
 
@@ -64,7 +66,9 @@ func (h *Handle) body() {
 		}
 		h.event(func(w *Worker, now time.Time) { w.Returned(h.Visit, end, h.suspended, now) })
 	}()
+	fail.Point(fail.BodyBefore)
 	end = h.runner.code.Body(h.ctx, h)
+	fail.Point(fail.BodyAfter)
 	returned = true
 }
 

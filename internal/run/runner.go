@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/store"
@@ -132,11 +133,13 @@ func (r *Runner) Run(ctx context.Context, cfg Config, stopNow <-chan struct{}) e
 	r.mu.Lock()
 	r.w = nil
 	r.mu.Unlock()
+	fail.Point(fail.RetireBefore)
 	end, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := r.store.Retire(end, w.Who()); err != nil {
 		r.log.Warn("the lease could not be ended; other workers wait until it expires", "error", err)
 	}
+	fail.Point(fail.RetireAfter)
 	return nil
 }
 
@@ -151,6 +154,7 @@ func (r *Runner) loop(ctx context.Context, w *Worker, stopNow <-chan struct{}) {
 		case <-r.kick:
 		case <-done:
 			done = nil
+			fail.Point(fail.StopBefore)
 			r.event(func(w *Worker, now time.Time) { w.Stop(now) })
 		case <-stopNow:
 			stopNow, done = nil, nil
@@ -234,6 +238,7 @@ func (e effects) Retire(who store.Incarnation) {
 func (e effects) Load(id store.ID) {
 	e.r.call(storeTimeout, func(ctx context.Context) {
 		for pause := 20 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
+			fail.Point(fail.Load)
 			rec, err := e.r.store.Load(ctx, id, false)
 			if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 				e.r.event(func(w *Worker, now time.Time) { w.Loaded(id, rec, err, now) })
@@ -299,6 +304,7 @@ func (e effects) NewIncarnation() store.Incarnation { return uuid.New() }
 
 // Delivered says that a message was accepted for an execution.
 func (r *Runner) Delivered(id store.ID) {
+	fail.Point(fail.Wake)
 	r.event(func(w *Worker, now time.Time) { w.Delivered(id, now) })
 }
 

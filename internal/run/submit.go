@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -38,6 +39,8 @@ func (r *Runner) Do(ctx context.Context, w store.Write) (store.Verdict, error) {
 // Start begins an execution: eagerly in this process if it may, else as
 // pending for any worker.
 func (r *Runner) Start(ctx context.Context, b store.Begin, input []byte) (store.Verdict, error) {
+	fail.Point(fail.StartBefore)
+	defer fail.Point(fail.StartAfter)
 	c := &caller{done: make(chan Settled, 1)}
 	w := store.Write{}
 	r.event(func(wk *Worker, now time.Time) {

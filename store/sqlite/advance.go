@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -64,6 +65,7 @@ func (t *tx) carry(x *head, a *store.Advance) error {
 			ON CONFLICT (execution) DO UPDATE SET seq = excluded.seq, body = excluded.body`, x.n, x.length, a.Snapshot); err != nil {
 			return err
 		}
+		fail.Point(fail.Snapshot)
 	}
 	for _, seq := range a.Took {
 		if _, err := t.exec("DELETE FROM message WHERE execution = ? AND seq = ?", x.n, seq); err != nil {
@@ -76,10 +78,16 @@ func (t *tx) carry(x *head, a *store.Advance) error {
 	if err := t.open(x, a.Open); err != nil {
 		return err
 	}
+	if len(a.Open) > 0 {
+		fail.Point(fail.WaitOpen)
+	}
 	for i := range a.Logs {
 		if err := t.log(x, &a.Logs[i]); err != nil {
 			return err
 		}
+	}
+	if len(a.Logs) > 0 {
+		fail.Point(fail.LogFlush)
 	}
 	for _, body := range a.Blobs {
 		hash := sha256.Sum256(body)

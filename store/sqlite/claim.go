@@ -7,12 +7,16 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Claimed, err error) {
 	definitions, err := encodeDefinitions(req.Definitions)
+	if err == nil {
+		err = fail.Err(fail.ClaimBefore)
+	}
 	if err != nil {
 		return store.Claimed{}, s.explain("claim", err)
 	}
@@ -42,8 +46,12 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Cl
 		}
 		got.NextDue = fromMicros(next)
 		got.Records, err = t.take(req.Owner, ns)
+		fail.Point(fail.ClaimTaken)
 		return err
 	})
+	if err == nil {
+		err = fail.Err(fail.ClaimAfter)
+	}
 	if err != nil {
 		return store.Claimed{}, err
 	}

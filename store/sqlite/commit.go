@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -14,19 +15,29 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result,
 	if err := wellFormed(writes); err != nil {
 		return store.Result{}, s.explain("commit", err)
 	}
+	if err := fail.Err(fail.CommitBefore); err != nil {
+		return store.Result{}, s.explain("commit", err)
+	}
 	verdicts := make([]store.Verdict, len(writes))
 	now, err := s.update(ctx, "commit", func(t *tx) error {
 		for i := range writes {
+			if i > 0 {
+				fail.Point(fail.CommitBetween)
+			}
 			v, err := t.apply(&writes[i])
 			if err != nil {
 				return fmt.Errorf("write %d: %w", i, err)
 			}
 			verdicts[i] = v
 		}
+		fail.Point(fail.CommitFlush)
 		return nil
 	})
 	if err != nil {
 		return store.Result{}, err
+	}
+	if err := fail.Err(fail.CommitAfter); err != nil {
+		return store.Result{}, s.explain("commit", err)
 	}
 	return store.Result{Now: now, Verdicts: verdicts}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -37,6 +38,7 @@ func (t *tx) control(c *store.Control) (store.Verdict, error) {
 			return store.Verdict{}, err
 		}
 	}
+	fail.Point(fail.Control)
 	return store.Verdict{Code: store.Applied}, t.release(c.ID, x, &c.Release)
 }
 
@@ -66,6 +68,7 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 	if err := t.letGo(x); err != nil {
 		return err
 	}
+	fail.Point(fail.Release)
 	x.status, x.owner = r.Status, uuid.Nil
 	_, err := t.exec(`
 		UPDATE execution SET status = ?2, due = ?3, owner = NULL, epoch = ?4, changed = ?5, ended = ?6, waits = ?7,

@@ -1,6 +1,9 @@
 package sqlite
 
-import "github.com/durable-go/durable/store"
+import (
+	"github.com/durable-go/durable/internal/fail"
+	"github.com/durable-go/durable/store"
+)
 
 func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
 	x, err := t.head(d.ID)
@@ -22,6 +25,7 @@ func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
 		x.n, x.inbox, d.Topic, d.Wait, t.now, d.Payload); err != nil {
 		return store.Verdict{}, err
 	}
+	fail.Point(fail.DeliverBetween)
 	wakes := d.Wait != ""
 	if x.status == store.Waiting && !wakes && d.Topic != "" {
 		if wakes, err = t.one("SELECT 1 FROM wait WHERE execution = ? AND topic = ? LIMIT 1", func(row) {}, x.n, d.Topic); err != nil {

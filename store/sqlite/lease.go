@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
 // Renew implements store.Store.
 func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal, err error) {
+	if err := fail.Err(fail.RenewBefore); err != nil {
+		return store.Renewal{}, s.explain("renew", err)
+	}
 	now, err := s.update(ctx, "renew", func(t *tx) error {
 		expires := t.now + l.Duration.Microseconds()
 		n, err := t.changes("UPDATE lease SET expires = ?2, name = ?3 WHERE who = ?1 AND expires > ?4", l.Who, expires, l.Name, t.now)
@@ -31,6 +35,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 				return nil
 			}, l.Who)
 	})
+	if err == nil {
+		err = fail.Err(fail.RenewAfter)
+	}
 	if err != nil {
 		return store.Renewal{}, err
 	}
@@ -40,6 +47,7 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 
 // Expire implements store.Store.
 func (s *Store) Expire(ctx context.Context) (released int, err error) {
+	fail.Point(fail.ExpireBefore)
 	_, err = s.update(ctx, "expire", func(t *tx) error {
 		var gone []store.Incarnation
 		if err := t.query("SELECT who FROM lease WHERE expires <= ?", func(r row) error {
@@ -81,6 +89,7 @@ func (t *tx) disown(who store.Incarnation, count bool) (int, error) {
 	if _, err := t.exec("DELETE FROM lease WHERE who = ?", who); err != nil {
 		return 0, err
 	}
+	fail.Point(fail.DisownBetween)
 	if _, err := t.exec("DELETE FROM hold WHERE execution IN (SELECT n FROM execution INDEXED BY execution_owner WHERE owner = ?)", who); err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -81,7 +82,9 @@ func migrate(c *conn) error {
 		_, _ = c.exec("ROLLBACK")
 		return err
 	}
+	fail.Point(fail.MigrateCommit)
 	_, err = c.exec("COMMIT")
+	fail.Point(fail.MigrateDone)
 	return err
 }
 
@@ -98,6 +101,7 @@ func upgrade(c *conn, list []migration) error {
 		if err := c.script(m.text); err != nil {
 			return fmt.Errorf("migration %d: %w", m.version, err)
 		}
+		fail.Point(fail.MigrateScript)
 		if _, err := c.exec("INSERT INTO durable_schema (version, applied_at) VALUES (?, ?)", m.version, time.Now().UnixMicro()); err != nil {
 			return err
 		}

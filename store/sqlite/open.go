@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -238,9 +239,11 @@ func (s *Store) openWriter() (_ *conn, err error) {
 	if err := recognise(c); err != nil {
 		return nil, err
 	}
+	fail.Point(fail.OpenFile)
 	if err := useLog(c); err != nil {
 		return nil, err
 	}
+	fail.Point(fail.OpenLog)
 	if err := migrate(c); err != nil {
 		return nil, err
 	}
