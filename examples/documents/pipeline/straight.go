@@ -42,7 +42,7 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 		bad := k.Check()
 		d.Contract, d.Notes, d.Review = &k, append(d.Notes, bad...), len(bad) > 0
 	default:
-			d.Review = true
+		d.Review = true
 	}
 	return d, nil
 }

@@ -181,7 +181,10 @@ func brief(message string) string {
 
 // footer is a bar and what is where.
 func (b *board) footer(c counts, now time.Time, wide int) string {
-	const cells = 24
+	cells := 24
+	if wide < 100 {
+		cells = 10
+	}
 	ended := c.completed + c.failed
 	full := ended * cells / max(c.all, 1)
 	text := fmt.Sprintf("%d of %d done", ended, c.all)

@@ -36,6 +36,7 @@ type Options struct {
 	Latency   time.Duration // longest time of a call of the model
 	In        io.Reader
 	Out       *term.Screen
+	JSON      bool            // print the result only, as JSON; asks nobody
 	Self      string          // how the user calls this command
 	Now       <-chan struct{} // closed when stopping must not take its time
 }
@@ -118,7 +119,7 @@ func (r *run) demonstrate(ctx context.Context, engine *durable.Engine, documents
 	for _, p := range r.places {
 		r.board.name = max(r.board.name, min(term.Width(term.Line(p.Name)), 32))
 	}
-	r.typed = !r.Yes && r.Out.TTY && term.IsTerminal(r.In)
+	r.typed = !r.Yes && !r.JSON && r.Out.TTY && term.IsTerminal(r.In)
 	r.reviewer = reviewer{screen: r.Out, engine: engine, later: make(map[string]bool)}
 	if err := r.introduce(); err != nil {
 		return err
@@ -160,6 +161,9 @@ func (r *run) start(ctx context.Context, engine *durable.Engine, documents []Doc
 
 // introduce says what is going to happen.
 func (r *run) introduce() error {
+	if r.JSON {
+		return nil
+	}
 	before := 0
 	for _, p := range r.places {
 		if p.before {
@@ -195,7 +199,7 @@ func (r *run) introduce() error {
 func (r *run) follow(ctx context.Context) (over bool, err error) {
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()
-	if r.Out.TTY {
+	if r.Out.TTY && !r.JSON {
 		defer func() { err = errors.Join(err, r.board.clear()) }()
 	}
 	for {
@@ -203,9 +207,11 @@ func (r *run) follow(ctx context.Context) (over bool, err error) {
 			return false, err
 		}
 		now := time.Now()
-		if r.Out.TTY {
+		switch {
+		case r.JSON:
+		case r.Out.TTY:
 			err = r.board.draw(r.follower, now)
-		} else {
+		default:
 			err = tell(r.Out, r.follower, now)
 		}
 		if err != nil {
@@ -284,6 +290,9 @@ func (r *run) reviews(ctx context.Context) error {
 
 // conclude prints the result.
 func (r *run) conclude() error {
+	if r.JSON {
+		return r.print()
+	}
 	how := " by rule"
 	if r.typed && !r.reviewer.rule {
 		how = ""
@@ -294,14 +303,51 @@ func (r *run) conclude() error {
 	if err := report(r.Out, r.follower, time.Since(r.begin), r.answered, how); err != nil {
 		return err
 	}
+	return r.well()
+}
+
+// well is an error if not all is well.
+func (r *run) well() error {
 	if c := r.count(); c.failed+c.blocked > 0 {
 		return ErrUnwell
 	}
 	return nil
 }
 
+// outcome is a document in the result as JSON.
+type outcome struct {
+	Document  string             `json:"document"`
+	Execution durable.ID         `json:"execution"`
+	Status    durable.Status     `json:"status"`
+	Retries   int                `json:"retries"`
+	Result    *pipeline.Document `json:"result,omitempty"`
+	Error     *durable.Failure   `json:"error,omitempty"`
+}
+
+// print prints the result as JSON, without the texts that were read.
+func (r *run) print() error {
+	list := make([]outcome, len(r.places))
+	for i, p := range r.places {
+		list[i] = outcome{Document: p.Name, Execution: p.run, Status: p.x.Status, Retries: p.retries(), Error: p.x.Error}
+		if p.standing() == completed {
+			p.result.Content = ""
+			list[i].Result = &p.result
+		}
+	}
+	if err := term.WriteJSON(r.Out, map[string]any{"documents": list}); err != nil {
+		return err
+	}
+	return r.well()
+}
+
 // farewell says what to do next, and removes a temporary database that nobody needs.
 func (r *run) farewell(end error) error {
+	if r.JSON {
+		if r.temp != "" && !errors.Is(end, ErrStopped) {
+			return os.RemoveAll(r.temp)
+		}
+		return nil
+	}
 	unfinished := r.follower != nil && r.count().completed+r.count().failed < len(r.places)
 	switch {
 	case unfinished:
@@ -312,7 +358,10 @@ func (r *run) farewell(end error) error {
 		_, err := fmt.Fprintf(r.Out, "\nLook at what is stored:\n  %s list --db %s\n  %s show %s --db %s\n", r.Self, r.DB, r.Self, r.places[0].run, r.DB)
 		return err
 	default:
-		_, err := fmt.Fprintf(r.Out, "\nTry next:\n  %s demo --chaos              kill -9 the workers on the way: nothing is lost\n  %s demo --documents DIR      your own .txt and .md files\n  %s demo --db demo.db         keep the database, for: list, show, inbox\n", r.Self, r.Self, r.Self)
+		_, err := fmt.Fprintf(r.Out, "\nTry next:\n"+
+			"  %[1]s demo --chaos           kill -9 on the way: nothing is lost\n"+
+			"  %[1]s demo --documents DIR   your own .txt and .md files\n"+
+			"  %[1]s demo --db demo.db      keep it, for: list, show\n", r.Self)
 		if err != nil {
 			return err
 		}

@@ -14,11 +14,20 @@ func report(s *term.Screen, f *follower, took time.Duration, answered int, how s
 	t := &term.Table{Columns: []term.Column{
 		{Head: "DOCUMENT", Min: 16}, {Head: "TYPE"}, {Head: "SURE", Right: true}, {Head: "FOUND", Min: 20}, {Head: "REVIEW"},
 	}}
+	wide, _ := s.Size()
+	notes := max(wide-32, 40)
+	if wide == 0 {
+		notes = 1000
+	}
 	asked := &term.Table{Columns: []term.Column{{Head: "ASKED ABOUT", Min: 16}, {Head: "WHAT CAME OF IT", Min: 20}}}
 	for _, p := range f.places {
 		t.AddCells(p.resultCells()...)
 		if len(p.result.Notes) > 0 {
-			asked.Add(p.Name, strings.Join(p.result.Notes, "; "))
+			name := p.Name
+			for _, line := range term.Wrap(term.Line(strings.Join(p.result.Notes, "; ")), notes) {
+				asked.Add(name, line)
+				name = ""
+			}
 		} else if p.question != nil {
 			asked.AddCells(term.Cell{Text: p.Name}, term.Cell{Text: "no answer yet: " + p.question.Prompt, Style: term.Yellow})
 		}
@@ -52,7 +61,7 @@ func (f *follower) sum(s *term.Screen, took time.Duration, answered int, how str
 		fmt.Sprintf("%s in %s: %s, %s, %s.",
 			s.Paint(term.Bold, fmt.Sprintf("%d of %d documents done", c.completed, c.all)), term.Took(took),
 			many(kinds[model.KindInvoice], "invoice"), many(kinds[model.KindContract], "contract"), many(kinds[model.KindOther], "other")),
-		fmt.Sprintf("%s done, %s repeated after trouble, %s answered%s.",
+		fmt.Sprintf("%s, %s repeated after trouble, %s answered%s.",
 			many(c.steps, "step"), many(c.retries, "attempt"), many(answered, "question"), how),
 	}
 	if flagged > 0 {

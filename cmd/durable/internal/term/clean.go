@@ -102,3 +102,20 @@ func Pad(s string, n int) string {
 	}
 	return s
 }
+
+// Wrap breaks a cleaned line between words, into lines of at most n columns if words allow.
+func Wrap(s string, n int) []string {
+	var lines []string
+	line, used := "", 0
+	for _, word := range strings.Fields(s) {
+		w := Width(word)
+		if line != "" && used+1+w > n {
+			lines, line, used = append(lines, line), "", 0
+		}
+		if line != "" {
+			line, used = line+" ", used+1
+		}
+		line, used = line+word, used+w
+	}
+	return append(lines, line)
+}
