@@ -93,7 +93,7 @@ func (c *conn) records(now int64, ns []int64, whole bool) (list []store.Record, 
 		}
 		x.Rows = append(x.Rows, store.Row{Seq: int(r.int(1)), Epoch: r.int(2), At: r.time(3), Body: r.bytes(4)})
 		return nil
-	}, string(names), flag(whole)); err != nil {
+	}, string(names), bit(whole)); err != nil {
 		return nil, nil, err
 	}
 	return list, heads, c.query(`SELECT m.execution, m.seq, m.topic, m.payload, m.wait, m.at FROM json_each(?) d CROSS JOIN message m ON m.execution = d.value
@@ -105,7 +105,7 @@ func (c *conn) records(now int64, ns []int64, whole bool) (list []store.Record, 
 		}, string(names))
 }
 
-func flag(b bool) int64 {
+func bit(b bool) int64 {
 	if b {
 		return 1
 	}

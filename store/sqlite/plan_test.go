@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"flag"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -57,13 +58,13 @@ func TestConformance(t *testing.T) {
 			return storetest.Harness{Opener: listener{Open(filepath.Join(t.TempDir(), "durable.db")), t, said}}
 		})
 	})
-	if t.Failed() {
-		return
+	if t.Failed() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		return // not all statements were heard
 	}
 	for _, q := range []string{nextPriority, dueNow, dueLater, anyBlocked, unblocked, pageOfAll, pageByKey, pageByStatus, pageByWorkflow, waitByKind, waitByExecution, waitByID} {
 		said[q] = true
 	}
-	if len(said) < 40 { // one clause alone says less
+	if len(said) < 40 {
 		t.Fatalf("only %d statements were heard: the test would pass on nothing", len(said))
 	}
 	c := openTest(t, filepath.Join(t.TempDir(), "durable.db")).writer
