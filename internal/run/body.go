@@ -210,6 +210,7 @@ func BeginRow(queue string, input []byte, at time.Time) []byte {
 func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow time.Time) bool {
 	r := ref.(*run)
 	if err == nil && (v.Code == store.Applied || v.Code == store.Landed) {
+		r.since = now // a renewal that was asked before may not have seen it
 		w.Committed(ref, v, nil, asked, now, storeNow)
 		return true
 	}

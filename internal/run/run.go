@@ -19,7 +19,7 @@ type run struct {
 	epoch    int64
 	base     int // rows that are durable
 	priority int
-	since    time.Time
+	since    time.Time // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
 	inbox []store.Message // untaken, by number

@@ -469,7 +469,7 @@ func (w *Worker) reconcile(asked time.Time, owned []store.Owned) {
 	}
 	w.strange = strange
 	for _, r := range w.sorted() {
-		if o, ok := mine[r.id]; (!ok || o.Epoch != r.epoch) && r.since.Before(asked) && !r.releasing() {
+		if o, ok := mine[r.id]; (!ok || o.Epoch != r.epoch) && r.base > 0 && r.since.Before(asked) && !r.releasing() {
 			w.drop(r, ErrTaken)
 		}
 	}
