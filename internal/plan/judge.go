@@ -16,7 +16,7 @@ type Ending struct {
 	Patch   []byte         // success: the change of the state
 	Err     *journal.Error // failure
 	Final   bool           // failure: no retry, whatever the policy
-	After   time.Duration  // failure: retry after exactly this, if HasAfter
+	After   time.Duration  // failure: retry after exactly this, if HasWait
 	HasWait bool           // After was given
 	Snooze  bool           // come back after After; no failure
 	Timeout bool           // failure: the step's own timeout ended it
