@@ -103,6 +103,11 @@ func (e *Engine) define(mistakes *DefinitionError) {
 func (e *Engine) Run(ctx context.Context) error {
 	e.running.Add(1)
 	defer e.running.Done()
+	select {
+	case <-e.stop: // stopped before it began
+		return nil
+	default:
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
