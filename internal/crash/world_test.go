@@ -41,6 +41,7 @@ type world struct {
 	deaths  []death
 	stops   int      // workers that ended in order
 	next    int      // number of the next command
+	seen    int      // events
 	settled bool     // no run was left to do, after all starts
 	fired   []string // lines of failpoints
 }
@@ -54,6 +55,8 @@ type worker struct {
 	busy    bool
 	stopped bool // said that it ended in order
 	paused  bool
+	ending  bool                  // was told to stop: what it has not done, it need not do
+	born    int                   // how many events there were before it
 	asked   bool                  // to say when no run is left to do
 	sent    map[int]func(message) // commands without an ack
 	mu      sync.Mutex
@@ -97,6 +100,7 @@ type answered struct {
 	run   durable.ID
 	by    string
 	acked bool
+	when  int // how many events there were before its ack
 }
 
 // newWorld makes a world on a fast disk: what a process that dies leaves is the
@@ -146,7 +150,7 @@ func (w *world) spawn(fail string, wrap ...string) *worker {
 		w.t.Fatal(err)
 	}
 	args := append(slices.Clone(wrap), os.Args[0])
-	p := &worker{cmd: exec.Command(args[0], args[1:]...), sent: map[int]func(message){}}
+	p := &worker{cmd: exec.Command(args[0], args[1:]...), born: w.seen, sent: map[int]func(message){}}
 	p.cmd.Env = append(os.Environ(), settingsVariable+"="+string(s), "FAIL="+fail)
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		w.t.Fatal(err)
@@ -248,6 +252,7 @@ func (w *world) within(d time.Duration, ok func() bool) bool {
 
 func (w *world) take(e event) {
 	w.t.Helper()
+	w.seen++
 	switch {
 	case e.end != nil:
 		w.ended(e.w, e.end)
@@ -292,6 +297,9 @@ func (w *world) said(p *worker, m message) {
 	case "ack":
 		if then := p.sent[m.N]; then != nil {
 			delete(p.sent, m.N)
+			if m.Err != "" && p.ending {
+				return
+			}
 			then(m)
 		}
 	case "asked":
@@ -390,13 +398,15 @@ func (w *world) answer(p *worker, m message) {
 		w.answers[m.Name] = a
 	}
 	if a.acked {
-		w.t.Errorf("question %s of %s was answered, and is open again", m.Name, m.Run)
+		if p.born > a.when { // else it may have looked before
+			w.t.Errorf("question %s of %s was answered, and is open again", m.Name, m.Run)
+		}
 		return
 	}
 	w.command(p, message{Op: "answer", Run: m.Run, Name: m.Name, By: a.by, Value: m.Value}, func(r message) {
 		switch {
 		case r.Err == "":
-			a.acked = true
+			a.acked, a.when = true, w.seen
 		case r.Code != "gone": // it landed before, and its ack was lost
 			w.t.Errorf("answer %s of %s: %s", m.Name, m.Run, r.Err)
 		}
@@ -461,6 +471,7 @@ func (w *world) finish() {
 // stop tells a worker to stop, and waits for its end.
 func (w *world) stop(p *worker) {
 	w.t.Helper()
+	p.ending = true
 	w.command(p, message{Op: "stop"}, nil)
 	w.until("the worker ends", func() bool { return !slices.Contains(w.live, p) })
 }
