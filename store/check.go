@@ -1,0 +1,49 @@
+package store
+
+import "fmt"
+
+// Check refuses what no state of a database could make right, as Commit
+// must: see Write. Stores call it first. The error wraps ErrRefused and names
+// the write by its place.
+func Check(writes []Write) error {
+	refuse := func(i int, why string) error { return fmt.Errorf("write %d: %s: %w", i, why, ErrRefused) }
+	var seen map[ID]bool
+	if len(writes) > 1 {
+		seen = make(map[ID]bool, len(writes))
+	}
+	for i, w := range writes {
+		var set int
+		var id ID
+		if b := w.Begin; b != nil {
+			set, id = set+1, b.ID
+			if len(b.Row) == 0 {
+				return refuse(i, "a begin without a row")
+			}
+		}
+		if a := w.Advance; a != nil {
+			set, id = set+1, a.ID
+			if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
+				return refuse(i, "an advance without a row may carry logs, blobs and holds only")
+			}
+		}
+		if c := w.Control; c != nil {
+			set, id = set+1, c.ID
+		}
+		if d := w.Deliver; d != nil {
+			set++
+			if d.Dedupe == "" {
+				return refuse(i, "a message without Dedupe")
+			}
+		}
+		switch {
+		case set != 1:
+			return refuse(i, "exactly one field must be set")
+		case w.Deliver != nil || seen == nil:
+		case seen[id]:
+			return refuse(i, "a second write to execution "+id.String())
+		default:
+			seen[id] = true
+		}
+	}
+	return nil
+}
