@@ -1,0 +1,50 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/durable-go/durable/store"
+)
+
+const (
+	heldByOthers = `SELECT coalesce(sum(amount), 0)::bigint FROM durable.hold WHERE name = $1 AND execution <> $2 AND until > $3`
+	setHold      = `
+		INSERT INTO durable.hold (name, execution, amount, until) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (name, execution) DO UPDATE SET amount = excluded.amount, until = excluded.until`
+	dropHold  = `DELETE FROM durable.hold WHERE name = $1 AND execution = $2`
+	dropHolds = `DELETE FROM durable.hold WHERE execution = $1`
+)
+
+// hold sets all holds or none. An execution's own earlier amount makes room for
+// its new one. The names are locked, so nobody else adds to a sum meanwhile.
+func (t *tx) hold(ctx context.Context, id store.ID, x *head, holds []store.Hold) (fits bool, err error) {
+	for _, h := range holds {
+		if h.Amount <= 0 {
+			continue
+		}
+		var others int64
+		if _, err := t.one(ctx, heldByOthers, []any{h.Name, [16]byte(id), t.now}, &others); err != nil {
+			return false, err
+		}
+		if others+h.Amount > h.Limit {
+			return false, nil
+		}
+	}
+	for _, h := range holds {
+		if h.Amount <= 0 {
+			t.exec(dropHold, h.Name, [16]byte(id))
+			continue
+		}
+		x.held = true
+		t.exec(setHold, h.Name, [16]byte(id), h.Amount, stamp(h.Until))
+	}
+	return true, nil
+}
+
+// letGo ends all holds of an execution.
+func (t *tx) letGo(id store.ID, x *head) {
+	if x.held {
+		x.held = false
+		t.exec(dropHolds, [16]byte(id))
+	}
+}

@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/durable-go/durable/store"
+)
+
+const (
+	// A NULL does not filter. The prefix of an ID is a range of IDs.
+	listFilters = `
+		FROM durable.execution e
+		WHERE e.id BETWEEN $1 AND $2
+		AND ($3::text IS NULL OR e.workflow = $3)
+		AND ($4::text IS NULL OR e.version = $4)
+		AND ($5::text[] IS NULL OR e.status = ANY($5))
+		AND ($6::text IS NULL OR e.queue = $6)
+		AND ($7::text IS NULL OR e.key = $7)
+		AND ($8::text[] IS NULL OR e.tags @> $8)
+		AND ($9::text IS NULL OR e.error_code = $9)
+		AND ($10::timestamptz IS NULL OR e.created >= $10)
+		AND ($11::timestamptz IS NULL OR e.created < $11)`
+	readPage  = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.id DESC LIMIT $13`
+	countPage = `SELECT count(*) ` + listFilters
+)
+
+// List implements store.Store.
+func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err error) {
+	below := uuid.Nil
+	if f.Cursor != "" {
+		if below, err = uuid.Parse(f.Cursor); err != nil || below == uuid.Nil {
+			return store.Page{}, explain("list", store.ErrBadCursor)
+		}
+	}
+	args := listArgs(f)
+	limit := pageSize(f.Limit)
+	err = s.view(ctx, "list", func(q pgx.Tx) error {
+		rows, err := q.Query(ctx, s.schema.of(readPage), append(args, idOrNull(below), limit+1)...)
+		if err != nil {
+			return err
+		}
+		if err := each(rows, func(r pgx.CollectableRow) error {
+			x, err := header(r)
+			page.Executions = append(page.Executions, x)
+			return err
+		}); err != nil || !f.Count {
+			return err
+		}
+		return q.QueryRow(ctx, s.schema.of(countPage), args...).Scan(&page.Count)
+	})
+	if err != nil {
+		return store.Page{}, err
+	}
+	if len(page.Executions) > limit {
+		page.Executions = page.Executions[:limit]
+		page.Cursor = page.Executions[limit-1].ID.String()
+	}
+	return page, nil
+}
+
+// listArgs are the arguments of listFilters. The first says that they are planned
+// for these values: a plan for any filter would use no index.
+func listArgs(f store.Filter) []any {
+	first, last := prefixRange(f.IDPrefix)
+	var version, statuses, tags any
+	if f.Version != nil {
+		version = *f.Version
+	}
+	if len(f.Statuses) > 0 {
+		list := make([]string, len(f.Statuses))
+		for i, s := range f.Statuses {
+			list[i] = string(s)
+		}
+		statuses = list
+	}
+	if len(f.Tags) > 0 {
+		tags = f.Tags
+	}
+	return []any{
+		pgx.QueryExecModeCacheDescribe,
+		[16]byte(first), [16]byte(last), textOrNull(f.Workflow), version, statuses, textOrNull(f.Queue), textOrNull(f.Key), tags, textOrNull(f.ErrorCode),
+		timeOrNull(f.After), timeOrNull(f.Before),
+	}
+}
+
+// prefixRange is the first and the last ID that begin with the prefix. What is
+// no prefix of an ID gives an empty range.
+func prefixRange(prefix string) (first, last uuid.UUID) {
+	digits := strings.ReplaceAll(prefix, "-", "")
+	if len(digits) > 32 {
+		return uuid.Max, uuid.Nil
+	}
+	last = uuid.Max
+	for i := range len(digits) {
+		v := strings.IndexByte("0123456789abcdef", digits[i])
+		if v < 0 {
+			return uuid.Max, uuid.Nil
+		}
+		shift := 4 * (1 - i%2)
+		first[i/2] |= byte(v) << shift
+		last[i/2] &^= byte(15-v) << shift
+	}
+	return first, last
+}
+
+// pageSize applies the contract's limits.
+func pageSize(limit int) int {
+	switch {
+	case limit <= 0:
+		return 50
+	case limit > 1000:
+		return 1000
+	}
+	return limit
+}

@@ -1,0 +1,139 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/durable-go/durable/store"
+)
+
+// Option changes how a database is used.
+type Option func(*opener)
+
+// Schema chooses the schema that the tables are in; the default is "durable".
+// It is made if it is not there. Stores in different schemas know nothing of
+// each other.
+func Schema(name string) Option { return func(o *opener) { o.schema = schema(name) } }
+
+type opener struct {
+	url    string
+	pool   *pgxpool.Pool
+	schema schema
+}
+
+// Open names a database by its URL, as libpq and pgx write it; pool_max_conns
+// in it limits connections. Nothing happens before OpenStore, which makes or
+// upgrades the tables. Each handle has connections of its own.
+func Open(url string, opts ...Option) store.Opener { return newOpener(opener{url: url}, opts) }
+
+// New uses a pool that the caller made and closes. Closing the store leaves it
+// open.
+func New(pool *pgxpool.Pool, opts ...Option) store.Opener {
+	return newOpener(opener{pool: pool}, opts)
+}
+
+func newOpener(o opener, opts []Option) store.Opener {
+	o.schema = defaultSchema
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return &o
+}
+
+// OpenStore implements store.Opener.
+func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
+	if n := len(o.schema); n == 0 || n > longestName {
+		return nil, explain("open", fmt.Errorf("the name of a schema has 1 to %d bytes, and %.80q has %d", longestName, string(o.schema), n))
+	}
+	pool, ours := o.pool, o.pool == nil
+	if ours {
+		var err error
+		if pool, err = connect(ctx, o.url); err != nil {
+			return nil, explain("open", err)
+		}
+	}
+	s := newStore(pool, ours, o.schema)
+	err := pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+		if err := inspect(ctx, c.Conn()); err != nil {
+			return err
+		}
+		return s.migrate(ctx, c.Conn())
+	})
+	if err != nil {
+		return nil, errors.Join(explain("open", err), s.Close())
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	params := config.ConnConfig.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = "durable"
+	}
+	if params["idle_in_transaction_session_timeout"] == "" {
+		params["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleTransaction.Milliseconds(), 10)
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// inspect refuses servers that could lose what they have confirmed, or on which
+// nothing can be written.
+func inspect(ctx context.Context, c *pgx.Conn) error {
+	var version int
+	var fsync, pages, commit, readOnly, encoding string
+	var recovering bool
+	err := c.QueryRow(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('full_page_writes'),
+			current_setting('synchronous_commit'), current_setting('default_transaction_read_only'), current_setting('server_encoding'),
+			pg_is_in_recovery()`).Scan(&version, &fsync, &pages, &commit, &readOnly, &encoding, &recovering)
+	if err != nil {
+		return err
+	}
+	switch {
+	case version < oldestServer:
+		return fmt.Errorf("the server is PostgreSQL %d; 14 or newer is needed", version/10000)
+	case recovering:
+		return fmt.Errorf("the server is in recovery (a standby, or one that is being restored); connect to the primary, for example with target_session_attrs=read-write: %w", store.ErrReadOnly)
+	case fsync == "off":
+		return errors.New("the server has fsync off: a crash loses or corrupts what was confirmed; turn it on in postgresql.conf and restart")
+	case pages == "off":
+		return errors.New("the server has full_page_writes off: a crash can tear pages; turn it on in postgresql.conf and reload")
+	case commit == "off":
+		return errors.New("synchronous_commit is off: a crash loses what was confirmed; turn it on for this user or database (ALTER ROLE … SET synchronous_commit = on)")
+	case readOnly == "on":
+		return fmt.Errorf("default_transaction_read_only is on for this user or database: %w", store.ErrReadOnly)
+	case encoding != "UTF8":
+		return fmt.Errorf("the database has the encoding %s; make one with UTF8", encoding)
+	}
+	return nil
+}
+
+const (
+	oldestServer  = 140000
+	longestName   = 63 // of PostgreSQL's identifiers; longer ones are cut
+	defaultSchema = "durable"
+)
+
+// schema is where the tables are.
+type schema string
+
+// of is a statement for the tables in this schema. Statements are written out
+// whole, with tables as "durable.name"; a name cannot be a parameter, so this is
+// the one place that changes a statement's text. It adds nothing but the quoted
+// name. A search_path would do too, but not in a caller's pool or transaction.
+func (n schema) of(statement string) string {
+	if n == defaultSchema {
+		return statement
+	}
+	return strings.ReplaceAll(statement, "durable.", pgx.Identifier{string(n)}.Sanitize()+".")
+}
