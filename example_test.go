@@ -417,6 +417,7 @@ func ExampleKey() {
 
 	_, err := handle.Start(ctx, engine, Order{ID: "a-2"}, durable.Key("order-a-1"))
 	fmt.Println(errors.Is(err, durable.ErrKeyConflict))
+	_, _ = first.Wait(ctx)
 	// Output:
 	// true true
 	// true

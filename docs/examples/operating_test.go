@@ -1,0 +1,69 @@
+package examples_test
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/store/sqlite"
+)
+
+// [serve]
+func serve(ctx context.Context, path string) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	engine, err := durable.Open(ctx, sqlite.Open(path), durable.Config{
+		Workflows: []durable.Definition{ProcessDocument},
+		Queues: map[string]durable.Queue{
+			"default": {Concurrency: 20},
+			"ai":      {Concurrency: 5},
+			"gpu":     durable.Elsewhere, // other workers serve it
+		},
+		ShutdownGrace: 20 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	return engine.Run(ctx) // returns nil when ctx has ended and all runs are handed over
+}
+
+// [/serve]
+
+func TestServe(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	// The signal context ends at once, so the worker stops before it began.
+	if err := serve(ctx, filepath.Join(t.TempDir(), "durable.db")); err == nil {
+		t.Error("an engine was opened with a context that has ended")
+	}
+}
+
+func TestVersions(t *testing.T) {
+	// [versions]
+	v1 := durable.Define("ticket", durable.Step("read", read), durable.Step("bye", bye)).Version("1")
+	v2 := durable.Define("ticket", durable.Step("greet", greet), durable.Step("read", read)).Version("2")
+	cfg := durable.Config{Workflows: []durable.Definition{v2, v1}} // new runs: v2.Start; old ones end as v1
+	// [/versions]
+	engine, err := durable.Open(t.Context(), sqlite.Open(filepath.Join(t.TempDir(), "durable.db")), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	go engine.Run(t.Context())
+	for w, want := range map[*durable.Workflow[Ticket]]string{v1: "[read bye]", v2: "[greet read]"} {
+		run, err := w.Start(t.Context(), engine, Ticket{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := run.Wait(t.Context())
+		if trace := fmt.Sprint(got.Trace); err != nil || trace != want {
+			t.Errorf("the trace is %s (%v), want %s", trace, err, want)
+		}
+	}
+}

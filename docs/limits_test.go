@@ -1,0 +1,55 @@
+package docs_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// docs/limits.md and the code say the same. Who changes a limit is told here.
+func TestLimitsAreThoseOfTheCode(t *testing.T) {
+	page := read(t, "limits.md")
+	for _, l := range []struct{ file, name, value, row string }{
+		{"config.go", "maxPayload", "16 << 20", "| payload: input, state, event, answer, result (`Config.MaxPayload`) | 16 MiB of JSON | 1 MiB |"},
+		{"config.go", "defaultPayload", "1 << 20", "| payload: input, state, event, answer, result (`Config.MaxPayload`) | 16 MiB of JSON | 1 MiB |"},
+		{"codec.go", "maxDepth", "64", "| nesting of a payload | 64 |"},
+		{"config.go", "maxFacts", "10_000", "| live facts of a run | 10,000 |"},
+		{"config.go", "maxInbox", "1000", "| messages that no wait has taken, per run | 1,000 |"},
+		{"internal/tree/node.go", "MaxName", "200", "| name of a node or workflow | 200 bytes"},
+		{"config.go", "maxTags", "32", "| tags of a run | 32 |"},
+		{"config.go", "maxPriority", "1000", "| priority | -1,000 to 1,000 |"},
+		{"internal/tree/node.go", "MaxNesting", "32", "| nesting of nodes | 32 |"},
+		{"internal/tree/node.go", "DefaultLoopMax", "1000", "| passes of a loop (`Loop.Max`) | as given | 1,000 |"},
+		{"internal/tree/retry.go", "DefaultMax", "30 * time.Second", "| pause before a retry (`Retry.Max`) | as given | 30 s"},
+		{"internal/plan/judge.go", "CrashLimit", "5", "| crashes in a row in one step | 5 |"},
+		{"internal/run/worker.go", "stallLimit", "5", "| workers that die with a run before anything is recorded | 5 in a row |"},
+		{"internal/plan/step.go", "maxAskings", "5", "| questions to `Reconcile` | 5 errors |"},
+		{"internal/tree/node.go", "DefaultTimeout", "10 * time.Minute", "| one run of a body (`Step.Timeout`) | as given, or none | 10 min |"},
+		{"config.go", "defaultConcurrency", "10", "| slots of a queue (`Queue.Concurrency`) | as given | 10 |"},
+		{"config.go", "minLease", "500 * time.Millisecond", "| lease (`Config.Lease`) | at least 500 ms | 10 s |"},
+		{"config.go", "defaultLease", "10 * time.Second", "| lease (`Config.Lease`) | at least 500 ms | 10 s |"},
+		{"config.go", "defaultPoll", "time.Second", "| poll of a queue (`Queue.PollInterval`) | as given | 1 s |"},
+		{"config.go", "defaultGrace", "30 * time.Second", "| grace when stopping (`Config.ShutdownGrace`) | as given | 30 s |"},
+		{"internal/run/worker.go", "abandonAfter", "2 * time.Second", "2 s later runs are handed over |"},
+		{"internal/run/runner.go", "storeTimeout", "30 * time.Second", "| a call of the store | 30 s |"},
+		{"internal/run/commit.go", "maxBatchWrites", "512", "| writes of a commit | 512, about 4 MiB |"},
+		{"internal/run/commit.go", "maxBatchBytes", "4 << 20", "| writes of a commit | 512, about 4 MiB |"},
+		{"internal/run/worker.go", "holdForAnswer", "50 * time.Millisecond", "| answer of a branch or loop that a commit waits for | 50 ms |"},
+		{"log.go", "maxLogEntries", "1000", "| log entries of an attempt | 1,000, of 10,000 bytes each |"},
+		{"log.go", "maxLogBytes", "10000", "| log entries of an attempt | 1,000, of 10,000 bytes each |"},
+		{"failure.go", "maxErrorText", "64 << 10", "| text of an error | 64 KiB; 32 wrapped errors"},
+		{"failure.go", "maxChain", "32", "| text of an error | 64 KiB; 32 wrapped errors"},
+		{"start.go", "startsAtOnce", "512", "| starts on their way in `StartMany` | 512 |"},
+		{"internal/journal/snapshot.go", "SnapshotEvery", "256", "| rows between two snapshots | 256 |"},
+		{"store/sqlite/open.go", "busyTimeout", "5 * time.Second", "| patience with another process's SQLite transaction | 5 s |"},
+	} {
+		assigned := regexp.MustCompile(`(?m)^\s*(?:const )?` + l.name + `\s*=\s*` + regexp.QuoteMeta(l.value) + `(\s|$)`)
+		if !assigned.MatchString(read(t, filepath.Join(root, l.file))) {
+			t.Errorf("%s: %s is not %s any more; see docs/limits.md", l.file, l.name, l.value)
+		}
+		if !strings.Contains(page, l.row) {
+			t.Errorf("docs/limits.md: there is no row that begins with %q", l.row)
+		}
+	}
+}
