@@ -93,7 +93,7 @@ func (t *tx) changes(ctx context.Context, statement string, args ...any) (int64,
 }
 
 // one reads one row, if there is one.
-func (t *tx) one(ctx context.Context, statement string, args []any, into ...any) (found bool, err error) {
+func (t *tx) one(ctx context.Context, statement string, args []any, into ...any) (bool, error) {
 	if err := t.flush(ctx); err != nil {
 		return false, err
 	}
