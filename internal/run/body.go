@@ -129,10 +129,14 @@ func (w *Worker) handBack(v *Visit, now time.Time) {
 	if v.Question != nil || v.Mode != plan.Run {
 		return
 	}
+	w.report(v.Execution, v.Path, v.Epoch)
+}
+
+func (w *Worker) report(id store.ID, path string, epoch int64) {
 	w.do.Commit(store.Write{Deliver: &store.Deliver{
-		ID: v.Execution, Topic: TopicHanded,
-		Payload: encodeJSON(handedBack{Epoch: v.Epoch, Path: v.Path}),
-		Dedupe:  "handed:" + v.Path + ":" + itoa(v.Epoch),
+		ID: id, Topic: TopicHanded,
+		Payload: encodeJSON(handedBack{Epoch: epoch, Path: path}),
+		Dedupe:  "handed:" + path + ":" + itoa(epoch),
 	}}, nil)
 }
 

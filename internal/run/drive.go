@@ -160,7 +160,12 @@ func (w *Worker) fire(r *run, f journal.Fact, deadline time.Time) {
 func (w *Worker) findDead(r *run, p plan.Plan, now time.Time) bool {
 	for _, b := range p.Bodies {
 		if b.Place != nil && b.Place.Open != 0 && r.visits[b.Path] == nil {
-			w.add(r, plan.JudgeCrash(b, micros(w.clock.high(now)), w.do.Draw()))
+			if key := (placeKey{r.id, b.Path}); w.cut[key] == b.Place.Open { // here, and in order
+				delete(w.cut, key)
+				w.add(r, journal.Fact{Kind: journal.Handed, Path: b.Path, Epoch: b.Place.Open, At: micros(w.clock.low(now))})
+			} else {
+				w.add(r, plan.JudgeCrash(b, micros(w.clock.high(now)), w.do.Draw()))
+			}
 			return true
 		}
 	}

@@ -19,7 +19,7 @@ type run struct {
 	epoch    int64
 	base     int // rows that are durable
 	priority int
-	since    time.Time // when this worker learned that it owns the run
+	since    time.Time        // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
 	inbox []store.Message // untaken, by number
@@ -180,13 +180,42 @@ func (w *Worker) drop(r *run, cause error) {
 		}
 		begun = true
 		w.old[placeKey{v.Execution, v.Path}]++
+		w.cutOff(r, v.Path)
 		w.refuse(v)
 		w.stopVisit(v, cause)
 	}
+	w.unrecorded(r)
 	r.visits = nil
 	if begun && errors.Is(cause, ErrTaken) {
 		w.do.Note("the run was cancelled or has another owner; this worker stops its step", r.id, nil)
 	}
+}
+
+// unrecorded reports bodies that have ended and whose end is lost with the run:
+// they did not crash. Should the end have landed all the same, the report
+// changes nothing.
+func (w *Worker) unrecorded(r *run) {
+	facts := r.batch.facts
+	if r.sent != nil {
+		facts = append(r.sent.facts[:len(r.sent.facts):len(r.sent.facts)], facts...)
+	}
+	for _, f := range facts {
+		switch {
+		case f.Kind == journal.Done, f.Kind == journal.Failed, f.Kind == journal.Waited,
+			f.Kind == journal.Delayed && (f.Why == journal.ByError || f.Why == journal.BySnooze):
+			w.cutOff(r, f.Path)
+			w.report(r.id, f.Path, r.epoch)
+		}
+	}
+}
+
+// cutOff notes a body that this process lets go: should the run come back here
+// before the report of it does, it is known all the same that nothing crashed.
+func (w *Worker) cutOff(r *run, path string) {
+	if len(w.cut) >= maxCut { // of runs that others took: there the report must do
+		clear(w.cut)
+	}
+	w.cut[placeKey{r.id, path}] = r.epoch
 }
 
 // pendingStart tells whether the shell does not have the visit yet.

@@ -44,6 +44,8 @@ const (
 	suspectPause = time.Second
 	// hintPause is the least time between two renewals that hints bring about.
 	hintPause = time.Second
+	// maxCut is how many bodies are remembered that were let go unrecorded.
+	maxCut = 10_000
 )
 
 // Worker is the machine of one worker process. It is not safe for concurrent
@@ -64,7 +66,8 @@ type Worker struct {
 	expireAt time.Time // when to look for dead workers; zero: not known
 	expiring bool
 	suspect  *Visit
-	old      map[placeKey]int // bodies of runs let go that still run here
+	old      map[placeKey]int   // bodies of runs let go that still run here
+	cut      map[placeKey]int64 // epochs of bodies that were let go unrecorded, and did not crash
 	strange  map[store.ID]int64
 	timed    map[*run]time.Time
 	running  bool
@@ -86,6 +89,7 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		defs:    make(map[[2]string]*Definition),
 		runs:    make(map[store.ID]*run),
 		old:     make(map[placeKey]int),
+		cut:     make(map[placeKey]int64),
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
 	}
