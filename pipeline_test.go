@@ -48,7 +48,7 @@ type pipeline struct {
 	begun        chan string   // if not nil: each body reports
 }
 
-var paidRetry = durable.Retry{MaxAttempts: 3, Backoff: durable.Exponential, Jitter: durable.NoJitter} // lint:var as in the documentation
+var paidRetry = durable.Retry{MaxAttempts: 3, Backoff: durable.Exponential, Jitter: durable.NoJitter}
 
 func (p *pipeline) step(name string, fn func(ctx context.Context, d *document) error) *durable.StepNode[document] {
 	return durable.Step(name, func(ctx context.Context, d *document) error {

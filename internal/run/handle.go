@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/fail"
@@ -95,14 +96,22 @@ func PanicError(v any, path string, attempt int) *journal.Error {
 	return &journal.Error{Code: "panic", Path: path, Attempt: attempt, Message: "panic: " + printed(v), Stack: string(debug.Stack())}
 }
 
-// printed prints a panic value, also one whose own printing panics.
+// maxPanicText is how much of a panic's text is kept: recording it must not fail.
+const maxPanicText = 64<<10 - 100
+
+// printed prints a panic value, also one whose own printing panics. What is
+// too long is cut, what is no text is mended.
 func printed(v any) (s string) {
 	defer func() {
 		if recover() != nil {
 			s = fmt.Sprintf("a value of type %T that panics when printed", v)
 		}
 	}()
-	return fmt.Sprint(v)
+	s = fmt.Sprint(v)
+	if len(s) > maxPanicText {
+		s = s[:maxPanicText] + " … (cut)"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 func timeout(n *tree.Node) time.Duration {
