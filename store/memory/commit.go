@@ -13,8 +13,8 @@ import (
 
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
-	if err := wellFormed(writes); err != nil {
-		return store.Result{}, err
+	if err := store.Check(writes); err != nil {
+		return store.Result{}, fmt.Errorf("memory: %w", err)
 	}
 	now, err := s.enter(ctx)
 	if err != nil {
@@ -35,50 +35,6 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result,
 	}
 	t.install()
 	return res, nil
-}
-
-// wellFormed refuses what no state of the store could make right.
-func wellFormed(writes []store.Write) error {
-	refuse := func(i int, why string) error {
-		return fmt.Errorf("memory: write %d: %s: %w", i, why, store.ErrRefused)
-	}
-	seen := map[store.ID]bool{}
-	for i, w := range writes {
-		var set int
-		var id store.ID
-		if b := w.Begin; b != nil {
-			set, id = set+1, b.ID
-			if len(b.Row) == 0 {
-				return refuse(i, "a begin without a row")
-			}
-		}
-		if a := w.Advance; a != nil {
-			set, id = set+1, a.ID
-			if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
-				return refuse(i, "an advance without a row may carry logs, blobs and holds only")
-			}
-		}
-		if c := w.Control; c != nil {
-			set, id = set+1, c.ID
-		}
-		if d := w.Deliver; d != nil {
-			set++
-			if d.Dedupe == "" {
-				return refuse(i, "a message without Dedupe")
-			}
-		}
-		if set != 1 {
-			return refuse(i, "exactly one field must be set")
-		}
-		if w.Deliver != nil {
-			continue
-		}
-		if seen[id] {
-			return refuse(i, fmt.Sprintf("a second write to execution %s", id))
-		}
-		seen[id] = true
-	}
-	return nil
 }
 
 func (t *tx) apply(w store.Write) (store.Verdict, error) {

@@ -12,7 +12,7 @@ import (
 
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
-	if err := wellFormed(writes); err != nil {
+	if err := store.Check(writes); err != nil {
 		return store.Result{}, s.explain("commit", err)
 	}
 	if err := fail.Err(fail.CommitBefore); err != nil {
@@ -53,50 +53,6 @@ func (t *tx) apply(w *store.Write) (store.Verdict, error) {
 	default:
 		return t.control(w.Control)
 	}
-}
-
-// wellFormed refuses what no state of the database could make right.
-func wellFormed(writes []store.Write) error {
-	refuse := func(i int, why string) error { return fmt.Errorf("write %d: %s: %w", i, why, store.ErrRefused) }
-	var seen map[store.ID]bool
-	if len(writes) > 1 {
-		seen = make(map[store.ID]bool, len(writes))
-	}
-	for i, w := range writes {
-		var set int
-		var id store.ID
-		if b := w.Begin; b != nil {
-			set, id = set+1, b.ID
-			if len(b.Row) == 0 {
-				return refuse(i, "a begin without a row")
-			}
-		}
-		if a := w.Advance; a != nil {
-			set, id = set+1, a.ID
-			if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
-				return refuse(i, "an advance without a row may carry logs, blobs and holds only")
-			}
-		}
-		if c := w.Control; c != nil {
-			set, id = set+1, c.ID
-		}
-		if d := w.Deliver; d != nil {
-			set++
-			if d.Dedupe == "" {
-				return refuse(i, "a message without Dedupe")
-			}
-		}
-		switch {
-		case set != 1:
-			return refuse(i, "exactly one field must be set")
-		case w.Deliver != nil || seen == nil:
-		case seen[id]:
-			return refuse(i, "a second write to execution "+id.String())
-		default:
-			seen[id] = true
-		}
-	}
-	return nil
 }
 
 // alive tells whether an incarnation's lease has not run out.
