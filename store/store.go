@@ -11,6 +11,11 @@
 // them atomic. The store's clock decides what is due and what has expired; no
 // caller passes the current time.
 //
+// Strings are UTF-8 without NUL; a store may refuse any others, and batches
+// that are too large as a whole, with ErrRefused. Bytes may be anything. Text is
+// compared and ordered byte by byte. Times are kept to the microsecond at least,
+// never rounded down.
+//
 // A new store is one folder that passes package storetest.
 package store
 
@@ -59,6 +64,8 @@ type Store interface {
 	// compensating. It also takes blocked executions of an asked definition
 	// whose Blocked fingerprint differs from the asked one: after the due ones
 	// of their queue, by priority, then ID, within the same limit.
+	// What another call is changing at this very moment may be passed over; a
+	// later claim finds it.
 	// If the worker's lease is not alive, nothing is claimed and the error is
 	// ErrLeaseLost. The cost does not grow with executions that are ended or
 	// not yet due.
@@ -106,8 +113,10 @@ type Store interface {
 
 	// Watch returns a channel that receives, coalesced, soon after somebody
 	// else (another connection, process or engine) may have changed something.
-	// It is a hint: it may come without a change and may be lost. The channel
-	// is closed when ctx ends. A nil channel means that the store has no hints.
+	// It is a hint: it may come without a change and may be lost. It need not
+	// come for what concerns nobody but an execution's owner: a claim, or an
+	// Advance without a Release. The channel is closed when ctx ends. A nil
+	// channel means that the store has no hints.
 	Watch(ctx context.Context) <-chan struct{}
 
 	// Close releases everything. Calls after Close fail.
@@ -174,7 +183,9 @@ type Advance struct {
 	Row   []byte
 
 	// Seen, when not negative, is the number of messages ever accepted that
-	// the writer knows of. If more have been accepted: verdict Unseen.
+	// the writer knows of. If more have been accepted: verdict Unseen. A write
+	// with a Release or NotBefore is strictly before or after every message; any
+	// other may overlook one that is accepted at the same moment.
 	Seen int64
 	// NotBefore, when not zero, refuses the write with verdict Early while the
 	// store's clock is before it. It guards what fires a timer.
@@ -295,7 +306,8 @@ type Claimed struct {
 	// the definition; zero if there is none.
 	NextDue time.Time
 	// More has a queue if executions that this request may claim were left in
-	// it because of its limit. Queues with limit 0 are never in it.
+	// it because of its limit. Others may be claiming them already. Queues with
+	// limit 0 are never in it.
 	More map[string]bool
 }
 
