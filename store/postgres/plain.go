@@ -14,16 +14,20 @@ import (
 // Plain steps: rows and nothing else, by owners. The execution is read and not
 // locked: the lease that the transaction holds keeps owner and epoch as they
 // are, and the row that must be there before and the key that must be free keep the base.
-// One row comes back per row written, and one without an execution if there is
-// none. Without a time ($7) it asks the clock: then it runs right after the locks.
+// Without a time ($7) it asks the clock: then it runs right after the locks.
+// Back come the time, who was written, and the inboxes of those that could be.
+//
+// The LIMITs pin the plan: one look into a primary key per row. A plain join,
+// planned while the tables are small and then kept, reads all of the journal each
+// time, or all that the owner has.
 const plainSteps = `
 	WITH clock AS MATERIALIZED (SELECT coalesce($7::timestamptz, clock_timestamp()) AS now),
 	fits AS MATERIALIZED (
-		SELECT w.id, w.base, w.epoch, w.body, e.inbox
+		SELECT w.id, w.base, w.epoch, w.body, x.inbox
 		FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::bytea[]) AS w (id, owner, epoch, base, seen, body)
-		JOIN durable.execution e ON e.id = w.id AND e.owner = w.owner AND e.epoch = w.epoch
-		JOIN durable.journal j ON j.execution = w.id AND j.seq = w.base
-		WHERE w.seen < 0 OR e.inbox <= w.seen
+		CROSS JOIN LATERAL (SELECT e.owner, e.epoch, e.inbox FROM durable.execution e WHERE e.id = w.id LIMIT 1) AS x
+		CROSS JOIN LATERAL (SELECT FROM durable.journal j WHERE j.execution = w.id AND j.seq = w.base LIMIT 1) AS before
+		WHERE x.owner = w.owner AND x.epoch = w.epoch AND (w.seen < 0 OR x.inbox <= w.seen)
 	),
 	written AS (
 		INSERT INTO durable.journal (execution, seq, epoch, at, body)
@@ -31,8 +35,7 @@ const plainSteps = `
 		ON CONFLICT DO NOTHING
 		RETURNING execution
 	)
-	SELECT clock.now, fits.id, fits.inbox
-	FROM clock LEFT JOIN (written JOIN fits ON fits.id = written.execution) ON TRUE`
+	SELECT clock.now, ARRAY(SELECT execution FROM written), ARRAY(SELECT id FROM fits), ARRAY(SELECT inbox FROM fits) FROM clock`
 
 // plain lists the writes that plainSteps can take, by their places: rows
 // with nothing beside them, of executions that get no message in the same batch.
@@ -70,30 +73,33 @@ func stepArgs(writes []store.Write, fast []int, now any) []any {
 	return []any{[][16]byte(id), [][16]byte(owner), epoch, base, seen, body, now}
 }
 
-// collectSteps notes who was written.
-func collectSteps(writes []store.Write, fast []int, verdicts []store.Verdict, now *time.Time) func(pgx.CollectableRow) error {
-	places := make(map[store.ID]int, len(fast))
+// readSteps gives verdicts to those that were written, and returns the time.
+func readSteps(r pgx.Row, writes []store.Write, fast []int, verdicts []store.Verdict) (now time.Time, err error) {
+	var written, fits ids
+	var inboxes []int64
+	if err := r.Scan((*instant)(&now), (*[][16]byte)(&written), (*[][16]byte)(&fits), &inboxes); err != nil {
+		return now, err
+	}
+	inbox := make(map[store.ID]int64, len(fits))
+	for k, id := range fits {
+		inbox[id] = inboxes[k]
+	}
+	applied := make(map[store.ID]bool, len(written))
+	for _, id := range written {
+		applied[id] = true
+	}
 	for _, i := range fast {
-		places[writes[i].Advance.ID] = i
-	}
-	return func(r pgx.CollectableRow) error {
-		var id uuid.UUID
-		var inbox *int64
-		if err := r.Scan((*instant)(now), (*nullable)(&id), &inbox); err != nil || inbox == nil {
-			return err
+		if id := writes[i].Advance.ID; applied[id] {
+			verdicts[i] = store.Verdict{Code: store.Applied, Inbox: inbox[id]}
 		}
-		verdicts[places[id]] = store.Verdict{Code: store.Applied, Inbox: *inbox}
-		return nil
 	}
+	return now, nil
 }
 
 // plain writes plain steps within a transaction that has their owners' leases.
 func (t *tx) plain(ctx context.Context, writes []store.Write, fast []int, verdicts []store.Verdict) error {
-	rows, err := t.Query(ctx, t.s.schema.of(plainSteps), stepArgs(writes, fast, t.now)...)
-	if err != nil {
-		return err
-	}
-	return each(rows, collectSteps(writes, fast, verdicts, new(time.Time)))
+	_, err := readSteps(t.QueryRow(ctx, t.s.schema.of(plainSteps), stepArgs(writes, fast, t.now)...), writes, fast, verdicts)
+	return err
 }
 
 // commitPlain commits a batch of plain steps only, in one round trip. Those
@@ -114,8 +120,9 @@ func (s *Store) commitPlain(ctx context.Context, writes []store.Write, verdicts 
 	var b pgx.Batch
 	b.Queue("begin isolation level read committed read write")
 	b.Queue(s.schema.of(shareLeases), [][16]byte(locksOf(writes, fast).leases))
-	b.Queue(s.schema.of(plainSteps), stepArgs(writes, fast, nil)...).Query(func(rows pgx.Rows) error {
-		return each(rows, collectSteps(writes, fast, verdicts, &now))
+	b.Queue(s.schema.of(plainSteps), stepArgs(writes, fast, nil)...).QueryRow(func(r pgx.Row) (err error) {
+		now, err = readSteps(r, writes, fast, verdicts)
+		return err
 	})
 	ended := ""
 	b.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
