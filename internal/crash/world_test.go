@@ -31,6 +31,7 @@ const (
 type world struct {
 	t       testing.TB
 	dir     string
+	file    string // the database; "" is durable.db
 	mutant  string
 	lease   time.Duration
 	rng     *rand.Rand
@@ -68,6 +69,7 @@ type event struct {
 	w    *worker
 	m    message
 	fail string           // a failpoint's line
+	log  bool             // it logged something
 	end  *os.ProcessState // it has ended
 }
 
@@ -138,7 +140,12 @@ func newWorld(t testing.TB, seed uint64) *world {
 	return w
 }
 
-func (w *world) db() string      { return filepath.Join(w.dir, "durable.db") }
+func (w *world) db() string {
+	if w.file != "" {
+		return w.file
+	}
+	return filepath.Join(w.dir, "durable.db")
+}
 func (w *world) ledger() string  { return filepath.Join(w.dir, "ledger") }
 func (w *world) archive() string { return filepath.Join(w.dir, "archive") }
 
@@ -208,6 +215,10 @@ func (w *world) overhear(p *worker, errs io.Reader) {
 		if err != nil {
 			return
 		}
+		select {
+		case w.events <- event{w: p, log: true}:
+		default: // there are events enough to look again
+		}
 	}
 }
 
@@ -254,6 +265,7 @@ func (w *world) take(e event) {
 	w.t.Helper()
 	w.seen++
 	switch {
+	case e.log:
 	case e.end != nil:
 		w.ended(e.w, e.end)
 	case e.fail != "":
@@ -481,6 +493,13 @@ func (w *world) kill(p *worker) {
 	w.t.Helper()
 	p.signal(syscall.SIGKILL)
 	w.until("the killed worker is gone", func() bool { return !slices.Contains(w.live, p) })
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func atoi(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64) // what is no number counts nothing
+	return n
 }
 
 // lives tells whether a worker has not ended.
