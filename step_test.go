@@ -358,12 +358,12 @@ func TestRS12_AtMostOnceBeginsOnce(t *testing.T) {
 		}
 		<-ctx.Done()
 		return context.Cause(ctx)
-	}).AtMostOnce().Timeout(24*time.Hour), mark("after"))
+	}).AtMostOnce().Timeout(5*time.Minute), mark("after"))
 	cfg := serve(w)
 	cfg.Lease = 10 * time.Second
 	onStores(t, cfg, func(t *testing.T, e env) {
 		for kind, fault := range map[string]func(){
-			"crash": e.Crash, "stop": e.Restart, "timeout": func() { e.Sleep(25 * time.Hour) },
+			"crash": e.Crash, "stop": e.Restart, "timeout": func() { e.Sleep(6 * time.Minute) },
 		} {
 			bodies.reset()
 			run := durabletest.Start(e.Engine, w, note{Kind: kind})

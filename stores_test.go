@@ -233,3 +233,8 @@ func steps(x *durable.Execution) []string {
 	}
 	return list
 }
+
+func nan() float64 {
+	zero := 0.0
+	return zero / zero
+}
