@@ -1,0 +1,298 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// judge looks at one write that the store has answered.
+func (s *Sim) judge(p *process, asked *store.Write, v store.Verdict) {
+	switch {
+	case asked.Begin != nil:
+		s.judgeBegin(p, asked.Begin, v)
+	case asked.Advance != nil:
+		s.judgeAdvance(p, asked.Advance, v)
+	case asked.Deliver != nil:
+		s.judgeDeliver(p, asked.Deliver, v)
+	default:
+		s.judgeControl(p, asked.Control, v)
+	}
+}
+
+func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
+	w := s.work(b.ID)
+	s.logf("%s begins %s, eager=%v: %s", p.name, w, b.Owner != store.Incarnation{}, code(v))
+	if v.Code == store.Landed && !w.begun {
+		s.fail("G1", "%s has never begun and the store says that it has", w)
+	}
+	if v.Code != store.Applied {
+		return
+	}
+	if w.begun {
+		s.fail("G1", "%s begins twice", w)
+		return
+	}
+	w.begun, w.rows, w.status, w.due = true, 1, store.Pending, b.Due
+	if b.Due.IsZero() {
+		w.due = s.clock()
+	}
+	if b.Owner != (store.Incarnation{}) {
+		s.mark("eager start")
+		if t := s.db.term(b.Owner); t == nil || t.gone || !s.clock().Before(t.ends) {
+			s.fail("G7", "%s begins in the hands of a worker without a lease", w)
+		}
+		w.status, w.owner, w.epoch, w.owners[1] = store.Running, b.Owner, 1, p
+	}
+	w.changed()
+	s.judgeFacts(p, w, b.Row, nil, false)
+}
+
+func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
+	w := s.work(a.ID)
+	s.logf("%s advances %s at %d epoch %d:%s%s: %s", p.name, w, a.Base, a.Epoch, facts(a.Row), toward(a.Release), code(v))
+	switch v.Code {
+	case store.Landed:
+		s.mark("landed after all")
+	case store.Superseded:
+		s.mark("fenced write")
+	case store.Unseen:
+		s.mark("message before the write that did not know it")
+	case store.Early:
+		s.mark("timer too early for the store")
+	}
+	if v.Code == store.Landed && (len(a.Row) == 0 || a.Base >= w.rows) {
+		s.fail("G3", "a write of %s has landed that never did", w)
+	}
+	if v.Code != store.Applied {
+		return
+	}
+	switch {
+	case w.owner != a.Owner || w.epoch != a.Epoch || w.status != store.Running:
+		s.fail("G7", "%s writes %s at epoch %d, which is %s at epoch %d and has another owner=%v", p.name, w, a.Epoch, w.status, w.epoch, w.owner != a.Owner)
+	case w.rows != a.Base:
+		s.fail("G7", "%s writes row %d of %s, which has %d", p.name, a.Base+1, w, w.rows)
+	case w.status.Ended():
+		s.fail("G15", "%s changes %s, which has ended", p.name, w)
+	}
+	if len(a.Row) > 0 {
+		w.rows++
+		w.changed()
+		s.judgeFacts(p, w, a.Row, a, false)
+	}
+	s.take(w, a)
+	w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return slices.Contains(a.Shut, x.ID) })
+	for _, o := range a.Open {
+		w.waits = append(w.waits, &wait{Wait: o, since: s.now})
+	}
+	if a.Release != nil {
+		if a.Release.Status == store.Pending && len(w.waits) > 0 {
+			s.fail("doctor", "%s is put off while a wait is open", w)
+		}
+		s.park(w, a.Release)
+	}
+}
+
+// take removes what a write consumes: each message once, each by one fact.
+func (s *Sim) take(w *work, a *store.Advance) {
+	used := map[int64]int{}
+	if len(a.Row) > 0 {
+		list, _ := journal.Decode(a.Row) // judgeFacts has read it
+		for _, f := range list {
+			if f.Message != 0 {
+				used[f.Message]++
+			}
+		}
+	}
+	for _, seq := range a.Took {
+		m := w.mail(seq)
+		if m == nil || m.taken {
+			s.fail("G9", "message %d of %s is taken, but not there", seq, w)
+			return
+		}
+		m.taken = true
+		if n := used[seq]; n != 1 && m.topic != run.TopicHanded {
+			s.fail("G9", "message %d of %s is taken by %d facts", seq, w, n)
+		}
+		delete(used, seq)
+	}
+	for seq := range used {
+		s.fail("G9", "a fact of %s uses message %d, which stays in the inbox", w, seq)
+	}
+}
+
+func (w *work) mail(seq int64) *mail {
+	if seq < 1 || seq > int64(len(w.inbox)) {
+		return nil
+	}
+	return w.inbox[seq-1]
+}
+
+// park moves a run to where a release says.
+func (s *Sim) park(w *work, r *store.Release) {
+	w.owner, w.status, w.due = store.Incarnation{}, r.Status, r.Due
+	w.changed()
+	switch {
+	case r.Status == store.Waiting:
+		if len(w.waits) == 0 {
+			s.fail("QU-9", "%s waits for nothing", w)
+		}
+		for _, m := range w.inbox {
+			if x := w.listens(m); x != nil && !m.taken {
+				s.fail("G9", "%s goes to sleep although message %d for %s is there", w, m.seq, x.Name)
+			}
+		}
+	case r.Status == store.Pending:
+		if r.Due.IsZero() {
+			w.due = s.clock()
+		}
+	case r.Status == store.Blocked:
+		s.mark("blocked")
+		s.blocked(w, r)
+	case r.Status.Ended():
+		w.waits = nil
+		s.ended(w)
+	}
+}
+
+// listens finds the open wait that a message ends.
+func (w *work) listens(m *mail) *wait {
+	for _, x := range w.waits {
+		if m.wait == x.ID || m.wait == "" && x.Topic != "" && x.Topic == m.topic {
+			return x
+		}
+	}
+	return nil
+}
+
+func (s *Sim) judgeDeliver(p *process, d *store.Deliver, v store.Verdict) {
+	w := s.work(d.ID)
+	s.logf("%s delivers %s%s to %s: %s", p.name, d.Topic, d.Wait, w, code(v))
+	if d.Topic == run.TopicHanded {
+		w.handed[strings.TrimPrefix(d.Dedupe, "handed:")] = true
+	}
+	switch v.Code {
+	case store.Landed:
+		s.mark("message sent twice")
+		if !w.used[d.Dedupe] {
+			s.fail("G9", "a message to %s is acknowledged and was never accepted", w)
+		}
+	case store.Ended:
+		if !w.status.Ended() {
+			s.fail("G9", "a message to %s is turned away, which has not ended", w)
+		}
+	case store.Applied:
+		if w.used[d.Dedupe] {
+			s.fail("G9", "message %q is accepted twice by %s", d.Dedupe, w)
+		}
+		if w.status.Ended() {
+			s.fail("G15", "%s takes a message after its end", w)
+		}
+		w.used[d.Dedupe] = true
+		m := &mail{seq: int64(len(w.inbox) + 1), topic: d.Topic, wait: d.Wait, at: s.now}
+		x := w.listens(m)
+		if d.Wait != "" && x == nil {
+			s.fail("IN-4", "%s takes an answer to a wait that is not open", w)
+		}
+		w.inbox = append(w.inbox, m)
+		if d.Wait != "" {
+			w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return x.ID == d.Wait })
+		}
+		if w.status == store.Waiting && x != nil {
+			w.status, w.due = store.Pending, s.clock()
+			w.changed()
+		}
+		if w.status == store.Pending && x == nil && d.Topic != run.TopicHanded {
+			s.mark("message before its wait")
+		}
+	}
+}
+
+func (s *Sim) judgeControl(p *process, c *store.Control, v store.Verdict) {
+	w := s.work(c.ID)
+	s.logf("%s controls %s%s: %s", p.name, w, toward(&c.Release), code(v))
+	if v.Code != store.Applied {
+		return
+	}
+	if w.status.Ended() {
+		s.fail("G15", "%s is changed after its end", w)
+	}
+	if c.Owner != (store.Incarnation{}) {
+		s.mark("a run nobody drives is let go")
+		if w.owner != c.Owner {
+			s.fail("G7", "%s lets %s go, which it does not own", p.name, w)
+		}
+	}
+	w.epoch++
+	if len(c.Row) > 0 {
+		w.rows++
+		s.judgeFacts(p, w, c.Row, nil, true)
+	}
+	s.park(w, &c.Release)
+}
+
+func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
+	w := s.work(r.ID)
+	s.logf("%s claims %s at row %d, epoch %d", p.name, w, r.Length, r.Epoch)
+	t := s.db.term(owner)
+	switch {
+	case w.owner != (store.Incarnation{}):
+		s.fail("G7", "%s claims %s, which has an owner", p.name, w)
+	case r.Epoch != w.epoch+1:
+		s.fail("G7", "%s claims %s at epoch %d after epoch %d", p.name, w, r.Epoch, w.epoch)
+	case t == nil || t.gone || !s.clock().Before(t.ends):
+		s.fail("G7", "%s claims %s without a lease", p.name, w)
+	case w.status == store.Running || w.status.Ended():
+		s.fail("G7", "%s claims %s, which is %s", p.name, w, w.status)
+	case w.status != store.Blocked && s.clock().Before(w.due):
+		s.fail("G11", "%s claims %s before it is due", p.name, w)
+	case r.Length != w.rows || r.Inbox != int64(len(w.inbox)):
+		s.fail("G9", "%s claims %s with %d rows and %d messages; it has %d and %d", p.name, w, r.Length, r.Inbox, w.rows, len(w.inbox))
+	}
+	if w.status == store.Blocked {
+		s.mark("blocked, then taken up by other code")
+	}
+	if r.Epoch > 1 && w.status == store.Pending && len(w.owners) > 0 && w.owners[w.epoch] != p {
+		s.mark("another worker goes on")
+	}
+	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, store.Running, p
+	w.closed = false
+	w.changed()
+}
+
+// judgeEnded looks at what a worker tells about an end.
+func (s *Sim) judgeEnded(id store.ID, status store.Status, state []byte) {
+	w := s.work(id)
+	if w.status != status && !(status == store.Blocked && w.epoch > 0) {
+		s.fail("G6", "%s is said to be %s while it is %s", w, status, w.status)
+	}
+	if status == store.Completed && !bytes.Equal(state, w.hist.State) {
+		s.fail("state", "%s is said to end with %s; the journal says %s", w, state, w.hist.State)
+	}
+}
+
+func toward(r *store.Release) string {
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf(" → %s due %s queue %q %s", r.Status, r.Due.Format("15:04:05.000000"), r.Queue, r.ErrorCode)
+}
+
+func code(v store.Verdict) string {
+	names := []string{"?", "applied", "landed", "superseded", "unseen", "early", "full", "exists", "not found", "ended", "no such wait"}
+	return names[v.Code]
+}
+
+// definition is the tree that a process has for a run.
+func (w *work) definition(p *process) *tree.Workflow {
+	if d := p.defs[w.flow.name]; d != nil {
+		return d.Tree
+	}
+	return nil
+}

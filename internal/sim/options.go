@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/store"
+)
+
+// Options is one world. Draw makes one of a seed.
+type Options struct {
+	Seed     uint64
+	Calm     bool          // no faults, but Crashes: latencies are bounded
+	Until    time.Duration // faults and clients stop
+	Patience time.Duration // after that, everything has ended
+	Workers  int
+	Runs     int
+	Lease    time.Duration
+	Poll     time.Duration
+	Slots    int           // of queue "default"; "ai" has half of it
+	Delay    time.Duration // the longest way to the store, and back
+	Drift    float64       // by how much a worker's clock may run too fast or too slow
+	Cancels  int
+	Plus     bool // in a calm world: the trees that a deploy brings
+
+	LoseRequest, LoseReply, Duplicate, LoseHint float64 // chances per message
+
+	Crashes, Pauses, Stops, Outages, Fulls, Slows, Jumps int // how many come before Until
+	Deploy                                               bool
+	Poison                                               bool // the database refuses one run's writes
+
+	Hash   bool // hash the trace
+	Mutant *Mutant
+}
+
+// Mutant plants a bug between the machines and the world. Every field may be
+// nil.
+type Mutant struct {
+	Name   string
+	Write  func(d *database, w *store.Write)                                                     // before the store sees it
+	Settle func(p *process, c *run.Committer, res store.Result, err error) (store.Result, error) // before the committer hears it
+	Renew  func(d *database, l store.Lease, n store.Renewal, err error) (store.Renewal, error)   // after the store has answered
+	Claim  func(d *database, c *store.Claimed)                                                   // after the store has answered
+	Load   func(d *database, r *store.Record)                                                    // after the store has answered
+	Expire func(d *database)                                                                     // before the store sees it
+	Renewd func(p *process, n store.Renewal, err error) (store.Renewal, error)                   // before the worker hears it
+	Clock  func(p *process, t time.Time) time.Time                                               // the store's clock as the worker hears it
+	Config func(c *run.Config)                                                                   // before the worker is made
+	Draw   func(o *Options)                                                                      // before the world is made
+	Fresh  bool                                                                                  // clients send again under a new name
+	Early  bool                                                                                  // writes are acknowledged when they leave
+}
+
+const second = time.Second
+
+// Draw makes the options of a seed. One seed in four is calm.
+func Draw(seed uint64) Options {
+	r := rand.New(rand.NewPCG(seed, 0x09710))
+	upTo := func(n int) int { return r.IntN(n + 1) }
+	o := Options{
+		Seed: seed, Patience: 20 * time.Minute, Lease: 10 * second,
+		Workers: 1 + r.IntN(3), Runs: 1 + r.IntN(4), Cancels: max(0, upTo(5)-3),
+	}
+	if seed%4 == 0 {
+		o.Calm, o.Until, o.Poll, o.Slots, o.Delay = true, 10*second, 60*second, 16, 3*time.Millisecond
+		o.Plus = r.IntN(2) == 0
+		if r.IntN(3) == 0 {
+			o.Crashes, o.Workers = 1, max(o.Workers, 2)
+		}
+		return o
+	}
+	o.Until = time.Duration(10+r.IntN(40)) * second
+	o.Poll = time.Duration(100+r.IntN(1900)) * time.Millisecond
+	o.Slots = 2 + r.IntN(3)
+	o.Delay = time.Duration(1+r.IntN(100)) * time.Millisecond
+	o.Drift = float64(upTo(2)) * 1e-4
+	some := func(of float64) float64 { return of * float64(upTo(2)) / 2 }
+	o.LoseRequest, o.LoseReply, o.Duplicate, o.LoseHint = some(0.1), some(0.15), some(0.1), some(1)
+	o.Crashes, o.Pauses, o.Stops, o.Outages = upTo(2), upTo(2), upTo(2), max(0, upTo(3)-1)
+	o.Fulls, o.Slows, o.Jumps = max(0, upTo(3)-2), max(0, upTo(3)-2), max(0, upTo(4)-3)
+	o.Deploy, o.Poison = r.IntN(3) == 0, r.IntN(12) == 0
+	return o
+}
+
+func (o Options) String() string {
+	type plain Options
+	o.Mutant = nil
+	return fmt.Sprintf("%+v", plain(o))
+}

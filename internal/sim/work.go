@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// work is one execution as the world knows it: built from the writes that the
+// store accepted, and from what bodies really did.
+type work struct {
+	s      *Sim
+	n      int
+	id     store.ID
+	flow   *flow
+	salt   uint64
+	poison string // the place about which nothing can be recorded
+
+	acked     bool              // the start
+	cancelled bool              // acknowledged
+	seq       int               // of messages sent
+	again     map[string]string // messages sent again under a new name, by a mutant
+
+	// As the accepted writes say.
+	begun  bool
+	hist   *journal.History
+	rows   int
+	epoch  int64
+	owner  store.Incarnation
+	status store.Status
+	due    time.Time
+	inbox  []*mail
+	used   map[string]bool // dedupes
+	waits  []*wait
+	since  time.Duration // true time of the last change
+	owners map[int64]*process
+	model  *model
+
+	places  map[string]*place
+	handed  map[string]bool // hand-backs that somebody tried to deliver, by path and epoch
+	crashes []crash
+	closed  bool // has ended, or stands where it must for ever
+}
+
+// mail is an accepted message.
+type mail struct {
+	seq   int64
+	topic string
+	wait  string
+	taken bool
+	at    time.Duration
+}
+
+// wait is an open wait.
+type wait struct {
+	store.Wait
+	since time.Duration
+}
+
+// crash is a fact that says that a process died in a body.
+type crash struct {
+	path  string
+	epoch int64
+	back  bool // taken back
+}
+
+// place is what the world knows about one path of a run.
+type place struct {
+	script   *script
+	tried    map[int64]int // facts, by epoch
+	starts   map[int64]int // bodies begun, by epoch
+	started  int           // in all
+	cleared  int
+	failures int
+	final    bool
+	inARow   int // real deaths without a new fact in between
+	snoozed  int
+	died     int
+	effects  int                      // how often the body of an AtMostOnce step came to its end
+	asked    int                      // how often Reconcile failed
+	runs     map[string]int           // of functions of Do
+	wanted   map[string]time.Duration // when a timed wait was last asked for
+}
+
+func (w *work) place(path string) *place {
+	p := w.places[path]
+	if p == nil {
+		p = &place{
+			tried: make(map[int64]int), starts: make(map[int64]int),
+			runs: make(map[string]int), wanted: make(map[string]time.Duration),
+		}
+		w.places[path] = p
+	}
+	return p
+}
+
+// script is the program of the step at a path.
+func (w *work) script(path string, n *tree.Node) *script {
+	p := w.place(path)
+	if p.script == nil {
+		p.script = newScript(hash(w.salt, path), n, w.s.Calm)
+	}
+	return p.script
+}
+
+func (w *work) changed() { w.since = w.s.now }
+
+func (w *work) String() string { return fmt.Sprintf("run%d", w.n) }
+
+func (s *Sim) work(id store.ID) *work {
+	for _, w := range s.works {
+		if w.id == id {
+			return w
+		}
+	}
+	return nil
+}
+
+func (s *Sim) title(id store.ID) string {
+	if w := s.work(id); w != nil {
+		return w.String()
+	}
+	return "nothing"
+}
+
+// holder is the process that an owner belongs to.
+func (s *Sim) holder(who store.Incarnation) *process {
+	if t := s.db.term(who); t != nil {
+		return t.p
+	}
+	return nil
+}
+
+// open finds an open wait.
+func (w *work) open(path, call string) *wait {
+	for _, x := range w.waits {
+		if x.Path == path && x.Call == call {
+			return x
+		}
+	}
+	return nil
+}
