@@ -531,7 +531,9 @@ func (j *judge) transfer(r *record, applied map[string]map[string]int, bodies ma
 	}
 	for path, amount := range map[string]int{"debit": -o.Amount, "credit": o.Amount} {
 		n := len(applied[path])
+		once := 0 // what a naive one did more than once, its extra bodies explain
 		for _, got := range applied[path] {
+			once = got
 			if got != amount {
 				j.fault("run %s: %s moved %d, the order is %d", r.ID, path, got, amount)
 			}
@@ -545,9 +547,7 @@ func (j *judge) transfer(r *record, applied map[string]map[string]int, bodies ma
 		case n > bodies[path]:
 			j.fault("run %s: %d effects of %s in %d bodies", r.ID, n, path, bodies[path])
 		}
-		if n > 0 {
-			total += amount // the first; what a naive one did more than once, its extra bodies explain
-		}
+		total += once
 	}
 	return total
 }

@@ -170,7 +170,7 @@ func (c *child) obey(ctx context.Context, m message) {
 	case "cancel":
 		err = c.engine.Cancel(ctx, m.Run, "by command", durable.By(m.By))
 	case "settle":
-		err = c.settle(ctx)
+		ack.Op, err = "settled", c.settle(ctx, m.Run)
 	case "fill":
 		err = fill(filepath.Join(filepath.Dir(c.DB), "filler"))
 	case "free":
@@ -227,10 +227,14 @@ func (c *child) look(ctx context.Context) {
 	}
 }
 
-// settle waits until no run is left to do.
-func (c *child) settle(ctx context.Context) error {
+// settle waits until no run is left to do; with a run, until that has ended.
+func (c *child) settle(ctx context.Context, run durable.ID) error {
+	f := durable.Filter{Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting}, Limit: 1}
+	if run != (durable.ID{}) {
+		f.IDPrefix = run.String()
+	}
 	for t := time.NewTicker(5 * time.Millisecond); ; {
-		open, err := c.engine.Executions(ctx, durable.Filter{Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting}, Limit: 1})
+		open, err := c.engine.Executions(ctx, f)
 		if err == nil && len(open.Executions) == 0 {
 			t.Stop()
 			return nil

@@ -306,7 +306,7 @@ func (w *world) said(p *worker, m message) {
 		p.busy = true
 	case "stopped":
 		p.stopped = true
-	case "ack":
+	case "ack", "settled":
 		if then := p.sent[m.N]; then != nil {
 			delete(p.sent, m.N)
 			if m.Err != "" && p.ending {
