@@ -242,7 +242,7 @@ func TestST11_Wait(t *testing.T) {
 		if n, err := w.Attach(asker.Engine, run.ID).Wait(context.Background()); err != nil || n.N != 7 {
 			t.Errorf("from elsewhere: %+v, %v", n, err)
 		}
-		bad, err := w.Start(context.Background(), asker.Engine, note{Kind: "fail"})
+		bad, err := w.Start(context.Background(), e.Engine.Engine, note{Kind: "fail"})
 		if err != nil {
 			t.Fatal(err)
 		}
