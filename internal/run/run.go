@@ -67,6 +67,17 @@ func (b *batch) close(path, call, id string) {
 	b.shut[callKey(path, call)] = id
 }
 
+// stillOpen is the waits that the batch opens and does not close: a store
+// closes first, so one that it does both to would stay open. undo needs all.
+func (b *batch) stillOpen() []store.Wait {
+	if len(b.shut) == 0 {
+		return b.opens
+	}
+	return slices.DeleteFunc(slices.Clone(b.opens), func(w store.Wait) bool {
+		return b.shut[callKey(w.Path, w.Call)] == w.ID
+	})
+}
+
 func (b *batch) empty() bool { return len(b.facts) == 0 && len(b.replies) == 0 }
 
 func (r *run) releasing() bool { return r.sent != nil && r.sent.release != nil }
