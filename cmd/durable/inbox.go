@@ -131,11 +131,17 @@ func question(ctx context.Context, e *durable.Engine, args []string) (durable.Pe
 	return none, fmt.Errorf("%w; give the id of one:%s", durable.ErrAmbiguous, strings.Join(lines[:min(len(lines), 10)], ""))
 }
 
+// waitLength is the length of a whole id of a wait.
+const waitLength = 22
+
 // noQuestion says why there is none.
 func noQuestion(ctx context.Context, e *durable.Engine, args []string) error {
 	text := strings.Join(args, " ")
-	if strings.HasPrefix(text, "w_") {
-		return fmt.Errorf("wait %s: %w; it was answered, has timed out, or never was", text, durable.ErrNotFound)
+	switch {
+	case strings.HasPrefix(text, "w_") && len(text) == waitLength: // an id that was copied
+		return fmt.Errorf("wait %s: %w", text, durable.ErrNoSuchWait)
+	case strings.HasPrefix(text, "w_"):
+		return fmt.Errorf("no open question has an id that begins with %s: %w", text, durable.ErrNotFound)
 	}
 	id, err := find(ctx, e, args[0])
 	if err != nil {

@@ -14,6 +14,9 @@ type Screen struct {
 	TTY    bool
 	Colour bool
 
+	// Wide and High are the size of a terminal that is none, in tests.
+	Wide, High int
+
 	file *os.File
 }
 
@@ -31,7 +34,7 @@ func NewScreen(w io.Writer, env func(string) string) *Screen {
 // Size is the width and height; 0 if it has none.
 func (s *Screen) Size() (wide, high int) {
 	if s.file == nil {
-		return 0, 0
+		return s.Wide, s.High
 	}
 	wide, high, err := xterm.GetSize(int(s.file.Fd()))
 	if err != nil || wide <= 0 || high <= 0 {
