@@ -226,3 +226,23 @@ func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOp
 	}
 	return fmt.Errorf("cancel run %s: %w", id, errors.New("the store refused it"))
 }
+
+// Unblock lets a blocked run go on: a worker takes it up again, and blocks it
+// again if its code still cannot. Code with another shape or state type takes
+// blocked runs up by itself; this is for what no fingerprint shows, such as a
+// changed type of a recorded result. Errors: ErrNotFound, ErrNotBlocked.
+func (e *Engine) Unblock(ctx context.Context, id ID) error {
+	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: id, From: []store.Status{store.Blocked}, Release: store.Release{Status: store.Pending},
+	}})
+	switch {
+	case err != nil:
+		return fmt.Errorf("unblock run %s: %w", id, err)
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Poke("")
+		return nil
+	case v.Code == store.NotFound:
+		return fmt.Errorf("unblock run %s: %w", id, ErrNotFound)
+	}
+	return fmt.Errorf("unblock run %s: %w: it is %s", id, ErrNotBlocked, v.Status)
+}

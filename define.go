@@ -100,5 +100,5 @@ func (w *Workflow[S]) Queue(name string) *Workflow[S] {
 func (w *Workflow[S]) Name() string { return w.tree.Name }
 
 func (w *Workflow[S]) definition() *definition {
-	return &definition{tree: w.tree, codes: w.codes, state: w.state, typ: w.typ, fingerprint: tree.Fingerprint(w.tree)}
+	return &definition{tree: w.tree, codes: w.codes, state: w.state, typ: w.typ, fingerprint: tree.Fingerprint(w.tree) + "-" + signature(w.typ)}
 }

@@ -16,6 +16,8 @@ var (
 	ErrNotFound = store.ErrNotFound
 	// ErrRunDone: the execution has ended; nothing can be sent to it or changed.
 	ErrRunDone = errors.New("the run has ended")
+	// ErrNotBlocked: the execution is not blocked, so nothing needs to be mended.
+	ErrNotBlocked = errors.New("the run is not blocked")
 	// ErrUnknownWorkflow: this engine has no such workflow or version.
 	ErrUnknownWorkflow = errors.New("unknown workflow")
 	// ErrUnknownQueue: the queue is not configured.

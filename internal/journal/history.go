@@ -126,7 +126,10 @@ func (h *History) Fold(f *Fact, seq int) error {
 	case Handed:
 		p.handed(f)
 	case Cleared:
-		p.InDoubt, p.Crashed, p.Asked, p.Until = false, nil, 0, 0
+		if p.Calls[InDoubtCall] != nil { // a person knows about the crashes; Reconcile does not
+			p.Crashed = nil
+		}
+		p.InDoubt, p.Asked, p.Until = false, 0, 0
 		delete(p.Calls, InDoubtCall)
 	case Answered:
 		p.Answer = f.Answer

@@ -26,5 +26,5 @@ func (e *eval) branch(n *tree.Node, path string, parent, p *journal.Place) state
 		}
 	}
 	way := path[:len(path)-len(n.Name)] + tree.CaseElement(n.Name, p.Answer.Case)
-	return e.missing(way, fmt.Sprintf("the run is inside %q, a case that this code does not have; deploy code that has it, or move the run", way))
+	return e.missing(way, fmt.Sprintf("the run is inside %q, a case that this code does not have; deploy code that has it", way))
 }

@@ -185,7 +185,7 @@ func TestVR2_VR3_AnotherKindOfNode(t *testing.T) {
 			got := written(plan.Eval(workflow(n, step("next")), h))
 			want := c.want
 			if want == "" {
-				want = fmt.Sprintf(`blocked x: the run stands at "x", which was a %s when it began and is a %s in this code; deploy code that has it as a %s, or move the run`, c.was, kind, c.was)
+				want = fmt.Sprintf(`blocked x: the run stands at "x", which was a %s when it began and is a %s in this code; deploy code that has it as a %s`, c.was, kind, c.was)
 			}
 			if kind == c.was && strings.HasPrefix(got, "blocked") || kind != c.was && got != want {
 				t.Errorf("a %s, %s, is now a %s: %s, want %s", c.was, c.name, kind, got, want)

@@ -82,6 +82,8 @@ func judgeReconcile(f journal.Fact, p *journal.Place, end Ending, now int64, dra
 		f.Until = later(now, tree.Retry{}.Delay(p.Asked+1, draw))
 	case end.Happened == Yes:
 		f.Kind, f.Data = journal.Done, end.Patch
+	case len(p.Crashed) >= CrashLimit && p.Calls[journal.InDoubtCall] == nil:
+		f.Kind, f.Err = journal.Failed, crashLimit(f.Path, f.Attempt, len(p.Crashed))
 	default:
 		f.Kind = journal.Cleared
 	}
@@ -99,13 +101,18 @@ func JudgeCrash(b Body, now int64, draw float64) journal.Fact {
 	}
 	switch {
 	case n >= CrashLimit && !b.Node.AtMostOnce:
-		f.Kind, f.Why = journal.Failed, 0
-		f.Err.Code = "crash_limit"
-		f.Err.Message = fmt.Sprintf("the worker process ended %d times in a row while this step was running", n)
+		f.Kind, f.Why, f.Err = journal.Failed, 0, crashLimit(b.Path, p.Attempt, n)
 	case n > 1:
 		f.Until = later(now, tree.Retry{}.Delay(n-1, draw))
 	}
 	return f
+}
+
+func crashLimit(path string, attempt, n int) *journal.Error {
+	return &journal.Error{
+		Code: "crash_limit", Path: path, Attempt: attempt,
+		Message: fmt.Sprintf("the worker process ended %d times in a row while this step was running", n),
+	}
 }
 
 func later(now int64, d time.Duration) int64 {

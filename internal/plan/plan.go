@@ -115,7 +115,7 @@ func (e *eval) node(n *tree.Node, path string, parent *journal.Place) state {
 			return finished
 		case kind != 0 && kind != n.Kind:
 			return e.missing(path, fmt.Sprintf(
-				"the run stands at %q, which was a %s when it began and is a %s in this code; deploy code that has it as a %s, or move the run", path, kind, n.Kind, kind))
+				"the run stands at %q, which was a %s when it began and is a %s in this code; deploy code that has it as a %s", path, kind, n.Kind, kind))
 		}
 	}
 	switch n.Kind {

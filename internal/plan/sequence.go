@@ -16,7 +16,7 @@ func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state
 		at := index(nodes, p.Newest)
 		if at < 0 {
 			return e.missing(tree.Join(path, p.Newest), fmt.Sprintf(
-				"the run stands at %q, which this code does not have; deploy code that has it, or move the run", tree.Join(path, p.Newest)))
+				"the run stands at %q, which this code does not have; deploy code that has it", tree.Join(path, p.Newest)))
 		}
 		if s := e.node(nodes[at], tree.Join(path, p.Newest), p); s != finished {
 			return s

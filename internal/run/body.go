@@ -84,9 +84,11 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	}
 	at := micros(w.clock.low(now))
 	switch {
-	case errors.Is(v.cause, ErrNotPlanned):
-	case errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
-		w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
+	case errors.Is(v.cause, ErrNotPlanned) && r.stuck == nil:
+	case errors.Is(v.cause, ErrNotPlanned), errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
+		if v.Mode == plan.Run {
+			w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
+		}
 	case end.Block != "":
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: end.Block}
 		w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
@@ -149,6 +151,9 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 	}
 	r.held = time.Time{}
 	delete(w.timed, r)
+	if len(r.batch.logs) > 0 {
+		w.timed[r] = now.Add(logDelay)
+	}
 	if a.Block != "" {
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: a.Block}
 	} else if v.cause == nil || errors.Is(v.cause, ErrStopping) {
@@ -213,15 +218,32 @@ func BeginRow(queue string, input []byte, at time.Time) []byte {
 // is in this worker's hands.
 func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow time.Time) bool {
 	r := ref.(*run)
-	if err == nil && (v.Code == store.Applied || v.Code == store.Landed) {
+	if err == nil && v.Code == store.Landed && w.runs[r.id] == r {
+		r.fetching = true // it is there, but it may be somebody else's by now
+		w.do.Load(r.id)
+		return true
+	}
+	if err == nil && v.Code == store.Applied {
 		r.since = now // a renewal that was asked before may not have seen it
 		w.Committed(ref, v, nil, asked, now, storeNow)
 		return true
 	}
-	r.since = time.Time{}
 	if w.runs[r.id] == r {
 		w.drop(r, ErrTaken)
 	}
 	w.pump(now)
 	return false
+}
+
+// landedBefore goes on after an eager start whose first answer was lost, if
+// nothing has happened to the execution since.
+func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
+	if rec.Owner != w.lease.who || rec.Epoch != r.epoch || rec.Length != 1 {
+		w.drop(r, ErrTaken)
+		w.pump(now)
+		return
+	}
+	r.since = now
+	w.merge(r, rec)
+	w.Committed(r, store.Verdict{Code: store.Landed}, nil, now, now, rec.Now)
 }

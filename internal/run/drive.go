@@ -74,13 +74,13 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 
 // stopUnplanned ends bodies that the plan no longer has.
 func (w *Worker) stopUnplanned(r *run, p plan.Plan) {
-	for path, v := range r.visits {
+	for _, v := range r.sorted() {
 		planned := false
 		for _, b := range p.Bodies {
-			planned = planned || b.Path == path
+			planned = planned || b.Path == v.Path
 		}
 		for _, q := range p.Questions {
-			planned = planned || q.Path == path
+			planned = planned || q.Path == v.Path
 		}
 		if !planned {
 			w.stopVisit(v, ErrNotPlanned)
@@ -191,7 +191,7 @@ func (w *Worker) answerCalls(r *run, at int64) {
 			if c.Wait.HasValue {
 				f.Data = c.Wait.Default
 			}
-			w.fire(r, f, time.Time{})
+			w.fire(r, f, fromMicros(c.Wait.Deadline))
 			r.batch.replies = append(r.batch.replies, reply{v, CallReply{
 				Call: &journal.Call{State: journal.TimedOut, Has: c.Wait.HasValue, Data: c.Wait.Default},
 			}})

@@ -99,7 +99,7 @@ func (w *Worker) send(r *run) {
 	if b.fires || b.release != nil && b.release.Status == store.Waiting {
 		a.Seen = r.seen
 	}
-	if len(b.facts) > 0 {
+	if len(b.facts) > 0 || b.release != nil { // what lets a run go has a row, by which it is known to have landed
 		a.Row = journal.Encode(b.facts)
 		b.row = true
 		r.hist.Length = r.base + 1
@@ -119,11 +119,16 @@ func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, stor
 		return
 	}
 	w.clock.sample(asked, now, storeNow)
-	if w.runs[r.id] != r {
-		r.sent = nil
-		return // let go meanwhile
-	}
 	b := r.sent
+	if w.runs[r.id] != r { // let go meanwhile
+		r.sent = nil
+		if err == nil && (v.Code == store.Applied || v.Code == store.Landed) {
+			for _, v := range b.starts { // recorded as begun, and never was
+				w.handBack(v, now)
+			}
+		}
+		return
+	}
 	switch {
 	case err != nil: // the database refuses this write and always will
 		r.sent = nil
@@ -163,10 +168,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 		return
 	}
 	for _, v := range b.starts {
-		w.do.Start(v)
-		if w.stopped > 0 {
-			w.stopVisit(v, ErrStopping)
-		}
+		w.start(r, v, now)
 	}
 	for _, x := range b.replies {
 		x.v.asking = nil
@@ -176,6 +178,25 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 		w.fetch(r)
 	}
 	w.drive(r, now)
+}
+
+// start begins a body that is recorded as begun. If it was stopped before it
+// could begin, that is recorded too: it is no crash.
+func (w *Worker) start(r *run, v *Visit, now time.Time) {
+	if v.cause == nil && w.stopped == 0 {
+		w.do.Start(v)
+		return
+	}
+	delete(r.visits, v.Path)
+	w.free(v)
+	if v.Mode != plan.Run {
+		return
+	}
+	at := micros(w.clock.low(now))
+	w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
+	if v.Node.AtMostOnce { // for once nobody is in doubt
+		w.add(r, journal.Fact{Kind: journal.Cleared, Path: v.Path, At: at})
+	}
 }
 
 // released forgets a run that is parked or has ended.
@@ -252,6 +273,13 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 	case err != nil:
 		w.do.Load(id) // the shell waits between tries
 		return
+	case r.base == 0:
+		r.fetching = false
+		w.landedBefore(r, &rec, now)
+		return
+	case rec.Epoch < r.epoch || rec.Epoch == r.epoch && rec.Length < r.base:
+		w.do.Load(id) // an answer from before the claim or the last write
+		return
 	case rec.Owner != w.lease.who || rec.Epoch != r.epoch:
 		if r.releasing() {
 			r.fetching = false
@@ -303,17 +331,8 @@ func (w *Worker) refused(r *run, b *batch, err error) {
 		w.do.Note("a run can neither be written nor blocked", r.id, err)
 		return
 	}
-	for _, v := range r.sorted() {
-		if v.pendingStart(r) || slices.Contains(b.starts, v) {
-			delete(r.visits, v.Path)
-			w.free(v)
-			continue
-		}
-		w.old[placeKey{v.Execution, v.Path}]++
-		w.refuse(v)
-		w.stopVisit(v, ErrTaken)
-		delete(r.visits, v.Path)
-	}
+	r.batch.facts = append(b.facts, r.batch.facts...)
+	r.batch.starts = append(b.starts, r.batch.starts...)
 	w.block(r, "the database refuses what the run wants to record: "+err.Error(), err)
 }
 

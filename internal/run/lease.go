@@ -56,5 +56,15 @@ func (l *lease) miss(now time.Time) {
 // an outage, only when its own renewals have held for one lease time, since
 // the others may be about to come back.
 func (l *lease) mayExpireOthers(now time.Time) bool {
-	return l.alive(now) && (!l.failed || now.Sub(l.steady) >= l.duration)
+	from, ok := l.patient()
+	return ok && l.alive(now) && !now.Before(from)
+}
+
+// patient is until when this worker leaves others alone; not ok: until its
+// next renewal at least.
+func (l *lease) patient() (until time.Time, ok bool) {
+	if !l.failed {
+		return time.Time{}, true
+	}
+	return l.steady.Add(l.duration), !l.steady.IsZero()
 }

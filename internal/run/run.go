@@ -168,12 +168,46 @@ func (w *Worker) block(r *run, text string, err error) {
 	}
 	w.do.Note("a run is blocked: "+text, r.id, err)
 	w.unhold(r)
-	for _, v := range r.batch.starts {
-		delete(r.visits, v.Path)
-		w.free(v)
-	}
-	r.batch = batch{release: &store.Release{Status: store.Blocked, Blocked: fingerprint, ErrorCode: e.Code, Error: EncodeError(e)}, err: e}
+	r.batch = batch{facts: w.cutShort(r), release: &store.Release{Status: store.Blocked, Blocked: fingerprint, ErrorCode: e.Code, Error: EncodeError(e)}, err: e}
 	w.send(r)
+}
+
+// cutShort stops what runs of a run that is to be blocked. The facts say of
+// every body that is open in the journal that it did not crash.
+func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
+	handed := func(path string) {
+		facts = append(facts, journal.Fact{Kind: journal.Handed, Path: path, Epoch: r.epoch, At: r.hist.Last})
+	}
+	for _, v := range r.sorted() {
+		delete(r.visits, v.Path)
+		if v.pendingStart(r) {
+			w.free(v)
+			continue
+		}
+		w.old[placeKey{v.Execution, v.Path}]++
+		w.refuse(v)
+		w.stopVisit(v, ErrTaken)
+		if v.Question == nil && v.Mode == plan.Run {
+			handed(v.Path)
+		}
+	}
+	for _, f := range r.batch.facts {
+		if endsBody(&f) {
+			handed(f.Path)
+		}
+	}
+	return facts
+}
+
+// endsBody tells whether a fact says that a body has ended in order.
+func endsBody(f *journal.Fact) bool {
+	switch f.Kind {
+	case journal.Done, journal.Failed, journal.Waited:
+		return true
+	case journal.Delayed:
+		return f.Why == journal.ByError || f.Why == journal.BySnooze || f.Why == journal.ByLoss
+	}
+	return false
 }
 
 // drop lets a run go without a write: somebody else has it, or may soon.
@@ -211,9 +245,7 @@ func (w *Worker) unrecorded(r *run) {
 		facts = append(r.sent.facts[:len(r.sent.facts):len(r.sent.facts)], facts...)
 	}
 	for _, f := range facts {
-		switch {
-		case f.Kind == journal.Done, f.Kind == journal.Failed, f.Kind == journal.Waited,
-			f.Kind == journal.Delayed && (f.Why == journal.ByError || f.Why == journal.BySnooze):
+		if endsBody(&f) {
 			w.cutOff(r, f.Path)
 			w.report(r.id, f.Path, r.epoch)
 		}

@@ -88,6 +88,9 @@ func (r *Runner) event(fn func(w *Worker, now time.Time)) (ran bool) {
 	}
 	now := time.Now()
 	fn(r.w, now)
+	if r.w.Stopped() {
+		signal(r.kick)
+	}
 	if at := r.w.Deadline(now); !at.IsZero() && (r.armed.IsZero() || at.Before(r.armed)) {
 		r.armed = at
 		signal(r.kick)

@@ -196,7 +196,9 @@ func (w *Worker) Hint(now time.Time) {
 // Delivered says that a message was accepted for an execution.
 func (w *Worker) Delivered(id store.ID, now time.Time) {
 	if r := w.runs[id]; r != nil {
-		w.fetch(r)
+		if r.base > 0 { // else its first write is not settled yet
+			w.fetch(r)
+		}
 		return
 	}
 	w.Poke("", now)
@@ -233,8 +235,8 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	if w.lease.held {
 		sooner(w.lease.trusted)
 	}
-	if w.lease.alive(now) && !w.expiring && !w.stopping {
-		sooner(w.expireAt)
+	if from, ok := w.lease.patient(); ok && w.lease.alive(now) && !w.expiring && !w.stopping && !w.expireAt.IsZero() {
+		sooner(later(w.expireAt, from))
 	}
 	if w.lease.alive(now) && w.claimed.IsZero() && !w.stopping {
 		for _, q := range w.queues {
@@ -264,11 +266,9 @@ func (w *Worker) pump(now time.Time) {
 		w.lease.asked, w.renewed = now, now
 		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held})
 	}
-	for r, t := range w.timed {
-		if !now.Before(t) {
-			delete(w.timed, r)
-			w.drive(r, now)
-		}
+	for _, r := range w.dueRuns(now) {
+		delete(w.timed, r)
+		w.drive(r, now)
 	}
 	if w.stopping {
 		w.pumpStop(now)
@@ -282,6 +282,18 @@ func (w *Worker) pump(now time.Time) {
 		w.do.Expire()
 	}
 	w.claim(now)
+}
+
+// dueRuns is the runs whose time has come, in a stable order.
+func (w *Worker) dueRuns(now time.Time) []*run {
+	var due []*run
+	for r, t := range w.timed {
+		if !now.Before(t) {
+			due = append(due, r)
+		}
+	}
+	slices.SortFunc(due, func(a, b *run) int { return compareIDs(a.id, b.id) })
+	return due
 }
 
 // pumpStop ends contexts when the grace is over, and hands over what does not
@@ -310,6 +322,9 @@ func (w *Worker) pumpStop(now time.Time) {
 // Its slot stays taken.
 func (w *Worker) abandon(v *Visit, now time.Time) {
 	r := v.run
+	if v.pendingStart(r) {
+		return // it will not begin, see start
+	}
 	delete(r.visits, v.Path)
 	w.old[placeKey{v.Execution, v.Path}]++
 	v.run = nil
@@ -329,90 +344,6 @@ func (w *Worker) sorted() []*run {
 	}
 	slices.SortFunc(list, func(a, b *run) int { return compareIDs(a.id, b.id) })
 	return list
-}
-
-// claim asks for due executions, one claim at a time, for all queues at once.
-func (w *Worker) claim(now time.Time) {
-	if !w.claimed.IsZero() || len(w.claims) == 0 {
-		return
-	}
-	var req store.ClaimRequest
-	for _, q := range w.queues {
-		if q.wants(now) {
-			if req.Queues == nil {
-				req = store.ClaimRequest{Owner: w.lease.who, Definitions: w.claims, Queues: make(map[string]int)}
-			}
-			q.reserved = q.free()
-			q.used += q.reserved
-			q.wake = false
-			req.Queues[q.name] = q.reserved
-		}
-	}
-	if req.Queues != nil {
-		w.claimed = now
-		w.do.Claim(req)
-	}
-}
-
-// Claimed takes the answer to a claim of owner.
-func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, now time.Time) {
-	asked := w.claimed
-	w.claimed = time.Time{}
-	for _, q := range w.queues {
-		if q.reserved == 0 {
-			continue
-		}
-		q.used -= q.reserved
-		q.reserved = 0
-		switch {
-		case err != nil:
-			q.wake = true
-			q.next = now.Add(q.poll)
-		default:
-			q.empty = !c.More[q.name] && !q.wake
-			q.wake = q.wake || c.More[q.name]
-			q.next = now.Add(q.poll)
-		}
-	}
-	if err != nil {
-		w.claimFailed(owner, err, now)
-		return
-	}
-	w.misses = 0
-	w.clock.sample(asked, now, c.Now)
-	if !c.NextDue.IsZero() {
-		for _, q := range w.queues {
-			if t := w.clock.local(c.NextDue); t.Before(q.next) {
-				q.next = t
-			}
-		}
-	}
-	if owner == w.lease.who {
-		for i := range c.Records {
-			w.adopt(&c.Records[i], now)
-		}
-	}
-	w.pump(now)
-}
-
-// claimFailed waits longer after each failure, so that a store that is away is
-// not asked in a hot loop.
-func (w *Worker) claimFailed(owner store.Incarnation, err error, now time.Time) {
-	if owner == w.lease.who && errors.Is(err, store.ErrLeaseLost) {
-		w.loseLease(now)
-	}
-	w.misses++
-	pause := min(50*time.Millisecond<<min(w.misses, 6), 2*time.Second)
-	for _, q := range w.queues {
-		if q.wake {
-			q.wake = false
-			q.next = now.Add(pause)
-		}
-	}
-	if w.misses == 1 {
-		w.do.Note("claiming failed; trying again", store.ID{}, err)
-	}
-	w.pump(now)
 }
 
 // Renewed takes the answer to a renewal of who.
@@ -506,6 +437,13 @@ func (w *Worker) loseLease(now time.Time) {
 	if w.stopping { // nothing is left to hand over
 		w.running = false
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func compareIDs(a, b store.ID) int { return slices.Compare(a[:], b[:]) }

@@ -1,0 +1,92 @@
+package run
+
+import (
+	"errors"
+	"time"
+
+	"github.com/durable-go/durable/store"
+)
+
+// claim asks for due executions, one claim at a time, for all queues at once.
+func (w *Worker) claim(now time.Time) {
+	if !w.claimed.IsZero() || len(w.claims) == 0 {
+		return
+	}
+	var req store.ClaimRequest
+	for _, q := range w.queues {
+		if q.wants(now) {
+			if req.Queues == nil {
+				req = store.ClaimRequest{Owner: w.lease.who, Definitions: w.claims, Queues: make(map[string]int)}
+			}
+			q.reserved = q.free()
+			q.used += q.reserved
+			q.wake = false
+			req.Queues[q.name] = q.reserved
+		}
+	}
+	if req.Queues != nil {
+		w.claimed = now
+		w.do.Claim(req)
+	}
+}
+
+// Claimed takes the answer to a claim of owner.
+func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, now time.Time) {
+	asked := w.claimed
+	w.claimed = time.Time{}
+	for _, q := range w.queues {
+		if q.reserved == 0 {
+			continue
+		}
+		q.used -= q.reserved
+		q.reserved = 0
+		switch {
+		case err != nil:
+			q.wake = true
+			q.next = now.Add(q.poll)
+		default:
+			q.empty = !c.More[q.name] && !q.wake
+			q.wake = q.wake || c.More[q.name]
+			q.next = now.Add(q.poll)
+		}
+	}
+	if err != nil {
+		w.claimFailed(owner, err, now)
+		return
+	}
+	w.misses = 0
+	w.clock.sample(asked, now, c.Now)
+	if !c.NextDue.IsZero() {
+		for _, q := range w.queues {
+			if t := w.clock.local(c.NextDue); t.Before(q.next) {
+				q.next = t
+			}
+		}
+	}
+	if owner == w.lease.who {
+		for i := range c.Records {
+			w.adopt(&c.Records[i], now)
+		}
+	}
+	w.pump(now)
+}
+
+// claimFailed waits longer after each failure, so that a store that is away is
+// not asked in a hot loop.
+func (w *Worker) claimFailed(owner store.Incarnation, err error, now time.Time) {
+	if owner == w.lease.who && errors.Is(err, store.ErrLeaseLost) {
+		w.loseLease(now)
+	}
+	w.misses++
+	pause := min(50*time.Millisecond<<min(w.misses, 6), 2*time.Second)
+	for _, q := range w.queues {
+		if q.wake {
+			q.wake = false
+			q.next = now.Add(pause)
+		}
+	}
+	if w.misses == 1 {
+		w.do.Note("claiming failed; trying again", store.ID{}, err)
+	}
+	w.pump(now)
+}
