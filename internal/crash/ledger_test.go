@@ -16,9 +16,8 @@ import (
 	"github.com/durable-go/durable"
 )
 
-// line is one line of the ledger. The ledger is a file apart from the
-// database; each line is one write of its own, so a killed process leaves
-// whole lines.
+// line is one line of the ledger, a file apart from the database. Each line is
+// one write of its own.
 type line struct {
 	Kind     string     `json:"kind"` // begin, end, failed, gone, reconciled, effect, call
 	Run      durable.ID `json:"run"`
@@ -81,6 +80,14 @@ func readLedger(path string) ([]line, error) {
 	}
 	var list []line
 	for text := range bytes.Lines(raw) {
+		// A process that is killed while it writes may leave half a line, and the
+		// next writer goes on behind it. Half a line is none.
+		if i := bytes.LastIndex(text, []byte(`{"kind":`)); i > 0 {
+			text = text[i:]
+		}
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			continue
+		}
 		var x line
 		if err := json.Unmarshal(text, &x); err != nil {
 			return nil, fmt.Errorf("ledger line %q: %w", text, err)

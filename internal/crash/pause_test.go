@@ -117,7 +117,8 @@ func paused(t *testing.T, w *world, fail string) *worker {
 	a.paused = false
 	back := false
 	w.until("the first worker is back", func() bool {
-		if a.ready && !back { // it may have been stopped before it was ready
+		// What it was told before must be done; it may not even have been ready.
+		if a.ready && !back && len(a.sent) == 0 {
 			back = true
 			w.command(a, message{Op: "settle"}, func(message) { a.stopped = true })
 		}

@@ -25,30 +25,37 @@ import (
 // damage it holds all that was acknowledged.
 func TestTornLog(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seed(t))
-	moments, variants := 8, 20
+	s := seed(t)
+	worlds := 3
 	if cycles() >= 100 {
-		moments *= 4
+		worlds = 12
 	}
-	torn := 0
-	for range moments {
-		w.fillWith(t, "mix")
-		w.fillWith(t, "long")
-		p := w.spawn("")
-		w.until("the worker is busy", func() bool { return p.busy })
-		w.within(time.Duration(1+w.rng.Int64N(40))*time.Millisecond, func() bool { return false })
-		f := w.freeze(t, p)
-		rows := f.intact(t, w)
-		for range variants {
-			torn += f.tear(t, w, rows)
-		}
-		w.finish()
+	for i := range worlds {
+		t.Run(itoa(i), func(t *testing.T) {
+			t.Parallel()
+			const moments, variants = 3, 20
+			w := newWorld(t, s+uint64(i))
+			torn := 0
+			for range moments {
+				w.fillWith(t, "mix")
+				w.fillWith(t, "long")
+				p := w.spawn("")
+				w.until("the worker is busy", func() bool { return p.busy })
+				w.within(time.Duration(1+w.rng.Int64N(40))*time.Millisecond, func() bool { return false })
+				f := w.freeze(t, p)
+				rows := f.intact(t, w)
+				for range variants {
+					torn += f.tear(t, w, rows)
+				}
+				w.finish()
+			}
+			w.verify()
+			if torn < moments*variants/4 {
+				t.Errorf("only %d variants lost anything: too few to prove anything", torn)
+			}
+			t.Logf("%d copies, %d of them lost their tail", moments*variants, torn)
+		})
 	}
-	w.verify()
-	if torn < moments*variants/4 {
-		t.Errorf("only %d variants lost anything: too few to prove anything", torn)
-	}
-	t.Logf("%d copies, %d of them lost their tail", moments*variants, torn)
 }
 
 // frozen is a copy of a database in use.
