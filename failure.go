@@ -22,7 +22,7 @@ func record(err error, code, path string, attempt int) *journal.Error {
 	var walk func(err error)
 	walk = func(err error) {
 		for err != nil && seen < maxChain {
-			next, list := unwrap(err)
+			list, next := unwrap(err)
 			if list != nil {
 				for _, one := range list {
 					if one != nil {
@@ -44,17 +44,17 @@ func record(err error, code, path string, attempt int) *journal.Error {
 }
 
 // unwrap asks an error for what it wraps, without trusting it.
-func unwrap(err error) (next error, list []error) {
+func unwrap(err error) (list []error, next error) {
 	defer func() {
 		if recover() != nil {
-			next, list = nil, nil
+			list, next = nil, nil
 		}
 	}()
 	switch x := err.(type) {
 	case interface{ Unwrap() error }:
-		return x.Unwrap(), nil
-	case interface{ Unwrap() []error }:
 		return nil, x.Unwrap()
+	case interface{ Unwrap() []error }:
+		return x.Unwrap(), nil
 	}
 	return nil, nil
 }

@@ -45,7 +45,8 @@ func TestRS2_ErrorsAndPanicsAreReadable(t *testing.T) {
 	}))
 	panicking := durable.Define("panicking", body("boom", func(context.Context, *note) error {
 		var m map[string]int
-		m["x"] = 1
+		set := func(m map[string]int) { m["x"] = 1 }
+		set(m)
 		return nil
 	}))
 	cfg := serve(failing, panicking)

@@ -45,12 +45,18 @@ func unders() []under {
 	return []under{
 		{"the run", func(n []string) *tree.Workflow { return workflow(steps(n)...) }, "", nil},
 		{"a sequence", func(n []string) *tree.Workflow { return workflow(seq("s", steps(n)...)) }, "s/", nil},
-		{"a case", func(n []string) *tree.Workflow { return workflow(branch("s", way("k/y", steps(n)...))) }, "s[k%2Fy]/",
-			[]journal.Fact{{Kind: journal.Answered, Path: "s", Answer: &journal.Answer{Way: journal.WayCase, Case: "k/y"}}}},
-		{"a default", func(n []string) *tree.Workflow { return workflow(otherwise(branch("s"), steps(n)...)) }, "s[*]/",
-			[]journal.Fact{{Kind: journal.Answered, Path: "s", Answer: &journal.Answer{Way: journal.WayDefault}}}},
-		{"a pass", func(n []string) *tree.Workflow { return workflow(loop("s", steps(n)...)) }, "s[4]/",
-			[]journal.Fact{{Kind: journal.Answered, Path: "s", Answer: &journal.Answer{Way: journal.WayAgain, Pass: 4}}}},
+		{
+			"a case", func(n []string) *tree.Workflow { return workflow(branch("s", way("k/y", steps(n)...))) }, "s[k%2Fy]/",
+			[]journal.Fact{{Kind: journal.Answered, Path: "s", Answer: &journal.Answer{Way: journal.WayCase, Case: "k/y"}}},
+		},
+		{
+			"a default", func(n []string) *tree.Workflow { return workflow(otherwise(branch("s"), steps(n)...)) }, "s[*]/",
+			[]journal.Fact{{Kind: journal.Answered, Path: "s", Answer: &journal.Answer{Way: journal.WayDefault}}},
+		},
+		{
+			"a pass", func(n []string) *tree.Workflow { return workflow(loop("s", steps(n)...)) }, "s[4]/",
+			[]journal.Fact{{Kind: journal.Answered, Path: "s", Answer: &journal.Answer{Way: journal.WayAgain, Pass: 4}}},
+		},
 	}
 }
 

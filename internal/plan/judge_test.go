@@ -30,37 +30,76 @@ func TestJudge(t *testing.T) {
 		end   plan.Ending
 		want  journal.Fact
 	}{
-		{"RS-1 done", three, place(2, 1, 0), plan.Ending{Patch: []byte(`[]`)},
-			journal.Fact{Kind: journal.Done, Attempt: 2, Data: []byte(`[]`)}},
+		{
+			"RS-1 done", three, place(2, 1, 0),
+			plan.Ending{Patch: []byte(`[]`)},
+			journal.Fact{Kind: journal.Done, Attempt: 2, Data: []byte(`[]`)},
+		},
 		{"done without a place", three, nil, plan.Ending{}, journal.Fact{Kind: journal.Done, Attempt: 1}},
-		{"RT-2 the first failure", three, place(1, 0, 0), plan.Ending{Err: no},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now + 2_000_000}},
-		{"RT-2 the second failure", three, place(2, 1, 0), plan.Ending{Err: no},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 2, Err: no, Until: now + 4_000_000}},
+		{
+			"RT-2 the first failure", three, place(1, 0, 0),
+			plan.Ending{Err: no},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now + 2_000_000},
+		},
+		{
+			"RT-2 the second failure", three, place(2, 1, 0),
+			plan.Ending{Err: no},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 2, Err: no, Until: now + 4_000_000},
+		},
 		{"RT-1 the last failure", three, place(3, 2, 0), plan.Ending{Err: no}, journal.Fact{Kind: journal.Failed, Attempt: 3, Err: no}},
 		{"no policy is one attempt", alone, place(1, 0, 0), plan.Ending{Err: no}, journal.Fact{Kind: journal.Failed, Attempt: 1, Err: no}},
-		{"RT-9 crashes do not use up attempts", three, place(5, 1, 3), plan.Ending{Err: no},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 5, Err: no, Until: now + 4_000_000}},
+		{
+			"RT-9 crashes do not use up attempts", three, place(5, 1, 3),
+			plan.Ending{Err: no},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 5, Err: no, Until: now + 4_000_000},
+		},
 		{"RT-5 permanent", three, place(1, 0, 0), plan.Ending{Err: no, Final: true}, journal.Fact{Kind: journal.Failed, Attempt: 1, Err: no}},
-		{"RT-5 RetryAfter is exact, above Max", three, place(1, 0, 0), plan.Ending{Err: no, HasWait: true, After: time.Hour},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now + 3_600_000_000}},
-		{"RT-5 RetryAfter at once", three, place(1, 0, 0), plan.Ending{Err: no, HasWait: true},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now}},
-		{"RT-5 RetryAfter with no attempts left", three, place(3, 2, 0), plan.Ending{Err: no, HasWait: true, After: time.Hour},
-			journal.Fact{Kind: journal.Failed, Attempt: 3, Err: no}},
-		{"RT-6 snooze", alone, place(1, 0, 0), plan.Ending{Snooze: true, After: time.Second},
-			journal.Fact{Kind: journal.Delayed, Why: journal.BySnooze, Attempt: 1, Until: now + 1_000_000}},
-		{"never early", alone, place(1, 0, 0), plan.Ending{Snooze: true, After: 1},
-			journal.Fact{Kind: journal.Delayed, Why: journal.BySnooze, Attempt: 1, Until: now + 1}},
-		{"a negative delay", alone, place(1, 0, 0), plan.Ending{Snooze: true, After: math.MinInt64},
-			journal.Fact{Kind: journal.Delayed, Why: journal.BySnooze, Attempt: 1, Until: now}},
-		{"RS-7 a timeout is a failure", three, place(1, 0, 0), plan.Ending{Err: no, Timeout: true},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now + 2_000_000}},
-		{"RS-12 a timeout leaves in doubt", pay, place(1, 0, 0), plan.Ending{Err: no, Timeout: true},
-			journal.Fact{Kind: journal.Delayed, Why: journal.ByLoss, Attempt: 1, Err: no}},
+		{
+			"RT-5 RetryAfter is exact, above Max", three, place(1, 0, 0),
+			plan.Ending{Err: no, HasWait: true, After: time.Hour},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now + 3_600_000_000},
+		},
+		{
+			"RT-5 RetryAfter at once", three, place(1, 0, 0),
+			plan.Ending{Err: no, HasWait: true},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now},
+		},
+		{
+			"RT-5 RetryAfter with no attempts left", three, place(3, 2, 0),
+			plan.Ending{Err: no, HasWait: true, After: time.Hour},
+			journal.Fact{Kind: journal.Failed, Attempt: 3, Err: no},
+		},
+		{
+			"RT-6 snooze", alone, place(1, 0, 0),
+			plan.Ending{Snooze: true, After: time.Second},
+			journal.Fact{Kind: journal.Delayed, Why: journal.BySnooze, Attempt: 1, Until: now + 1_000_000},
+		},
+		{
+			"never early", alone, place(1, 0, 0),
+			plan.Ending{Snooze: true, After: 1},
+			journal.Fact{Kind: journal.Delayed, Why: journal.BySnooze, Attempt: 1, Until: now + 1},
+		},
+		{
+			"a negative delay", alone, place(1, 0, 0),
+			plan.Ending{Snooze: true, After: math.MinInt64},
+			journal.Fact{Kind: journal.Delayed, Why: journal.BySnooze, Attempt: 1, Until: now},
+		},
+		{
+			"RS-7 a timeout is a failure", three, place(1, 0, 0),
+			plan.Ending{Err: no, Timeout: true},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByError, Attempt: 1, Err: no, Until: now + 2_000_000},
+		},
+		{
+			"RS-12 a timeout leaves in doubt", pay, place(1, 0, 0),
+			plan.Ending{Err: no, Timeout: true},
+			journal.Fact{Kind: journal.Delayed, Why: journal.ByLoss, Attempt: 1, Err: no},
+		},
 		{"RS-12 an error does not", pay, place(1, 0, 0), plan.Ending{Err: no}, journal.Fact{Kind: journal.Failed, Attempt: 1, Err: no}},
-		{"RS-10 CancelRun", three, place(1, 0, 0), plan.Ending{Cancel: true, Err: no},
-			journal.Fact{Kind: journal.Cancelled, Attempt: 1, Err: no, Data: []byte("step p")}},
+		{
+			"RS-10 CancelRun", three, place(1, 0, 0),
+			plan.Ending{Cancel: true, Err: no},
+			journal.Fact{Kind: journal.Cancelled, Attempt: 1, Err: no, Data: []byte("step p")},
+		},
 	} {
 		c.want.Path, c.want.At = "p", now
 		got := plan.Judge(plan.Body{Path: "p", Node: c.node, Place: c.place}, c.end, now, 0.5)

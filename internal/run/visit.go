@@ -34,14 +34,7 @@ type Visit struct {
 	run     *run
 	asking  *CallRequest // a call whose reply is outstanding
 	suspend *CallRequest // told to suspend on this wait
-	ending  *ending      // the goroutine has ended
 	cause   error        // why the worker asked the shell to stop it
-	lone    bool         // holds the worker's suspect slot
-}
-
-type ending struct {
-	plan.Ending
-	suspended bool
 }
 
 // CallRequest is a durable call that has no record yet.

@@ -126,7 +126,7 @@ func advanceWrongEpoch(e *env) {
 func advanceLowBase(e *env) {
 	id := e.pending()
 	r := e.takeover(id)
-	r = e.advance(r, r.park(store.Pending))
+	e.advance(r, r.park(store.Pending))
 	s := e.takeover(id)
 	a := s.next("over the old owner's row")
 	a.Base = 1

@@ -76,11 +76,20 @@ func listFilters(e *env) {
 	other.Tags = []string{"x", "z"}
 	e.begin(other)
 	for _, f := range []store.Filter{
-		{Workflow: "invoice"}, {Version: new("v9")}, {Queue: "slow"}, {Key: "k"}, {Tags: []string{"y"}}, {Tags: []string{"y", "x"}},
-		{Statuses: []store.Status{store.Failed}}, {Statuses: []store.Status{store.Blocked, store.Failed}}, {ErrorCode: "panic"},
+		{Workflow: "invoice"},
+		{Version: new("v9")},
+		{Queue: "slow"},
+		{Key: "k"},
+		{Tags: []string{"y"}},
+		{Tags: []string{"y", "x"}},
+		{Statuses: []store.Status{store.Failed}},
+		{Statuses: []store.Status{store.Blocked, store.Failed}},
+		{ErrorCode: "panic"},
 		{IDPrefix: b.ID.String()},
-		{Workflow: "invoice", Version: new("v9"), Queue: "slow", Key: "k", Tags: []string{"x", "y"}, Statuses: []store.Status{store.Failed},
-			ErrorCode: "panic", IDPrefix: b.ID.String(), After: e.now().Add(-time.Hour), Before: e.now().Add(time.Hour)},
+		{
+			Workflow: "invoice", Version: new("v9"), Queue: "slow", Key: "k", Tags: []string{"x", "y"}, Statuses: []store.Status{store.Failed},
+			ErrorCode: "panic", IDPrefix: b.ID.String(), After: e.now().Add(-time.Hour), Before: e.now().Add(time.Hour),
+		},
 	} {
 		e.lists(f, b.ID)
 	}

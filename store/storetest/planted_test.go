@@ -28,21 +28,36 @@ func bugs() []bug {
 	return []bug{
 		{"epoch not checked", []string{"advance/wrong epoch alone"}, onAdvance(func(a *store.Advance, is store.Record) { a.Epoch = is.Epoch })},
 		{"owner not checked", []string{"advance/wrong owner alone"}, onAdvance(func(a *store.Advance, is store.Record) { a.Owner = is.Owner })},
-		{"neither epoch nor owner checked", []string{"fence/all writes of a replaced owner are refused"},
-			onAdvance(func(a *store.Advance, is store.Record) { a.Owner, a.Epoch = is.Owner, is.Epoch })},
-		{"base not checked", []string{"advance/base too high", "advance/again has landed, once", "race/one write per base"},
-			onAdvance(func(a *store.Advance, is store.Record) { a.Base = is.Length })},
-		{"unread messages not checked", []string{"advance/unseen message", "advance/unseen is told before early"},
-			onAdvance(func(a *store.Advance, _ store.Record) { a.Seen = -1 })},
-		{"timers fire by the worker's clock", []string{"advance/early"},
-			onAdvance(func(a *store.Advance, _ store.Record) { a.NotBefore = time.Time{} })},
-		{"limits not enforced", []string{"hold/up to the limit and no further", "race/holds never exceed the limit"},
+		{
+			"neither epoch nor owner checked",
+			[]string{"fence/all writes of a replaced owner are refused"},
+			onAdvance(func(a *store.Advance, is store.Record) { a.Owner, a.Epoch = is.Owner, is.Epoch }),
+		},
+		{
+			"base not checked",
+			[]string{"advance/base too high", "advance/again has landed, once", "race/one write per base"},
+			onAdvance(func(a *store.Advance, is store.Record) { a.Base = is.Length }),
+		},
+		{
+			"unread messages not checked",
+			[]string{"advance/unseen message", "advance/unseen is told before early"},
+			onAdvance(func(a *store.Advance, _ store.Record) { a.Seen = -1 }),
+		},
+		{
+			"timers fire by the worker's clock",
+			[]string{"advance/early"},
+			onAdvance(func(a *store.Advance, _ store.Record) { a.NotBefore = time.Time{} }),
+		},
+		{
+			"limits not enforced",
+			[]string{"hold/up to the limit and no further", "race/holds never exceed the limit"},
 			onAdvance(func(a *store.Advance, _ store.Record) {
 				a.Holds = slices.Clone(a.Holds)
 				for i := range a.Holds {
 					a.Holds[i].Limit = 1 << 60
 				}
-			})},
+			}),
+		},
 		{"taken messages come back", []string{"advance/takes messages"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Took = nil })},
 		{"snapshots are lost", []string{"load/a snapshot replaces the rows before it"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Snapshot = nil })},
 		{"waits are never shut", []string{"release/shut closes, absent ones are ignored"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Shut = nil })},

@@ -228,9 +228,20 @@ func markOfText(lines []string) Mark {
 // currency is the one that a text names most often, as an ISO code.
 func currency(d document) string {
 	codes := [...]struct{ sign, code string }{
-		{"€", "EUR"}, {"EUR", "EUR"}, {" euros", "EUR"}, {"£", "GBP"}, {"GBP", "GBP"}, {"CHF", "CHF"},
-		{"DKK", "DKK"}, {"SEK", "SEK"}, {"NOK", "NOK"}, {"PLN", "PLN"}, {"CAD", "CAD"}, {"AUD", "AUD"},
-		{"USD", "USD"}, {"$", "USD"},
+		{"€", "EUR"},
+		{"EUR", "EUR"},
+		{" euros", "EUR"},
+		{"£", "GBP"},
+		{"GBP", "GBP"},
+		{"CHF", "CHF"},
+		{"DKK", "DKK"},
+		{"SEK", "SEK"},
+		{"NOK", "NOK"},
+		{"PLN", "PLN"},
+		{"CAD", "CAD"},
+		{"AUD", "AUD"},
+		{"USD", "USD"},
+		{"$", "USD"},
 	}
 	count := map[string]int{}
 	best := ""

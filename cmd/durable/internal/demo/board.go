@@ -113,8 +113,11 @@ func older(a, b *place) bool {
 
 func (b *board) table(now time.Time) *term.Table {
 	t := &term.Table{Columns: []term.Column{
-		{Head: "DOCUMENT", Min: 14, Wide: b.name}, {Head: "STATUS", Wide: 8}, {Head: "STEP", Min: 16, Wide: 38},
-		{Head: "TIME", Right: true, Wide: 7}, {Head: "RETRIES", Right: true},
+		{Head: "DOCUMENT", Min: 10, Wide: b.name},
+		{Head: "STATUS", Wide: 8},
+		{Head: "STEP", Min: 10, Wide: 38},
+		{Head: "TIME", Right: true, Wide: 7},
+		{Head: "RETRIES", Right: true},
 	}}
 	for _, p := range b.rows {
 		s := p.standing()
