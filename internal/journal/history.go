@@ -32,6 +32,7 @@ type Place struct {
 	Failures  int     `json:"failures,omitempty"` // attempts that ended by error, panic or timeout
 	Crashed   []int64 `json:"crashed,omitempty"`  // epochs that crashed in a row, nothing new between
 	Died      int     `json:"died,omitempty"`     // crashes in all
+	Lost      int     `json:"lost,omitempty"`     // timeouts that nobody knows the outcome of, since a person looked
 	Asked     int     `json:"asked,omitempty"`    // failed askings of the outside while in doubt
 	Open      int64   `json:"open,omitempty"`     // epoch of a Tried without an end; 0: none
 	TriedAt   int64   `json:"tried_at,omitempty"`
@@ -127,7 +128,7 @@ func (h *History) Fold(f *Fact, seq int) error {
 		p.handed(f)
 	case Cleared:
 		if p.Calls[InDoubtCall] != nil { // a person knows about the crashes; Reconcile does not
-			p.Crashed = nil
+			p.Crashed, p.Lost = nil, 0
 		}
 		p.InDoubt, p.Asked, p.Until = false, 0, 0
 		delete(p.Calls, InDoubtCall)
@@ -261,6 +262,7 @@ func (p *Place) delayed(f *Fact) {
 		p.LastErr = f.Err
 		p.InDoubt = true
 	case ByLoss:
+		p.Lost++
 		p.InDoubt = true
 		p.LastErr = f.Err
 	case ByAsking:

@@ -84,6 +84,11 @@ func judgeReconcile(f journal.Fact, p *journal.Place, end Ending, now int64, dra
 		f.Kind, f.Data = journal.Done, end.Patch
 	case len(p.Crashed) >= CrashLimit && p.Calls[journal.InDoubtCall] == nil:
 		f.Kind, f.Err = journal.Failed, crashLimit(f.Path, f.Attempt, len(p.Crashed))
+	case p.Lost >= CrashLimit && p.Calls[journal.InDoubtCall] == nil:
+		f.Kind, f.Err = journal.Failed, &journal.Error{
+			Code: "step_timeout", Path: f.Path, Attempt: f.Attempt,
+			Message: fmt.Sprintf("the step timed out %d times, and each time it had not happened", p.Lost),
+		}
 	default:
 		f.Kind = journal.Cleared
 	}

@@ -187,7 +187,7 @@ func (w *Worker) judgeAnswer(r *run, v *Visit, a Answered, now time.Time) journa
 func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write, any, bool) {
 	def := w.defs[[2]string{b.Workflow, b.Version}]
 	q := w.queue(b.Queue)
-	if def == nil || q == nil || !q.empty || q.free() <= 0 || w.stopping || !w.lease.alive(now) || !b.Due.IsZero() {
+	if w.runs[b.ID] != nil || def == nil || q == nil || !q.empty || q.free() <= 0 || w.stopping || !w.lease.alive(now) || !b.Due.IsZero() {
 		return store.Write{}, nil, false
 	}
 	r := &run{
@@ -223,7 +223,7 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 		w.do.Load(r.id)
 		return true
 	}
-	if err == nil && v.Code == store.Applied {
+	if err == nil && (v.Code == store.Applied || v.Code == store.Landed) {
 		r.since = now // a renewal that was asked before may not have seen it
 		w.Committed(ref, v, nil, asked, now, storeNow)
 		return true
@@ -245,5 +245,5 @@ func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
 	}
 	r.since = now
 	w.merge(r, rec)
-	w.Committed(r, store.Verdict{Code: store.Landed}, nil, now, now, rec.Now)
+	w.Committed(r, store.Verdict{Code: store.Landed}, nil, now, now, time.Time{})
 }

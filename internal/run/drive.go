@@ -25,6 +25,9 @@ type handedBack struct {
 // drive makes what runs equal to the plan. It is level-triggered: calling it
 // once too often changes nothing.
 func (w *Worker) drive(r *run, now time.Time) {
+	if !w.lease.alive(now) { // the pump that follows lets everything go
+		return
+	}
 	if w.runs[r.id] != r || r.rebuild || r.releasing() || r.base == 0 {
 		return
 	}

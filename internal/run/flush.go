@@ -171,8 +171,10 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 		w.start(r, v, now)
 	}
 	for _, x := range b.replies {
-		x.v.asking = nil
-		w.do.Reply(x.v, x.r)
+		if x.v.asking != nil { // else it was told that it is over
+			x.v.asking = nil
+			w.do.Reply(x.v, x.r)
+		}
 	}
 	if v.Inbox > r.seen {
 		w.fetch(r)
@@ -244,6 +246,9 @@ func (w *Worker) undo(r *run, b *batch) {
 		w.free(v)
 	}
 	for _, x := range append(b.replies, r.batch.replies...) {
+		if x.v.asking == nil {
+			continue
+		}
 		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
 			x.v.asking.Wait.ID = "" // to be answered again
 			continue

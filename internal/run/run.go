@@ -97,6 +97,9 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
 		priority: rec.Priority, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
+	if old := w.runs[r.id]; old != nil { // it was taken, and has come back before that was noticed
+		w.drop(old, ErrTaken)
+	}
 	w.runs[r.id] = r
 	if q := w.queue(rec.Queue); q != nil && q.free() > 0 {
 		q.used++
@@ -202,7 +205,7 @@ func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
 // endsBody tells whether a fact says that a body has ended in order.
 func endsBody(f *journal.Fact) bool {
 	switch f.Kind {
-	case journal.Done, journal.Failed, journal.Waited:
+	case journal.Done, journal.Failed, journal.Waited, journal.Cancelled, journal.Handed:
 		return true
 	case journal.Delayed:
 		return f.Why == journal.ByError || f.Why == journal.BySnooze || f.Why == journal.ByLoss

@@ -29,6 +29,7 @@ type term struct {
 	p    *process
 	ends time.Time
 	gone bool // expired or retired
+	used bool // a run was owned under it
 }
 
 func newDatabase(s *Sim) *database {
@@ -125,6 +126,9 @@ func (d *database) renew(p *process, l store.Lease) (store.Renewal, error) {
 	case t == nil:
 		t = &term{who: l.Who, p: p}
 		d.leases = append(d.leases, t)
+	case t.gone && l.New && (p.dead || !t.used): // nothing hangs on it
+		d.s.mark("lease of a worker that has left")
+		t.gone = false
 	case t.gone || !now.Before(t.ends) && d.s.Jumps == 0:
 		d.s.fail("G7", "%s renews a lease that has expired", p.name)
 	}

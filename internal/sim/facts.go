@@ -22,7 +22,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 	}
 	for i := range list {
 		f := &list[i]
-		if why := s.allowed(p, w, f, control); why != "" {
+		if why := s.allowed(p, w, f, a, control); why != "" {
 			s.fail("G2", "%s records %s at %q %s in row %d of %s: %s", p.name, f.Kind, f.Path, f.Call, w.rows, w, why)
 			return
 		}
@@ -38,7 +38,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 
 // allowed tells why a fact should not be there: the plan before it does not
 // ask for it.
-func (s *Sim) allowed(p *process, w *work, f *journal.Fact, control bool) string {
+func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, control bool) string {
 	if f.Kind == journal.Began {
 		return unless(w.hist.Input == nil, "it has begun before")
 	}
@@ -76,7 +76,7 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, control bool) string
 		return unless(runs || asks || question >= 0 && pl.Questions[question].InDoubt != nil, "no body runs there")
 	case journal.Failed:
 		dead := body != nil && place.Open != 0 && place.Open < w.epoch && f.Err != nil && f.Err.Code == "crash_limit"
-		return unless(runs || dead || question >= 0 || asks && f.Err.Code == "crash_limit", "nothing runs there")
+		return unless(runs || dead || question >= 0 || asks && (f.Err.Code == "crash_limit" || f.Err.Code == "step_timeout"), "nothing runs there")
 	case journal.Delayed:
 		switch f.Why {
 		case journal.ByCrash:
@@ -98,7 +98,9 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, control bool) string
 	case journal.Received, journal.Fired:
 		return unless(fresh || match(pl.Waits), "nothing waits there")
 	case journal.Handed:
-		return unless(runs || f.Message != 0, "no body ran there")
+		here := body != nil && place.Open == f.Epoch && w.owners[f.Epoch] == p // it remembers how it let go
+		lost := a != nil && a.Release != nil && a.Release.Status == store.Blocked
+		return unless(runs || here || lost || f.Message != 0, "no body ran there")
 	case journal.Cleared:
 		at := w.hist.At(f.Path)
 		never := at != nil && at.InDoubt && w.place(f.Path).starts[w.epoch] == 0 // recorded as begun, then stopped before
@@ -183,6 +185,9 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		}
 	case journal.Cleared:
 		pl.cleared++
+		if w.hist.At(f.Path).Calls[journal.InDoubtCall] != nil {
+			pl.inARow = 0
+		}
 	}
 }
 

@@ -49,6 +49,7 @@ func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 			s.fail("G7", "%s begins in the hands of a worker without a lease", w)
 		}
 		w.status, w.owner, w.epoch, w.owners[1] = store.Running, b.Owner, 1, p
+		s.db.term(b.Owner).used = true
 	}
 	w.changed()
 	s.judgeFacts(p, w, b.Row, nil, false)
@@ -178,6 +179,10 @@ func (s *Sim) judgeDeliver(p *process, d *store.Deliver, v store.Verdict) {
 		w.handed[strings.TrimPrefix(d.Dedupe, "handed:")] = true
 	}
 	switch v.Code {
+	case store.NotFound:
+		if w.begun {
+			s.fail("G1", "%s has begun and is not found", w)
+		}
 	case store.Landed:
 		s.mark("message sent twice")
 		if !w.used[d.Dedupe] {
@@ -262,7 +267,7 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 		s.mark("another worker goes on")
 	}
 	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, store.Running, p
-	w.closed = false
+	w.closed, t.used = false, true
 	w.changed()
 }
 

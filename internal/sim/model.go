@@ -11,17 +11,17 @@ type model struct {
 	log   []string
 	calls map[string]map[string]string // what calls returned, by path and key
 	doubt map[string]bool              // a person was asked
-	open  map[string]bool              // a body has begun and not ended
+	open  map[string]int64             // epoch of a body that has begun and not ended
 }
 
 func newModel(w *work) *model {
-	return &model{w: w, calls: make(map[string]map[string]string), doubt: make(map[string]bool), open: make(map[string]bool)}
+	return &model{w: w, calls: make(map[string]map[string]string), doubt: make(map[string]bool), open: make(map[string]int64)}
 }
 
 func (m *model) apply(f *journal.Fact) {
 	switch f.Kind {
 	case journal.Tried:
-		m.open[f.Path] = true
+		m.open[f.Path] = f.Epoch
 	case journal.Called:
 		if f.Err != nil {
 			m.record(f, "broken")
@@ -34,7 +34,7 @@ func (m *model) apply(f *journal.Fact) {
 	case journal.Fired:
 		m.record(f, m.timeout(f))
 	case journal.Delayed:
-		m.open[f.Path] = false
+		m.open[f.Path] = 0
 		if f.Why == journal.ByError { // errors of Do belong to the attempt
 			for key, v := range m.calls[f.Path] {
 				if v == "broken" {
@@ -43,8 +43,8 @@ func (m *model) apply(f *journal.Fact) {
 			}
 		}
 	case journal.Waited, journal.Handed:
-		if f.Kind == journal.Waited || f.Epoch == m.w.epoch {
-			m.open[f.Path] = false
+		if f.Kind == journal.Waited || f.Epoch == m.open[f.Path] {
+			m.open[f.Path] = 0
 		}
 	case journal.Done:
 		m.done(f)
@@ -71,7 +71,7 @@ func (m *model) timeout(f *journal.Fact) string {
 
 func (m *model) done(f *journal.Fact) {
 	switch {
-	case m.open[f.Path]:
+	case m.open[f.Path] != 0:
 		script := m.w.place(f.Path).script
 		m.log = append(m.log, script.entry(f.Path, func(key string) string { return m.calls[f.Path][key] }))
 	case m.doubt[f.Path]:
@@ -80,5 +80,5 @@ func (m *model) done(f *journal.Fact) {
 		m.log = append(m.log, f.Path+"=reconciled")
 	}
 	delete(m.calls, f.Path)
-	m.open[f.Path] = false
+	m.open[f.Path] = 0
 }
