@@ -59,7 +59,7 @@ func documents(l *ledger, archive string) workload {
 	rules := model.NewRules()
 	p := pipeline.Pipeline{
 		Source: pipeline.Samples{}, Archive: pipeline.Folder(archive),
-		Model:  model.NewFlaky(rules, model.Trouble{Min: time.Millisecond, Max: 15 * time.Millisecond, Percent: 20, After: 20 * time.Millisecond}),
+		Model:  moody{model.NewFlaky(rules, model.Trouble{Min: time.Millisecond, Max: 15 * time.Millisecond})},
 		Around: func(b pipeline.Body) pipeline.Body { return watched(l, b) },
 	}
 	return load(p.Workflow(),
@@ -69,6 +69,38 @@ func documents(l *ledger, archive string) workload {
 			{Key: "contract", Body: []*tree.Node{step("extract_contract")}},
 		}, Default: []*tree.Node{step("flag_for_review")}},
 		step("store"))
+}
+
+// moody refuses the first attempt for some texts. It asks the step, not its
+// memory: a new process must not make it begin to count anew.
+type moody struct{ model.Model }
+
+func refuse(ctx context.Context, text string) error {
+	if info, ok := durable.Info(ctx); ok && info.Failures == 0 && len(text)%3 == 0 {
+		return &model.RateLimitError{After: 20 * time.Millisecond}
+	}
+	return nil
+}
+
+func (m moody) Classify(ctx context.Context, text string) (model.Classification, error) {
+	if err := refuse(ctx, text); err != nil {
+		return model.Classification{}, err
+	}
+	return m.Model.Classify(ctx, text)
+}
+
+func (m moody) ExtractInvoice(ctx context.Context, text string) (model.Invoice, error) {
+	if err := refuse(ctx, text); err != nil {
+		return model.Invoice{}, err
+	}
+	return m.Model.ExtractInvoice(ctx, text)
+}
+
+func (m moody) ExtractContract(ctx context.Context, text string) (model.Contract, error) {
+	if err := refuse(ctx, text); err != nil {
+		return model.Contract{}, err
+	}
+	return m.Model.ExtractContract(ctx, text)
 }
 
 // sum adds the numbers of its passes.
