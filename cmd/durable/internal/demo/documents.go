@@ -16,6 +16,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/durable-go/durable/cmd/durable/internal/term"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/examples/documents/samples"
 )
@@ -30,11 +31,11 @@ type Document struct {
 	Text string
 }
 
-// Key makes a run for this text of this document happen once in a database.
+// Key makes a run for this text of this document happen once in a database. Its hash tells
+// apart what looks the same.
 func (d Document) Key() string {
-	sum := sha256.Sum256([]byte(d.Text))
-	name := strings.ToValidUTF8(d.Name[:min(len(d.Name), 100)], "")
-	return name + "#" + hex.EncodeToString(sum[:6])
+	sum := sha256.Sum256([]byte(d.Name + "\x00" + d.Text))
+	return term.Cut(term.Line(d.Name), 100) + "#" + hex.EncodeToString(sum[:6])
 }
 
 // Documents returns the samples, or the text files of a folder, sorted by name.

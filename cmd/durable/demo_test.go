@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/durable-go/durable/examples/documents/samples"
+)
+
+// documents is what demo --json prints.
+type documents struct {
+	Documents []struct {
+		Document  string
+		Execution string
+		Status    string
+		Result    struct {
+			DocType string `json:"doc_type"`
+			Invoice struct{ Total string }
+		}
+	}
+}
+
+func demoJSON(t *testing.T, args ...string) documents {
+	t.Helper()
+	r := command(t, "", append([]string{"demo", "--json", "--latency", "0s"}, args...)...)
+	if r.code != 0 || r.err != "" {
+		t.Fatalf("%+v", r)
+	}
+	var d documents
+	if err := json.Unmarshal([]byte(r.out), &d); err != nil {
+		t.Fatalf("%v: %s", err, r.out)
+	}
+	return d
+}
+
+func TestDemo(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	db := filepath.Join(t.TempDir(), "demo.db")
+	r := command(t, "", "demo", "--yes", "--latency", "4ms", "--db", db)
+	if r.code != 0 || r.err != "" {
+		t.Fatalf("%+v", r)
+	}
+	n := len(samples.All())
+	for _, want := range []string{
+		"reads " + itoa(n) + " sample documents", itoa(n) + " of " + itoa(n) + " documents done",
+		"2196.23 EUR", "the lines add up to 1953.00, not to 1935.00", "rate limited", "answered by rule", "list --db " + db,
+	} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("it does not say %q:\n%s", want, r.out)
+		}
+	}
+	if strings.Contains(r.out, "\x1b") {
+		t.Errorf("it draws where there is no terminal:\n%q", r.out)
+	}
+	// A second one finds what is done.
+	first := demoJSON(t, "--db", db)
+	second := demoJSON(t, "--db", db)
+	if len(first.Documents) != n || len(second.Documents) != n {
+		t.Fatalf("%d and %d documents, want %d", len(first.Documents), len(second.Documents), n)
+	}
+	for i, d := range first.Documents {
+		if d.Execution != second.Documents[i].Execution || d.Status != "completed" {
+			t.Errorf("%+v, then %+v", d, second.Documents[i])
+		}
+	}
+	if r := command(t, "", "list", "--db", db, "--limit", "1000"); strings.Count(r.out, "completed") != n {
+		t.Errorf("the database does not hold %d runs:\n%s", n, r.out)
+	}
+}
+
+// Nothing stays behind of a demo that was not told to keep its database.
+func TestDemoLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	r := command(t, "", "demo", "--latency", "0s")
+	if r.code != 0 || !strings.Contains(r.out, "Nobody can be asked here") {
+		t.Errorf("%+v", r)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Errorf("it left %v %v", list, err)
+	}
+}
+
+func TestDemoOfOwnDocuments(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"latin1.txt":                      "Invoice no. 17\nGr\xf6\xdfe   2   10.00   20.00\nTotal 20.00 EUR\n",
+		"binary.md":                       strings.Repeat("\x00\x01\x02\xff", 5000),
+		"with \x1b[31mred.txt":            "a letter\u202e",
+		"empty.md":                        "",
+		"not-read.pdf":                    "x",
+		strings.Repeat("n", 200) + ".txt": "Dear all, hello.",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := filepath.Join(t.TempDir(), "own.db")
+	r := command(t, "", "demo", "--yes", "--latency", "0s", "--documents", dir, "--db", db)
+	if r.code != 0 || !strings.Contains(r.out, "5 of 5 documents done") || strings.ContainsAny(r.out, "\x1b\u202e") {
+		t.Errorf("%d\n%s%q", r.code, r.err, r.out)
+	}
+	if d := demoJSON(t, "--documents", dir, "--db", db); len(d.Documents) != 5 {
+		t.Errorf("%+v", d)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "large.txt"), make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := command(t, "", "demo", "--documents", dir); r.code != 1 || !strings.Contains(r.err, "larger than 1024 KiB") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A demo that is stopped keeps what is done, and says how to go on.
+func TestDemoStopped(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, stop := context.WithCancel(t.Context())
+	out := &trigger{at: "done ", do: stop}
+	var errs strings.Builder
+	a := &app{in: strings.NewReader(""), out: out, err: &errs, env: func(string) string { return "" }, now: make(chan struct{})}
+	if code := a.run(ctx, []string{"demo", "--latency", "200ms"}); code != 1 || !strings.Contains(errs.String(), "stopped before the end") {
+		t.Errorf("exit code %d: %s", code, &errs)
+	}
+	_, db, ok := strings.Cut(out.text.String(), "demo --db ")
+	if !ok {
+		t.Fatalf("it does not say how to go on:\n%s", &out.text)
+	}
+	db, _, _ = strings.Cut(db, "\n")
+	if d := demoJSON(t, "--db", db); len(d.Documents) != len(samples.All()) {
+		t.Errorf("%+v", d)
+	}
+}
+
+// trigger does something when a text is written.
+type trigger struct {
+	text strings.Builder
+	at   string
+	do   func()
+}
+
+func (w *trigger) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), w.at) {
+		w.do()
+	}
+	return w.text.Write(b)
+}
+
+func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
+
+// Five processes are killed; the judge must find all results, and a reason for each body.
+func TestChaos(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Setenv(asCommand, "1")
+	r := command(t, "", "demo", "--chaos", "--cycles", "5", "--every", "300ms", "--json")
+	if r.code != 0 || r.err != "" {
+		t.Fatalf("%+v", r)
+	}
+	var v struct {
+		Runs, Kills, Bodies, Steps int
+		Compared                   int `json:"results_compared"`
+		Lost, Unexplained          []string
+	}
+	if err := json.Unmarshal([]byte(r.out), &v); err != nil {
+		t.Fatalf("%v: %s", err, r.out)
+	}
+	if v.Kills < 5 || v.Runs < len(samples.All()) || v.Compared != v.Runs || v.Bodies <= v.Steps || len(v.Lost)+len(v.Unexplained) != 0 {
+		t.Errorf("%s", r.out)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Errorf("it left %v %v", list, err)
+	}
+}
