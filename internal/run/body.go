@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -238,7 +239,7 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 // landedBefore goes on after an eager start whose first answer was lost, if
 // nothing has happened to the execution since.
 func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
-	if rec.Owner != w.lease.who || rec.Epoch != r.epoch || rec.Length != 1 {
+	if rec.Owner != w.lease.who || rec.Epoch != r.epoch || rec.Length != 1 || !bytes.Equal(rec.Rows[0].Body, journal.Encode(r.sent.facts)) {
 		w.drop(r, ErrTaken)
 		w.pump(now)
 		return

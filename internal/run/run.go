@@ -233,6 +233,11 @@ func (w *Worker) drop(r *run, cause error) {
 		w.stopVisit(v, cause)
 	}
 	w.unrecorded(r)
+	if r.base == 0 && r.fetching { // see landedBefore: begun, and nobody will ask again
+		for _, v := range r.sent.starts {
+			w.report(r.id, v.Path, r.epoch)
+		}
+	}
 	r.visits = nil
 	if begun && errors.Is(cause, ErrTaken) {
 		w.do.Note("the run was cancelled or has another owner; this worker stops its step", r.id, nil)
