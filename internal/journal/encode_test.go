@@ -126,7 +126,7 @@ func TestUnknownFieldsAreSkipped(t *testing.T) {
 	}
 }
 
-func TestVR7_NewerFormatsAreRefused(t *testing.T) {
+func TestNewerFormatsAreRefused(t *testing.T) {
 	row := Encode(someFacts())
 	row = seal(append([]byte{version + 1}, row[1:len(row)-4]...))
 	for what, b := range map[string][]byte{

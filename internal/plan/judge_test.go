@@ -137,6 +137,32 @@ func TestRS13_JudgeWhatTheOutsideSays(t *testing.T) {
 	}
 }
 
+// A step whose process dies each time, and that had not happened each time,
+// ends; unless a person knows about it and says that it shall run again.
+func TestRT9_RS13_DoubtsDoNotGoOnForEver(t *testing.T) {
+	five := []int64{1, 2, 3, 4, 5}
+	told := map[string]*journal.Call{journal.InDoubtCall: {State: journal.Value}}
+	for _, c := range []struct {
+		name  string
+		place journal.Place
+		kind  journal.Kind
+		code  string
+	}{
+		{"four crashes", journal.Place{Crashed: five[:4]}, journal.Cleared, ""},
+		{"five crashes", journal.Place{Crashed: five}, journal.Failed, "crash_limit"},
+		{"five crashes, a person says run", journal.Place{Crashed: five, Calls: told}, journal.Cleared, ""},
+		{"four timeouts", journal.Place{Lost: 4}, journal.Cleared, ""},
+		{"five timeouts", journal.Place{Lost: 5}, journal.Failed, "step_timeout"},
+		{"five timeouts, a person says run", journal.Place{Lost: 5, Calls: told}, journal.Cleared, ""},
+	} {
+		b := plan.Body{Path: "pay", Node: once("pay"), Mode: plan.Reconcile, Place: &c.place}
+		f := plan.Judge(b, plan.Ending{Happened: plan.No}, 0, 0.5)
+		if f.Kind != c.kind || (f.Err != nil) != (c.code != "") || f.Err != nil && (f.Err.Code != c.code || f.Err.Path != "pay") {
+			t.Errorf("%s: %+v", c.name, f)
+		}
+	}
+}
+
 func TestRT9_CrashesInARow(t *testing.T) {
 	h := journal.NewHistory()
 	seq := 0
@@ -205,6 +231,35 @@ func TestLP3_OverLimit(t *testing.T) {
 	}
 	if err := plan.OverLimit(branch("b"), &journal.Answer{Way: journal.WayCase, Pass: 9}, "b"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Several waits of one body are planned in the order of their opening.
+func TestWaitsComeInTheOrderOfOpening(t *testing.T) {
+	calls := map[string]*journal.Call{
+		"event:a#1": {State: journal.Open, Seq: 4}, "event:c#1": {State: journal.Open, Seq: 2}, "do:x#1": {State: journal.Value},
+		"event:b#1": {State: journal.Open, Seq: 2}, "event:d#1": {State: journal.Open, Seq: 1},
+	}
+	h := journal.NewHistory()
+	h.Root.Newest = "a"
+	h.Root.Children = map[string]*journal.Place{"a": {Attempt: 1, Calls: calls}}
+	want := "wait a event:d#1\nwait a event:b#1\nwait a event:c#1\nwait a event:a#1"
+	for range 20 {
+		if got := written(plan.Eval(workflow(step("a")), h)); got != want {
+			t.Fatalf("%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// A place may know nothing but that something was counted there.
+func TestAPlaceThatDoesNotTellItsKind(t *testing.T) {
+	h := journal.NewHistory()
+	h.Root.Newest = "a"
+	h.Root.Children = map[string]*journal.Place{"a": {Live: 1}}
+	for _, n := range []*tree.Node{step("a"), branch("a", way("k"))} {
+		if p := plan.Eval(workflow(n), h); p.Outcome != plan.Going {
+			t.Error(written(p))
+		}
 	}
 }
 

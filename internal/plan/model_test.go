@@ -47,6 +47,7 @@ type visit struct {
 	until    int64
 	running  bool
 	wait     string // the call of the open wait
+	lost     int    // timeouts that left it in doubt
 	doubt    bool
 	asked    int
 	opened   bool   // the person has been asked
@@ -176,6 +177,7 @@ func (m *model) ended(end plan.Ending, now int64) {
 		m.done()
 	case v.node.AtMostOnce && end.Timeout:
 		v.doubt, v.until = true, 0
+		v.lost++
 	case end.Final || v.node.Retry == nil || v.failures+1 >= v.node.Retry.MaxAttempts:
 		m.fail(end.Err.Code)
 	default:

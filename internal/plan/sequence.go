@@ -21,7 +21,7 @@ func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state
 		if s := e.node(nodes[at], tree.Join(path, p.Newest), p); s != finished {
 			return s
 		}
-		next = furthest(nodes, p) + 1
+		next = furthest(nodes, p, at) + 1
 	}
 	for ; next < len(nodes); next++ {
 		n := nodes[next]
@@ -41,11 +41,12 @@ func index(nodes []*tree.Node, name string) int {
 	return -1
 }
 
-func furthest(nodes []*tree.Node, p *journal.Place) int {
-	for i := len(nodes) - 1; i >= 0; i-- {
+// furthest is the last of nodes where something happened; at is one of them.
+func furthest(nodes []*tree.Node, p *journal.Place, at int) int {
+	for i := len(nodes) - 1; i > at; i-- {
 		if p.Children[nodes[i].Name] != nil {
 			return i
 		}
 	}
-	return -1
+	return at
 }

@@ -347,6 +347,7 @@ func (x *world) resolutions(q plan.Question, add func(string, func() error)) {
 		case `"done"`:
 			x.m.done()
 		case `"run"`:
+			v.row, v.lost = 0, 0 // a person knows about the crashes
 			v.clear()
 		default:
 			x.m.fail("person")
@@ -356,7 +357,7 @@ func (x *world) resolutions(q plan.Question, add func(string, func() error)) {
 }
 
 func (v *visit) clear() {
-	v.doubt, v.opened, v.answer, v.asked, v.until, v.row = false, false, "", 0, 0, 0
+	v.doubt, v.opened, v.answer, v.asked, v.until = false, false, "", 0, 0
 }
 
 // findings are what Reconcile may find.
@@ -369,7 +370,14 @@ func (x *world) findings(b plan.Body, add func(string, func() error)) {
 	})
 	add("did not happen", func() error {
 		f := x.judge(b, plan.Ending{Happened: plan.No}, x.now, 0.5)
-		v.clear()
+		switch {
+		case v.row >= plan.CrashLimit:
+			x.m.fail("crash_limit")
+		case v.lost >= plan.CrashLimit:
+			x.m.fail("step_timeout")
+		default:
+			v.clear()
+		}
 		return x.add(f)
 	})
 	add("asking fails", func() error {

@@ -18,7 +18,7 @@ func sample() *Workflow {
 }
 
 // The golden value may never change: it is beside every blocked execution.
-func TestVR6_FingerprintIsStable(t *testing.T) {
+func TestFingerprintIsStable(t *testing.T) {
 	const golden = "179c46f707e4bfdd"
 	if got := Fingerprint(sample()); got != golden {
 		t.Errorf("%s, was %s in earlier releases", got, golden)
