@@ -141,7 +141,7 @@ func (f *fixture) wait(t *testing.T, way string) string {
 	return regexp.MustCompile(`w_[0-9a-f]{20}`).FindString(r.out)
 }
 
-func TestExitCodes(t *testing.T) {
+func TestCL1_ExitCodes(t *testing.T) {
 	f := newFixture(t)
 	junk := filepath.Join(t.TempDir(), "junk.db")
 	if err := os.WriteFile(junk, bytes.Repeat([]byte("not a database. "), 100), 0o600); err != nil {
@@ -254,7 +254,7 @@ func TestMissingDatabaseIsNotMade(t *testing.T) {
 	}
 }
 
-func TestPrefix(t *testing.T) {
+func TestCL1_UniquePrefix(t *testing.T) {
 	f := newFixture(t)
 	id := f.id("ship")
 	for n := 1; n <= len(id); n++ {
@@ -314,7 +314,7 @@ func TestHostileData(t *testing.T) {
 	check("list", "--status", nasty)
 }
 
-func TestJSON(t *testing.T) {
+func TestCL1_JSON(t *testing.T) {
 	f := newFixture(t)
 	for name, args := range map[string][]string{
 		"list":           {"list", "--tag", "shop"},

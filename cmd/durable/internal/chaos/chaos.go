@@ -65,6 +65,7 @@ type show struct {
 // Run starts workers and kills them until all documents are read and enough were killed;
 // then it says what came of it. ErrBroken if that is not what was promised.
 func Run(ctx context.Context, o Options) (err error) {
+	o.Err = &locked{w: o.Err}
 	s := &show{Options: o, chance: rand.New(rand.NewPCG(o.Seed, 1)), begin: time.Now()}
 	if s.documents, err = demo.Documents(o.Documents); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -133,4 +134,16 @@ func (c *crew) dismiss(ctx context.Context, patience time.Duration) error {
 	}
 	c.alive = nil
 	return errors.Join(errs...)
+}
+
+// locked lets several processes write to one writer.
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }

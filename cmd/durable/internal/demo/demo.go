@@ -266,7 +266,7 @@ func (r *run) reviews(ctx context.Context) error {
 	}
 	list := r.undecided()
 	if !r.reviewer.rule {
-		fmt.Fprintf(r.Out, "%s. These runs hold no slot and no goroutine:\nstop here with Ctrl-C, and they wait in the file for as long as it takes.\n",
+		fmt.Fprintf(r.Out, "%s. These runs hold no slot and no\ngoroutine: stop here with Ctrl-C, and they wait in the file as long as it takes.\n",
 			r.Out.Paint(term.Bold, fmt.Sprintf("%s done, %s for you", many(r.count().completed, "document"), many(len(list), "question"))))
 	}
 	for i, p := range list {

@@ -61,8 +61,11 @@ func (f *follower) sum(s *term.Screen, took time.Duration, answered int, how str
 		fmt.Sprintf("%s in %s: %s, %s, %s.",
 			s.Paint(term.Bold, fmt.Sprintf("%d of %d documents done", c.completed, c.all)), term.Took(took),
 			many(kinds[model.KindInvoice], "invoice"), many(kinds[model.KindContract], "contract"), many(kinds[model.KindOther], "other")),
-		fmt.Sprintf("%s, %s repeated after trouble, %s answered%s.",
-			many(c.steps, "step"), many(c.retries, "attempt"), many(answered, "question"), how),
+		fmt.Sprintf("%s, %s repeated after trouble.", many(c.steps, "step"), many(c.retries, "attempt")),
+		fmt.Sprintf("%s answered%s.", many(answered, "question"), how),
+	}
+	if answered == 0 {
+		lines = lines[:2]
 	}
 	if flagged > 0 {
 		lines = append(lines, fmt.Sprintf("%s flagged, for a person to read some day.", many(flagged, "document")))

@@ -118,12 +118,15 @@ func (r *reviewer) head(p *place, in durable.PendingInput, n, of int) {
 		Excerpt  string
 	}
 	_ = json.Unmarshal(in.Details, &q) // what cannot be shown is not shown
-	lines := strings.Split(term.Text(q.Excerpt), "\n")
-	most := max(high-14-len(q.Problems), 6)
-	for i, l := range lines {
-		if q.Excerpt == "" {
-			break
+	reasons := q.Reasons[:min(3, len(q.Reasons))]
+	var lines []string
+	for l := range strings.Lines(term.Text(q.Excerpt)) {
+		if l = strings.TrimRight(l, " \n"); l != "" {
+			lines = append(lines, l)
 		}
+	}
+	most := max(high-9-len(q.Problems)-len(reasons), 6)
+	for i, l := range lines {
 		if i >= most {
 			fmt.Fprintln(s, s.Paint(term.Dim, fmt.Sprintf("  │ … %d more lines", len(lines)-i)))
 			break
@@ -133,7 +136,7 @@ func (r *reviewer) head(p *place, in durable.PendingInput, n, of int) {
 	if q.Excerpt == "" {
 		fmt.Fprintln(s, s.Paint(term.Dim, "  │ (the document is empty)"))
 	}
-	for i, reason := range q.Reasons[:min(3, len(q.Reasons))] {
+	for i, reason := range reasons {
 		lead := "  because "
 		if i > 0 {
 			lead = "          "
