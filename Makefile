@@ -29,7 +29,9 @@ sim: ## the simulator: SEEDS=20000 fresh seeds, or SEED=n to replay one
 .PHONY: crash
 crash: ## kill -9 at labelled places, CYCLES=200 times
 	@scripts/need "make crash" internal/crash "the kill test"
-	@CRASH_CYCLES=$(CYCLES) go test -count=1 -timeout=60m -tags=fail ./internal/crash/...
+	@skips=$${SUITE_SKIPS:-$$(mktemp)}; \
+	SUITE_SKIPS=$$skips CRASH_CYCLES=$(CYCLES) go test -count=1 -timeout=60m -tags=fail ./internal/fail/... ./internal/crash/...; code=$$?; \
+	if [[ -z $$SUITE_SKIPS ]]; then SUITE_SKIPS=$$skips scripts/skips || code=1; rm -f "$$skips"; fi; exit $$code
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, 10 s each (TIME=10s)

@@ -3,6 +3,7 @@
 package crash
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,10 +15,10 @@ import (
 
 // A disk that is full pauses runs and fails none: when there is space again,
 // all of them go on. Without root: a name space of its own with a small tmpfs.
-func TestFullDisk(t *testing.T) {
+func TestQU7_RT10_FullDisk(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt").CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: no name space with a file system of its own: %v %s", err, out)
+		skip(t, "a full disk", fmt.Sprintf("no name space with a file system of its own: %v %s", err, out))
 	}
 	w := newWorld(t, seed(t))
 	disk := filepath.Join(w.dir, "disk")
@@ -35,7 +36,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 // The same with a limit on the size of files, which needs nothing.
-func TestFileLimit(t *testing.T) {
+func TestQU7_FileLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seed(t))
 	p := w.spawn("")

@@ -39,7 +39,7 @@ func TestPlantedLateFlush(t *testing.T) {
 func traced(t *testing.T, mutant string) (told int, wrong []string) {
 	t.Helper()
 	if out, err := exec.Command("strace", "-f", "-e", "trace=none", "true").CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: flush before acknowledgement: no strace that works here: %v %s", err, out)
+		skip(t, "flush before acknowledgement", fmt.Sprintf("no strace that works here: %v %s", err, out))
 	}
 	w := newWorld(t, seed(t))
 	w.mutant = mutant

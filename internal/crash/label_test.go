@@ -108,7 +108,7 @@ func dieAt(t *testing.T, s uint64, l fail.Label, c labelCase, hit int, kind stri
 
 // A store whose requests and replies get lost fails no run and uses up no
 // attempt: nobody died, so nothing may have run twice.
-func TestLostRequestsAndReplies(t *testing.T) {
+func TestQU8_LostRequestsAndReplies(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{
 		"commit.before=error@3-6", "commit.after=error@3-6", "commit.after=error@9",

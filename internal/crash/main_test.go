@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -23,4 +24,23 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
+}
+
+// skip skips a test and says so where the suite's skips are gathered.
+func skip(t *testing.T, what, why string) {
+	t.Helper()
+	why = strings.Join(strings.Fields(why), " ")
+	if path := os.Getenv("SUITE_SKIPS"); path != "" {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(f, "skipped\t%s\t%s\n", what, why); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Skipf("SKIPPED: %s: %s", what, why)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Two workers on one file, and one of them dies: the other goes on with its runs.
-func TestTwoWorkers(t *testing.T) {
+func TestQU4_TwoWorkers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seed(t))
 	for range 3 {
@@ -32,7 +32,7 @@ func TestTwoWorkers(t *testing.T) {
 }
 
 // Two workers at once from the very first moment: both make the file, both work.
-func TestTwoWorkersMakeTheFile(t *testing.T) {
+func TestQU13_TwoWorkersMakeTheFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seed(t))
 	for range 3 {
@@ -63,7 +63,7 @@ func TestTwoWorkersMakeTheFile(t *testing.T) {
 // A worker is stopped for longer than its lease at a label, another takes over,
 // and the first comes back: whatever it still writes is refused. The ledger may
 // show both bodies, the journal has one result.
-func TestPaused(t *testing.T) {
+func TestQU5_Paused(t *testing.T) {
 	t.Parallel()
 	s := seed(t)
 	var (
