@@ -230,17 +230,26 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 		return true
 	}
 	if w.runs[r.id] == r {
-		w.drop(r, ErrTaken)
+		w.notBegun(r)
 	}
 	w.pump(now)
 	return false
+}
+
+// notBegun lets an eager start go that did not land: nothing of it is recorded.
+func (w *Worker) notBegun(r *run) {
+	for _, v := range r.sent.starts {
+		delete(r.visits, v.Path)
+		w.free(v)
+	}
+	w.drop(r, ErrTaken)
 }
 
 // landedBefore goes on after an eager start whose first answer was lost, if
 // nothing has happened to the execution since.
 func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
 	if rec.Owner != w.lease.who || rec.Epoch != r.epoch || rec.Length != 1 || !bytes.Equal(rec.Rows[0].Body, journal.Encode(r.sent.facts)) {
-		w.drop(r, ErrTaken)
+		w.notBegun(r)
 		w.pump(now)
 		return
 	}

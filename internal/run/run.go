@@ -223,6 +223,7 @@ func (w *Worker) drop(r *run, cause error) {
 	begun := false
 	for _, v := range r.sorted() {
 		if v.pendingStart(r) {
+			w.cutOff(r, v.Path) // it may be recorded as begun
 			w.free(v)
 			continue
 		}

@@ -184,7 +184,7 @@ func (s *Sim) send(w *work, topic string) {
 // deliver sends a message until that is acknowledged.
 func (s *Sim) deliver(w *work, d store.Deliver, try int) {
 	again := func() { s.deliver(w, d, try+1) }
-	if try > 0 && s.Mutant != nil && s.Mutant.Fresh {
+	if try > 0 && s.Mutant.Fresh {
 		d.Dedupe += " again " + strconv.Itoa(try)
 		w.fresh(d.Dedupe)
 	}

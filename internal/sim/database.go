@@ -20,7 +20,6 @@ type database struct {
 	fullUntil time.Duration
 	slowUntil time.Duration
 	leases    []*term
-	unbumped  map[store.ID]store.Advance // for a mutant
 }
 
 // term is a lease as its holder asked for it.
@@ -54,7 +53,7 @@ func (d *database) commit(p *process, asked []store.Write) (store.Result, error)
 		}
 	}
 	writes := slices.Clone(asked)
-	if m := s.Mutant; m != nil && m.Write != nil {
+	if m := s.Mutant; m.Write != nil {
 		for i := range writes {
 			writes[i] = copyWrite(writes[i])
 			m.Write(d, &writes[i])
@@ -67,6 +66,9 @@ func (d *database) commit(p *process, asked []store.Write) (store.Result, error)
 	}
 	changed := false
 	for i := range asked {
+		if m := s.Mutant; m.Verdict != nil {
+			m.Verdict(d, &asked[i], &res.Verdicts[i])
+		}
 		s.judge(p, &asked[i], res.Verdicts[i])
 		changed = changed || res.Verdicts[i].Code == store.Applied
 	}
@@ -112,7 +114,7 @@ func copyWrite(w store.Write) store.Write {
 func (d *database) renew(p *process, l store.Lease) (store.Renewal, error) {
 	now := d.s.clock()
 	n, err := d.mem.Renew(context.Background(), l)
-	if m := d.s.Mutant; m != nil && m.Renew != nil {
+	if m := d.s.Mutant; m.Renew != nil {
 		n, err = m.Renew(d, l, n, err)
 	}
 	t := d.term(l.Who)
@@ -148,23 +150,25 @@ func (d *database) claim(p *process, req store.ClaimRequest) (store.Claimed, err
 	if len(c.Records) > 0 {
 		d.s.hint(p)
 	}
-	if m := d.s.Mutant; m != nil && m.Claim != nil {
-		m.Claim(d, &c)
+	if m := d.s.Mutant; m.Read != nil {
+		for i := range c.Records {
+			m.Read(d, &c.Records[i])
+		}
 	}
 	return c, nil
 }
 
 func (d *database) load(id store.ID) (store.Record, error) {
 	r, err := d.mem.Load(context.Background(), id, false)
-	if m := d.s.Mutant; m != nil && m.Load != nil && err == nil {
-		m.Load(d, &r)
+	if m := d.s.Mutant; m.Read != nil && err == nil {
+		m.Read(d, &r)
 	}
 	return r, err
 }
 
 func (d *database) expire(p *process) (int, error) {
-	if m := d.s.Mutant; m != nil && m.Expire != nil {
-		m.Expire(d)
+	if d.s.Mutant.Expire {
+		return 0, nil
 	}
 	n, err := d.mem.Expire(context.Background())
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 // In a calm world nobody may wait for the poll or a heartbeat.
 const (
-	promptly  = 200 * time.Millisecond
-	heartbeat = 3 * second
+	promptly = 200 * time.Millisecond
+	hinted   = second + promptly // a cancel reaches the owner by a hint
 )
 
 // ended looks at a run that has just ended.
@@ -129,7 +129,7 @@ func (s *Sim) watch() {
 		case store.Running:
 			p := w.owners[w.epoch]
 			if p.dead || p.left {
-				if s.now > since+s.Lease+heartbeat+second && s.now > p.died+s.Lease+second {
+				if s.now > max(since, p.died)+s.Lease+second {
 					s.fail("G8", "%s belongs to a worker that died at %s", w, p.died)
 				}
 				continue
@@ -152,7 +152,7 @@ func (s *Sim) watch() {
 func (s *Sim) watchCancelled(w *work) {
 	for _, p := range s.processes {
 		for _, b := range p.bodies {
-			if b.w == w && b.stopped == nil && s.now > w.since+heartbeat+promptly {
+			if b.w == w && b.stopped == nil && s.now > w.since+hinted {
 				s.fail("G15", "%s is cancelled, and %s still lets %s run", w, p.name, b.v.Path)
 			}
 		}

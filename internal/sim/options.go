@@ -32,25 +32,26 @@ type Options struct {
 	Poison                                               bool // the database refuses one run's writes
 
 	Hash   bool // hash the trace
-	Mutant *Mutant
+	Mutant Mutant
 }
 
 // Mutant plants a bug between the machines and the world. Every field may be
 // nil.
 type Mutant struct {
-	Name   string
-	Write  func(d *database, w *store.Write)                                                     // before the store sees it
-	Settle func(p *process, c *run.Committer, res store.Result, err error) (store.Result, error) // before the committer hears it
-	Renew  func(d *database, l store.Lease, n store.Renewal, err error) (store.Renewal, error)   // after the store has answered
-	Claim  func(d *database, c *store.Claimed)                                                   // after the store has answered
-	Load   func(d *database, r *store.Record)                                                    // after the store has answered
-	Expire func(d *database)                                                                     // before the store sees it
-	Renewd func(p *process, n store.Renewal, err error) (store.Renewal, error)                   // before the worker hears it
-	Clock  func(p *process, t time.Time) time.Time                                               // the store's clock as the worker hears it
-	Config func(c *run.Config)                                                                   // before the worker is made
-	Draw   func(o *Options)                                                                      // before the world is made
-	Fresh  bool                                                                                  // clients send again under a new name
-	Early  bool                                                                                  // writes are acknowledged when they leave
+	Name    string
+	Send    func(p *process, w *store.Write)                                                   // the machine writes something else
+	Write   func(d *database, w *store.Write)                                                  // the store takes it for something else
+	Verdict func(d *database, w *store.Write, v *store.Verdict)                                // the store lies about it
+	Settle  func(p *process, w []store.Write, r store.Result, err error) (store.Result, error) // the shell takes the answer for another
+	Read    func(d *database, r *store.Record)                                                 // the store gives out something else
+	Renew   func(d *database, l store.Lease, n store.Renewal, err error) (store.Renewal, error)
+	Renewed func(p *process, n store.Renewal, err error) (store.Renewal, error)
+	Clock   func(p *process, t time.Time) time.Time // the store's clock as the worker hears it
+	Config  func(c *run.Config)
+	Expire  bool // nobody expires leases
+	Fresh   bool // clients send again under a new name
+	Early   bool // writes are acknowledged when they leave
+	Deaf    bool // bodies are not stopped
 }
 
 const second = time.Second
@@ -86,6 +87,6 @@ func Draw(seed uint64) Options {
 
 func (o Options) String() string {
 	type plain Options
-	o.Mutant = nil
+	o.Mutant = Mutant{}
 	return fmt.Sprintf("%+v", plain(o))
 }

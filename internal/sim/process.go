@@ -80,7 +80,7 @@ func (s *Sim) spawn(variant int) *process {
 	for name, n := range p.slots {
 		cfg.Queues[name] = run.Queue{Concurrency: n, PollInterval: s.Poll}
 	}
-	if m := s.Mutant; m != nil && m.Config != nil {
+	if m := s.Mutant; m.Config != nil {
 		m.Config(&cfg)
 	}
 	p.w = run.NewWorker(cfg, p)
@@ -178,12 +178,13 @@ func (p *process) send() {
 		}
 		return
 	}
-	if s.Mutant != nil && s.Mutant.Early {
-		p.settled(store.Result{Now: s.clock(), Verdicts: applied(writes)}, nil)
+	if s.Mutant.Early {
+		p.settled(writes, store.Result{Now: s.clock(), Verdicts: applied(writes)}, nil)
 		call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) }, func(store.Result, error) {})
 		return
 	}
-	call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) }, p.settled)
+	call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) },
+		func(r store.Result, err error) { p.settled(writes, r, err) })
 }
 
 func applied(writes []store.Write) []store.Verdict {
@@ -195,9 +196,9 @@ func applied(writes []store.Write) []store.Verdict {
 }
 
 // settled hands verdicts to the worker and to callers, as the shell does.
-func (p *process) settled(res store.Result, err error) {
-	if m := p.s.Mutant; m != nil && m.Settle != nil {
-		res, err = m.Settle(p, &p.c, res, err)
+func (p *process) settled(writes []store.Write, res store.Result, err error) {
+	if m := p.s.Mutant; m.Settle != nil {
+		res, err = m.Settle(p, writes, res, err)
 	}
 	now := p.local()
 	for _, it := range p.c.Done(res, err, now) {
@@ -217,7 +218,7 @@ func (p *process) settled(res store.Result, err error) {
 
 // heard is the store's clock as the worker is told.
 func (p *process) heard(t time.Time) time.Time {
-	if m := p.s.Mutant; m != nil && m.Clock != nil && !t.IsZero() {
+	if m := p.s.Mutant; m.Clock != nil && !t.IsZero() {
 		return m.Clock(p, t)
 	}
 	return t
@@ -301,8 +302,8 @@ func (p *process) Renew(l store.Lease) {
 			if err != nil {
 				p.troubled = true
 			}
-			if m := p.s.Mutant; m != nil && m.Renewd != nil {
-				n, err = m.Renewd(p, n, err)
+			if m := p.s.Mutant; m.Renewed != nil {
+				n, err = m.Renewed(p, n, err)
 			}
 			n.Now = p.heard(n.Now)
 			p.s.logf("%s hears of its renewal: %v", p.name, err)
@@ -343,7 +344,12 @@ func (p *process) load(id store.ID, pause, until time.Duration) {
 		})
 }
 
-func (p *process) Commit(w store.Write, ref any) { p.c.Add(run.Item{Write: w, Ref: ref}) }
+func (p *process) Commit(w store.Write, ref any) {
+	if m := p.s.Mutant; m.Send != nil {
+		m.Send(p, &w)
+	}
+	p.c.Add(run.Item{Write: w, Ref: ref})
+}
 
 func (p *process) Start(v *run.Visit) {
 	b := newBody(p, v)
@@ -354,7 +360,7 @@ func (p *process) Start(v *run.Visit) {
 }
 
 func (p *process) Stop(v *run.Visit, cause error) {
-	if b, ok := v.Handle.(*body); ok {
+	if b, ok := v.Handle.(*body); ok && !p.s.Mutant.Deaf {
 		b.stop(cause)
 	}
 }
