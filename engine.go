@@ -174,6 +174,7 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 	if h.Mode == plan.Reconcile {
 		fn = c.reconcile
 	}
+	defer b.logs.end()
 	patch, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
 	end := ending(err, c, h)
 	if end.Err == nil && !end.Snooze {

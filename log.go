@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -101,8 +102,16 @@ func prefixed(group string, attrs []slog.Attr) []slog.Attr {
 	return out
 }
 
-// keep stores an entry, within the limits; what is dropped is counted in the
-// last entry that is kept.
+// end says how much was dropped, when the body has ended.
+func (c *capture) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dropped > 0 {
+		c.h.Log(c.entry(slog.LevelWarn, fmt.Sprintf("%d log entries were not kept", c.dropped), nil))
+	}
+}
+
+// keep stores an entry, within the limits; what is dropped is counted.
 func (c *capture) keep(r slog.Record, attrs []slog.Attr, group string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
