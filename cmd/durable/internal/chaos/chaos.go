@@ -75,8 +75,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() {
 		switch {
-		case err == nil:
-			err = os.RemoveAll(s.dir)
+		case err == nil || errors.Is(err, demo.ErrStopped):
+			err = errors.Join(err, os.RemoveAll(s.dir))
 		default:
 			fmt.Fprintf(o.Err, "What is left of it is in %s\n", s.dir)
 		}
@@ -119,9 +119,9 @@ func (s *show) prepare(ctx context.Context) (err error) {
 
 // play runs rounds of all documents until enough workers were killed.
 func (s *show) play(ctx context.Context) error {
-	s.say("%d worker processes read %d documents from one file, %s.\n"+
-		"About every %s one of them is killed with SIGKILL and replaced: at least %d times.\n"+
-		"Questions to people are answered by rule. Seed %d.\n\n",
+	s.say("%d worker processes read %d documents from one file:\n%s\n"+
+		"About every %s one of them is killed with SIGKILL and replaced, at least %d\n"+
+		"times. Questions to people are answered by rule. The seed is %d.\n\n",
 		s.Workers, len(s.documents), s.DB, s.Every, s.Cycles, s.Seed)
 	for range s.Workers {
 		if err := s.crew.hire(s.Err); err != nil {
