@@ -181,7 +181,8 @@ func TestCN2_CancelAgainstCompletion(t *testing.T) {
 	})
 }
 
-func TestCN4_WaitsCloseWithTheCancel(t *testing.T) {
+// CN-4 but for links and children.
+func TestCancel_WaitsCloseWithIt(t *testing.T) {
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		_, err := durable.WaitForApproval(ctx, "ok")
 		return err

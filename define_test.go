@@ -122,7 +122,8 @@ func TestDF3_Names(t *testing.T) {
 	}
 }
 
-func TestDF4_NodesNestInAnyWay(t *testing.T) {
+// DF-4 for the nodes that there are.
+func TestDefine_NodesNestInAnyWay(t *testing.T) {
 	kind := func(n *note) string { return n.Kind }
 	passes := func(k int) func(n *note) bool {
 		return func(n *note) bool { return n.N%10 < k }

@@ -69,7 +69,8 @@ func TestEV2_EventsAreKept(t *testing.T) {
 	})
 }
 
-func TestEV3_OneMessageOneWait(t *testing.T) {
+// EV-3 but for lanes.
+func TestEvents_OneMessageOneWait(t *testing.T) {
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		for range 2 {
 			v, err := durable.WaitForEvent[string](ctx, "e")
@@ -116,7 +117,8 @@ func TestEV4_EventIDs(t *testing.T) {
 	})
 }
 
-func TestEV5_NeverSilence(t *testing.T) {
+// EV-5 but for compensation.
+func TestEvents_NeverSilence(t *testing.T) {
 	w := durable.Define("w", mark("a"))
 	waits := durable.Define("waits", take("s", "e"))
 	onStores(t, serve(w, waits), func(t *testing.T, e env) {
@@ -138,7 +140,8 @@ func TestEV5_NeverSilence(t *testing.T) {
 	})
 }
 
-func TestEV7_Timeouts(t *testing.T) {
+// EV-7 but for waits for any and all.
+func TestEvents_Timeouts(t *testing.T) {
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		if v, err := durable.WaitForEvent[string](ctx, "a", durable.Timeout(time.Hour), durable.OnTimeout("default")); err != nil || v != "default" {
 			return fmt.Errorf("%q, %w", v, err)

@@ -115,7 +115,8 @@ func TestIN2_AnAnswerEndsTheWait(t *testing.T) {
 	})
 }
 
-func TestIN3_AnswersAreChecked(t *testing.T) {
+// IN-3 but for choices and bounds.
+func TestInputs_AnswersAreChecked(t *testing.T) {
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		f, err := durable.WaitForInput[form](ctx, "form")
 		if err != nil {
@@ -161,7 +162,8 @@ func TestIN3_AnswersAreChecked(t *testing.T) {
 	})
 }
 
-func TestIN4_OnlyOpenWaitsAndOnlyOnce(t *testing.T) {
+// IN-4 but for early answers.
+func TestInputs_OnlyOpenWaitsAndOnlyOnce(t *testing.T) {
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		for range 2 {
 			v, err := durable.WaitForInput[int](ctx, "n", durable.Timeout(time.Hour))
@@ -210,7 +212,7 @@ func TestIN4_OnlyOpenWaitsAndOnlyOnce(t *testing.T) {
 }
 
 // An open wait keeps the form it was opened with, whatever is deployed.
-func TestIN5_TheFormStays(t *testing.T) {
+func TestInputs_TheFormStays(t *testing.T) {
 	old := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		v, err := durable.WaitForInput[form](ctx, "form")
 		n.Kind = v.Name

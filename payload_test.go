@@ -134,8 +134,8 @@ func TestPL3_StepsStoreChanges(t *testing.T) {
 	})
 }
 
-// limit bytes pass, limit + 1 are refused, at each door.
-func TestPL4_LimitAtEachDoor(t *testing.T) {
+// Limit bytes pass, limit + 1 are refused: PL-4 but for children.
+func TestPayload_LimitAtEachDoor(t *testing.T) {
 	const limit = 2000
 	text := func(n int) string { return strings.Repeat("é", n/2) + strings.Repeat("x", n%2) }
 	type state struct {
@@ -184,7 +184,8 @@ func TestPL4_LimitAtEachDoor(t *testing.T) {
 	})
 }
 
-func TestPL4_OddValuesRoundTrip(t *testing.T) {
+// PL-4 but for children.
+func TestPayload_OddValuesRoundTrip(t *testing.T) {
 	w := durable.Define("w", durable.Step("s", func(_ context.Context, o *odd) error {
 		o.Seen = "x"
 		return nil

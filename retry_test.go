@@ -180,7 +180,8 @@ func TestRT6_Snooze(t *testing.T) {
 	})
 }
 
-func TestRT7_WaitsUseNoAttempt(t *testing.T) {
+// RT-7 but for cancelled waits.
+func TestRetry_WaitsUseNoAttempt(t *testing.T) {
 	var bodies tally
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		bodies.add("s")

@@ -58,7 +58,8 @@ func TestST2_StateFlows(t *testing.T) {
 	})
 }
 
-func TestST3_AtAndPriorities(t *testing.T) {
+// ST-3 but for ageing.
+func TestStart_AtAndPriorities(t *testing.T) {
 	var order tally
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
 		order.add(n.Kind)
@@ -115,7 +116,8 @@ func TestST4_UnknownWorkflow(t *testing.T) {
 	})
 }
 
-func TestST5_Queues(t *testing.T) {
+// ST-5 but for what doctor lists.
+func TestStart_Queues(t *testing.T) {
 	w := durable.Define("w", mark("a"))
 	cfg := serve(w)
 	cfg.Queues = map[string]durable.Queue{"gpu": durable.Elsewhere}
@@ -197,7 +199,8 @@ func TestST7_ManyStartsOneRun(t *testing.T) {
 	})
 }
 
-func TestST9_InputsThatAreRefused(t *testing.T) {
+// ST-9 but for the command.
+func TestStart_InputsThatAreRefused(t *testing.T) {
 	w := durable.Define("w", durable.Step("s", func(context.Context, *loose) error { return nil }))
 	inMemory(t, serve(w), func(t *testing.T, e env) {
 		for name, in := range map[string]loose{

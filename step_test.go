@@ -203,7 +203,8 @@ func TestRS5_StatesThatCannotBeKept(t *testing.T) {
 	})
 }
 
-func TestRS6_FailedAttemptsLeaveNoTrace(t *testing.T) {
+// RS-6 but for lanes.
+func TestStep_FailedAttemptsLeaveNoTrace(t *testing.T) {
 	cfg := func(w durable.Definition) durable.Config {
 		c := serve(w)
 		c.Lease = 10 * time.Second
@@ -244,7 +245,8 @@ func TestRS6_FailedAttemptsLeaveNoTrace(t *testing.T) {
 	})
 }
 
-func TestRS7_StepTimeout(t *testing.T) {
+// RS-7 but for what doctor lists.
+func TestStep_Timeout(t *testing.T) {
 	var causes tally
 	w := durable.Define("w", body("slow", func(ctx context.Context, n *note) error {
 		info, _ := durable.Info(ctx)
@@ -274,7 +276,7 @@ func TestRS7_StepTimeout(t *testing.T) {
 
 // A body that ignores the end of its context keeps its slot; no other attempt
 // begins beside it, and what it returns is dropped.
-func TestRS7_BodyThatIgnoresItsContext(t *testing.T) {
+func TestStep_BodyThatIgnoresItsContext(t *testing.T) {
 	deaf := make(chan struct{})
 	var bodies tally
 	w := durable.Define("w", body("deaf", func(_ context.Context, n *note) error {

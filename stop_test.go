@@ -68,7 +68,8 @@ func TestQU1_ManyWorkersOneOwner(t *testing.T) {
 	})
 }
 
-func TestQU2_SlotsOfTheStepsQueue(t *testing.T) {
+// QU-2 but for global limits and rates.
+func TestQueues_SlotsOfTheStepsQueue(t *testing.T) {
 	var plain, ai most
 	slow := func(name string, m *most) *durable.StepNode[note] {
 		return body(name, func(ctx context.Context, n *note) error {
@@ -161,7 +162,8 @@ func TestQU4_ADeadWorkerIsReplacedWithinTheLease(t *testing.T) {
 	})
 }
 
-func TestQU11_StopMatrix(t *testing.T) {
+// QU-11 but for a stop in an outage.
+func TestStop_Matrix(t *testing.T) {
 	var causes tally
 	quick := func(ctx context.Context, n *note) error { return rest(ctx, 10*time.Second) }
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {

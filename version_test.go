@@ -13,7 +13,8 @@ import (
 	"github.com/durable-go/durable/durabletest"
 )
 
-func TestVR1_OnlyWorkersWithTheVersion(t *testing.T) {
+// VR-1 but for what doctor lists.
+func TestVersions_OnlyWorkersWithThem(t *testing.T) {
 	one := durable.Define("w", take("s", "e"), mark("one")).Version("1")
 	two := durable.Define("w", take("s", "e"), mark("two")).Version("2")
 	onStores(t, serve(one, two), func(t *testing.T, e env) {
@@ -46,7 +47,8 @@ func TestVR2_ChangedTree(t *testing.T) {
 	})
 }
 
-func TestVR3_VR4_BlockedAndGoingOn(t *testing.T) {
+// VR-4 but for Move, too.
+func TestVR3_BlockedAndGoingOn(t *testing.T) {
 	inCase := func(key string, nodes ...durable.Node[note]) *durable.Workflow[note] {
 		return durable.Define("w", mark("a"), durable.Branch("b", func(*note) string { return "x" }).Case(key, nodes...).Default(mark("d")), mark("end"))
 	}

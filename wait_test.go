@@ -98,7 +98,8 @@ func TestSL3_AnOldWakeTimeEndsNothing(t *testing.T) {
 	})
 }
 
-func TestSL4_ManyDueAtOnce(t *testing.T) {
+// SL-4 with fewer of them.
+func TestSleep_ManyDueAtOnce(t *testing.T) {
 	const n = 2000
 	var bodies tally
 	w := durable.Define("w", body("s", func(ctx context.Context, _ *note) error {
