@@ -229,20 +229,25 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 		w.Committed(ref, v, nil, asked, now, storeNow)
 		return true
 	}
-	if w.runs[r.id] == r {
-		w.notBegun(r)
-	}
+	w.notBegun(r)
 	w.pump(now)
 	return false
 }
 
 // notBegun lets an eager start go that did not land: nothing of it is recorded.
 func (w *Worker) notBegun(r *run) {
-	for _, v := range r.sent.starts {
-		delete(r.visits, v.Path)
-		w.free(v)
+	if w.runs[r.id] == r {
+		for _, v := range r.sent.starts {
+			delete(r.visits, v.Path)
+			w.free(v)
+		}
+		w.drop(r, ErrTaken)
 	}
-	w.drop(r, ErrTaken)
+	for _, v := range r.sent.starts {
+		if key := (placeKey{r.id, v.Path}); w.cut[key] == r.epoch {
+			delete(w.cut, key)
+		}
+	}
 }
 
 // landedBefore goes on after an eager start whose first answer was lost, if

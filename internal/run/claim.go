@@ -21,6 +21,7 @@ func (w *Worker) claim(now time.Time) {
 			q.reserved = q.free()
 			q.used += q.reserved
 			q.wake = false
+			q.next = now.Add(q.poll) // what happens while the claim is under way may say sooner
 			req.Queues[q.name] = q.reserved
 		}
 	}
@@ -40,15 +41,12 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 		}
 		q.used -= q.reserved
 		q.reserved = 0
-		switch {
-		case err != nil:
+		if err != nil {
 			q.wake = true
-			q.next = now.Add(q.poll)
-		default:
-			q.empty = !c.More[q.name] && !q.wake
-			q.wake = q.wake || c.More[q.name]
-			q.next = now.Add(q.poll)
+			continue
 		}
+		q.empty = !c.More[q.name] && !q.wake
+		q.wake = q.wake || c.More[q.name]
 	}
 	if err != nil {
 		w.claimFailed(owner, err, now)

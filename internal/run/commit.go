@@ -18,7 +18,8 @@ const (
 // Item is a write on its way to the store.
 type Item struct {
 	Write store.Write
-	Ref   any // given back with the verdict
+	Ref   any  // given back with the verdict
+	left  bool // it has been on its way to the store
 }
 
 // Settled is an item with its verdict. Err is set if the database refuses the
@@ -88,6 +89,7 @@ func (c *Committer) Next(now time.Time) []store.Write {
 		}
 		seen[id] = true
 		bytes += size(&it.Write)
+		it.left = true
 		c.sending = append(c.sending, it)
 		writes = append(writes, it.Write)
 	}
@@ -125,12 +127,12 @@ func (c *Committer) failed(sent []Item, err error, now time.Time) []Settled {
 	return nil
 }
 
-// Forget takes queued writes out that nobody waits for any more; those in
-// flight stay.
+// Forget takes queued writes out that nobody waits for any more. Those that
+// have ever left stay, since they may have landed: only their verdict tells.
 func (c *Committer) Forget(drop func(Item) bool) {
 	kept := c.queue[:0]
 	for _, it := range c.queue {
-		if !drop(it) {
+		if it.left || !drop(it) {
 			kept = append(kept, it)
 		}
 	}

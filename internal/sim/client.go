@@ -32,6 +32,9 @@ func (s *Sim) plant() {
 		if s.Poison && i == 0 {
 			w.poison = w.flow.defs[plus].Tree.Root.Body[0].Name
 		}
+		if s.Curse && i == s.Runs-1 {
+			w.cursed = 5
+		}
 		in := s.between(0, s.Until/2)
 		b := store.Begin{ID: w.id, Workflow: w.flow.name, Queue: "default", Priority: r.IntN(3)}
 		if r.IntN(4) == 0 {
@@ -145,14 +148,18 @@ func (s *Sim) start(w *work, b store.Begin) {
 	s.at(p, 0, func() {
 		input := []byte(`{"run":` + strconv.Itoa(w.n) + `,"log":[]}`)
 		if write, ref, ok := p.w.Begin(b, input, p.local()); ok {
-			p.submit(write, &caller{eager: ref, lost: again, done: func(x run.Settled) {
+			c := &caller{eager: ref, lost: again, done: func(x run.Settled) {
 				if x.Verdict.Code == store.Superseded {
 					s.mark("eager start refused")
 					s.at(nil, 0, again)
 					return
 				}
 				s.acknowledged(w)
-			}})
+			}}
+			p.submit(write, c)
+			if !s.calm() && s.chance(0.2) {
+				s.at(p, s.between(0, second), func() { p.withdraw(c, again) })
+			}
 			return
 		}
 		pending := b
@@ -246,7 +253,7 @@ func (s *Sim) people() {
 				s.send(w, x.Topic)
 			}
 		}
-		if w.status == store.Blocked && s.now > s.Until+s.Patience/2 && !w.closed {
+		if w.status == store.Blocked && !w.closed && (w.stalled || s.now > s.Until+s.Patience/2) {
 			s.unblock(w)
 		}
 	}

@@ -64,7 +64,8 @@ func (s *Sim) blocked(w *work, r *store.Release) {
 	if !s.Deploy && !w.closed && !strings.Contains(string(r.Error), "workers in a row ended") {
 		s.fail("VR-3", "%s is blocked for no reason: %s", w, r.Error)
 	}
-	if strings.Contains(string(r.Error), "workers in a row ended") {
+	w.stalled = strings.Contains(string(r.Error), "workers in a row ended")
+	if w.stalled {
 		s.mark("stall limit")
 	}
 }

@@ -20,6 +20,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		s.fail("journal", "row %d of %s: %v", w.rows, w, err)
 		return
 	}
+	s.facts = len(list)
 	for i := range list {
 		f := &list[i]
 		if why := s.allowed(p, w, f, a, control); why != "" {
@@ -76,7 +77,7 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 		return unless(runs || asks || question >= 0 && pl.Questions[question].InDoubt != nil, "no body runs there")
 	case journal.Failed:
 		dead := body != nil && place.Open != 0 && place.Open < w.epoch && f.Err != nil && f.Err.Code == "crash_limit"
-		return unless(runs || dead || question >= 0 || asks && (f.Err.Code == "crash_limit" || f.Err.Code == "step_timeout"), "nothing runs there")
+		return unless(runs || dead || question >= 0 || s.limited(w, f, body) || asks && (f.Err.Code == "crash_limit" || f.Err.Code == "step_timeout"), "nothing runs there")
 	case journal.Delayed:
 		switch f.Why {
 		case journal.ByCrash:
@@ -107,6 +108,15 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 		return unless(asks || never || question >= 0 && pl.Questions[question].InDoubt != nil, "it is not in doubt")
 	}
 	return "nobody knows what that is"
+}
+
+// limited tells whether a visit ends since the journal is full.
+func (s *Sim) limited(w *work, f *journal.Fact, body *plan.Body) bool {
+	if s.Limit == 0 || body == nil || f.Err == nil || f.Err.Code != "journal_limit" || w.hist.Live < s.Limit {
+		return false
+	}
+	s.mark("journal limit")
+	return true
 }
 
 func (s *Sim) mayTry(w *work, f *journal.Fact, body *plan.Body, place *journal.Place) string {
@@ -194,6 +204,9 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 func (s *Sim) countFailure(w *work, f *journal.Fact, pl *place) {
 	pl.failures++
 	n := tree.Find(w.flow.defs[plus].Tree, f.Path)
+	if f.Err != nil && f.Err.Code == "journal_limit" {
+		return
+	}
 	if n == nil || n.Kind != tree.Step {
 		return
 	}
@@ -283,6 +296,7 @@ func (b *body) judgeStart() {
 	pl.started++
 	if pl.starts[v.Epoch] > pl.tried[v.Epoch] {
 		s.fail("G6", "%s begins %s of %s before that is durable", b.p.name, v.Path, w)
+		return
 	}
 	if n := tree.Find(w.flow.defs[plus].Tree, v.Path); n != nil && n.AtMostOnce && pl.started > 1+pl.cleared {
 		s.fail("G5", "%s begins %s of %s for the %dth time; it was cleared %d times", b.p.name, v.Path, w, pl.started, pl.cleared)

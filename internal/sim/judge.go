@@ -28,7 +28,9 @@ func (s *Sim) judge(p *process, asked *store.Write, v store.Verdict) {
 
 func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 	w := s.work(b.ID)
-	s.logf("%s begins %s, eager=%v: %s", p.name, w, b.Owner != store.Incarnation{}, code(v))
+	if s.traced() {
+		s.logf("%s begins %s, eager=%v: %s", p.name, w, b.Owner != store.Incarnation{}, code(v))
+	}
 	if v.Code == store.Landed && !w.begun {
 		s.fail("G1", "%s has never begun and the store says that it has", w)
 	}
@@ -57,7 +59,9 @@ func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 
 func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	w := s.work(a.ID)
-	s.logf("%s advances %s at %d epoch %d:%s%s: %s", p.name, w, a.Base, a.Epoch, facts(a.Row), toward(a.Release), code(v))
+	if s.traced() {
+		s.logf("%s advances %s at %d epoch %d:%s%s: %s", p.name, w, a.Base, a.Epoch, facts(a.Row), toward(a.Release), code(v))
+	}
 	switch v.Code {
 	case store.Landed:
 		s.mark("landed after all")
@@ -82,6 +86,9 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	case w.status.Ended():
 		s.fail("G15", "%s changes %s, which has ended", p.name, w)
 	}
+	if a.Snapshot != nil {
+		s.mark("snapshot")
+	}
 	if len(a.Row) > 0 {
 		w.rows++
 		w.changed()
@@ -93,6 +100,9 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		w.waits = append(w.waits, &wait{Wait: o, since: s.now})
 	}
 	if a.Release != nil {
+		if a.Release.Status == store.Pending && s.facts == 0 && !a.Release.Due.IsZero() {
+			s.mark("put off without a fact")
+		}
 		if a.Release.Status == store.Pending && len(w.waits) > 0 {
 			s.fail("doctor", "%s is put off while a wait is open", w)
 		}
@@ -174,7 +184,9 @@ func (w *work) listens(m *mail) *wait {
 
 func (s *Sim) judgeDeliver(p *process, d *store.Deliver, v store.Verdict) {
 	w := s.work(d.ID)
-	s.logf("%s delivers %s%s to %s: %s", p.name, d.Topic, d.Wait, w, code(v))
+	if s.traced() {
+		s.logf("%s delivers %s%s to %s: %s", p.name, d.Topic, d.Wait, w, code(v))
+	}
 	if d.Topic == run.TopicHanded {
 		w.handed[strings.TrimPrefix(d.Dedupe, "handed:")] = true
 	}
@@ -221,7 +233,9 @@ func (s *Sim) judgeDeliver(p *process, d *store.Deliver, v store.Verdict) {
 
 func (s *Sim) judgeControl(p *process, c *store.Control, v store.Verdict) {
 	w := s.work(c.ID)
-	s.logf("%s controls %s%s: %s", p.name, w, toward(&c.Release), code(v))
+	if s.traced() {
+		s.logf("%s controls %s%s: %s", p.name, w, toward(&c.Release), code(v))
+	}
 	if v.Code != store.Applied {
 		return
 	}

@@ -12,7 +12,7 @@ import (
 // Options is one world. Draw makes one of a seed.
 type Options struct {
 	Seed     uint64
-	Calm     bool          // no faults, but Crashes: latencies are bounded
+	Calm     bool          // no faults, but Crashes and Stops: latencies are bounded
 	Until    time.Duration // faults and clients stop
 	Patience time.Duration // after that, everything has ended
 	Workers  int
@@ -29,7 +29,9 @@ type Options struct {
 
 	Crashes, Pauses, Stops, Outages, Fulls, Slows, Jumps int // how many come before Until
 	Deploy                                               bool
+	Limit                                                int  // of facts in a journal, if not 0
 	Poison                                               bool // the database refuses one run's writes
+	Curse                                                bool // one run kills the engine that claims it
 
 	Hash   bool // hash the trace
 	Mutant Mutant
@@ -69,6 +71,8 @@ func Draw(seed uint64) Options {
 		o.Plus = r.IntN(2) == 0
 		if r.IntN(3) == 0 {
 			o.Crashes, o.Workers = 1, max(o.Workers, 2)
+		} else if r.IntN(3) == 0 {
+			o.Stops, o.Workers = 1, max(o.Workers, 2)
 		}
 		return o
 	}
@@ -82,6 +86,13 @@ func Draw(seed uint64) Options {
 	o.Crashes, o.Pauses, o.Stops, o.Outages = upTo(2), upTo(2), upTo(2), max(0, upTo(3)-1)
 	o.Fulls, o.Slows, o.Jumps = max(0, upTo(3)-2), max(0, upTo(3)-2), max(0, upTo(4)-3)
 	o.Deploy, o.Poison = r.IntN(3) == 0, r.IntN(12) == 0
+	o.Curse = r.IntN(20) == 0
+	if r.IntN(8) == 0 {
+		o.Jumps = 12
+	}
+	if r.IntN(20) == 0 {
+		o.Limit = 10 + r.IntN(10)
+	}
 	return o
 }
 

@@ -69,7 +69,10 @@ func (s *Sim) spawn(variant int) *process {
 	if len(s.processes)%2 == 1 && !s.calm() {
 		delete(p.slots, "ai")
 	}
-	cfg := run.Config{Name: p.name, Lease: s.Lease, Grace: 3 * second, JournalLimit: 10000, Queues: make(map[string]run.Queue)}
+	cfg := run.Config{Name: p.name, Lease: s.Lease, Grace: 3 * second, JournalLimit: 10_000, Queues: make(map[string]run.Queue)}
+	if s.Limit > 0 {
+		cfg.JournalLimit = s.Limit
+	}
 	for i, f := range s.flows {
 		if i > 0 && !s.calm() && s.chance(0.2) {
 			continue // code that this process does not have
@@ -178,13 +181,17 @@ func (p *process) send() {
 		}
 		return
 	}
-	if s.Mutant.Early {
+	if s.Mutant.Early && advances(writes) {
 		p.settled(writes, store.Result{Now: s.clock(), Verdicts: applied(writes)}, nil)
 		call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) }, func(store.Result, error) {})
 		return
 	}
 	call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) },
 		func(r store.Result, err error) { p.settled(writes, r, err) })
+}
+
+func advances(writes []store.Write) bool {
+	return !slices.ContainsFunc(writes, func(w store.Write) bool { return w.Advance == nil })
 }
 
 func applied(writes []store.Write) []store.Verdict {
@@ -228,6 +235,26 @@ func (p *process) heard(t time.Time) time.Time {
 func (p *process) submit(w store.Write, c *caller) {
 	p.callers = append(p.callers, c)
 	p.c.Add(run.Item{Write: w, Ref: c})
+}
+
+// withdraw takes an eager start back that has not left, as the shell does when
+// its caller goes away.
+func (p *process) withdraw(c *caller, again func()) {
+	withdrawn := false
+	p.c.Forget(func(it run.Item) bool {
+		if it.Ref == c {
+			withdrawn = true
+		}
+		return it.Ref == c
+	})
+	if !withdrawn {
+		return
+	}
+	p.s.mark("eager start withdrawn")
+	p.callers = slices.DeleteFunc(p.callers, func(x *caller) bool { return x == c })
+	now := p.local()
+	p.w.Begun(c.eager, store.Verdict{Code: store.Superseded}, nil, now, now, time.Time{})
+	p.s.at(nil, second, again)
 }
 
 // stop begins a stop in order.
@@ -317,6 +344,12 @@ func (p *process) Claim(req store.ClaimRequest) {
 		func(c store.Claimed, err error) {
 			c.Now = p.heard(c.Now)
 			p.w.Claimed(req.Owner, c, err, p.local())
+			for i := range c.Records {
+				if w := p.s.work(c.Records[i].ID); w.cursed > 0 && w.owners[w.epoch] == p {
+					w.cursed--
+					p.s.crash(p)
+				}
+			}
 		})
 }
 
@@ -372,7 +405,9 @@ func (p *process) Ended(id store.ID, status store.Status, state []byte, err *jou
 }
 
 func (p *process) Note(text string, id store.ID, err error) {
-	p.s.logf("%s notes: %s (%v) %v", p.name, text, p.s.title(id), err)
+	if p.s.traced() {
+		p.s.logf("%s notes: %s (%v) %v", p.name, text, p.s.title(id), err)
+	}
 }
 
 func (p *process) Draw() float64 { return p.s.rng.Float64() }

@@ -43,6 +43,7 @@ type op struct {
 	name  string
 	dur   time.Duration
 	timed bool
+	fixed bool // a sleep until a point in time
 	has   bool // a default value
 }
 
@@ -79,6 +80,8 @@ func newScript(salt uint64, n *tree.Node, calm bool) *script {
 		s.snoozes, s.after = 1+r.IntN(3), ms(3000)
 	case one(40):
 		s.cancels = true
+	case one(80):
+		s.ops, s.snoozes, s.after = nil, 140, 5*time.Millisecond // two rows each: a snapshot comes
 	}
 	if one(10) && !calm {
 		s.deaths = 1 + r.IntN(3)
@@ -103,7 +106,8 @@ func newOp(r *rand.Rand, once bool) op {
 		o.has = o.timed && r.IntN(2) == 0
 		o.dur = time.Duration(r.IntN(8000)-500) * time.Millisecond
 	case k < 8 && !once:
-		o.kind, o.dur = opSleep, time.Duration(r.IntN(6000)-300)*time.Millisecond
+		o.kind, o.fixed = opSleep, r.IntN(3) == 0
+		o.dur = time.Duration(r.IntN(6000)-300) * time.Millisecond
 	case k < 9:
 		o.kind = opLog
 	default:

@@ -48,6 +48,8 @@ type Sim struct {
 	spawned   int
 	works     []*work // the executions
 	flows     []*flow // the workflows
+	seq       int     // for mutants
+	facts     int     // in the row that was judged last
 	closing   bool    // all runs have ended; the workers are told to stop
 }
 
@@ -104,10 +106,13 @@ func (s *Sim) mark(name string) {
 	s.logf("mark %s", name)
 }
 
+// traced tells whether anybody reads the trace or its hash.
+func (s *Sim) traced() bool { return s.trace != nil || s.Hash }
+
 // logf adds to the trace. Its hash is made of every line also when nobody
 // reads them, unless the seed runs for speed only.
 func (s *Sim) logf(format string, args ...any) {
-	if s.trace == nil && !s.Hash {
+	if !s.traced() {
 		return
 	}
 	line := fmt.Sprintf("%12s ", s.now) + fmt.Sprintf(format, args...) + "\n"

@@ -18,6 +18,7 @@ type work struct {
 	flow   *flow
 	salt   uint64
 	poison string // the place about which nothing can be recorded
+	cursed int    // so many workers die when they claim it
 
 	acked     bool              // the start
 	cancelled bool              // acknowledged
@@ -42,6 +43,7 @@ type work struct {
 	places  map[string]*place
 	handed  map[string]bool // hand-backs that somebody tried to deliver, by path and epoch
 	crashes []crash
+	stalled bool // blocked since its owners died
 	closed  bool // has ended, or stands where it must for ever
 }
 
