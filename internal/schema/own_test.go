@@ -56,3 +56,19 @@ func TestOwnTypes(t *testing.T) {
 		}
 	}
 }
+
+// Mistakes come in the order of their fields, each time.
+func TestOrderOfMistakes(t *testing.T) {
+	s, err := schema.For(reflect.TypeFor[struct {
+		A, B, C, D int
+	}]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "/A: got string, want integer; /B: got string, want integer; /C: got string, want integer; /D: got string, want integer"
+	for range 50 {
+		if err := schema.Check(s, []byte(`{"D":"","C":"","B":"","A":""}`)); err == nil || err.Error() != want {
+			t.Fatalf("%v, want %s", err, want)
+		}
+	}
+}

@@ -5,10 +5,12 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	infer "github.com/google/jsonschema-go/jsonschema"
@@ -73,7 +75,11 @@ func Check(schema, value []byte) error {
 	err = s.Validate(v)
 	var bad *jsonschema.ValidationError
 	if errors.As(err, &bad) {
-		return &Error{mistakes(bad, nil)}
+		list := mistakes(bad, nil)
+		slices.SortStableFunc(list, func(a, b Mistake) int { // the validator goes through maps
+			return cmp.Or(strings.Compare(a.Field, b.Field), strings.Compare(a.Text, b.Text))
+		})
+		return &Error{list}
 	}
 	return err
 }
