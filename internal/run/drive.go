@@ -16,6 +16,9 @@ import (
 // stopped a body in order although it had already lost the run.
 const TopicHanded = "handed"
 
+// journalLimit is the code of the error when a run has too many facts.
+const journalLimit = "journal_limit"
+
 // handedBack is the payload of such a message.
 type handedBack struct {
 	Epoch int64  `json:"epoch"`
@@ -100,7 +103,7 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 		var h handedBack
 		r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
 		r.batch.took = append(r.batch.took, m.Seq)
-		if json.Unmarshal(m.Payload, &h) == nil && r.hist.At(h.Path) != nil {
+		if json.Unmarshal(m.Payload, &h) == nil && r.hist.At(h.Path) != nil && h.Epoch != r.epoch {
 			w.add(r, journal.Fact{Kind: journal.Handed, Path: h.Path, Epoch: h.Epoch, Message: m.Seq, At: at})
 		}
 		return true
@@ -269,7 +272,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 	}
 	if r.hist.Live >= w.cfg.JournalLimit {
 		w.add(r, journal.Fact{Kind: journal.Failed, Path: b.Path, Attempt: plan.Attempt(b.Place), At: micros(w.clock.low(now)), Err: &journal.Error{
-			Code: "journal_limit", Path: b.Path,
+			Code: journalLimit, Path: b.Path,
 			Message: fmt.Sprintf("the run has %d facts, the limit is %d; use child workflows for more", r.hist.Live, w.cfg.JournalLimit),
 		}})
 		return true

@@ -234,6 +234,10 @@ func (w *Worker) undo(r *run, b *batch) {
 		switch f.Kind {
 		case journal.Fired, journal.Tried, journal.Answered:
 			continue
+		case journal.Failed:
+			if f.Err != nil && f.Err.Code == journalLimit {
+				continue // instead of a Tried
+			}
 		case journal.Received:
 			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
 				kept.shut[callKey(f.Path, f.Call)] = id
@@ -331,13 +335,13 @@ func (w *Worker) rebuild(r *run, rec *store.Record) {
 // refused handles a write that the database will never take: the run is
 // blocked, its neighbours in the batch go on.
 func (w *Worker) refused(r *run, b *batch, err error) {
-	if b.release != nil && b.release.Status == store.Blocked {
+	r.batch.facts = append(b.facts, r.batch.facts...)
+	r.batch.starts = append(b.starts, r.batch.starts...)
+	if b.last {
 		w.drop(r, ErrTaken) // not even that; the next heartbeat lets it go
 		w.do.Note("a run can neither be written nor blocked", r.id, err)
 		return
 	}
-	r.batch.facts = append(b.facts, r.batch.facts...)
-	r.batch.starts = append(b.starts, r.batch.starts...)
 	w.block(r, "the database refuses what the run wants to record: "+err.Error(), err)
 }
 

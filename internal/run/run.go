@@ -51,6 +51,7 @@ type batch struct {
 	replies   []reply
 	release   *store.Release
 	row       bool
+	last      bool // it only blocks
 	err       *journal.Error
 }
 
@@ -97,9 +98,7 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
 		priority: rec.Priority, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
-	if old := w.runs[r.id]; old != nil { // it was taken, and has come back before that was noticed
-		w.drop(old, ErrTaken)
-	}
+	w.forgo(rec)
 	w.runs[r.id] = r
 	if q := w.queue(rec.Queue); q != nil && q.free() > 0 {
 		q.used++
@@ -117,6 +116,23 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 		w.block(r, "this worker claimed a workflow that it does not have", nil)
 	default:
 		w.drive(r, now)
+	}
+}
+
+// forgo lets go what this worker still thinks of an execution that it has
+// claimed just now.
+func (w *Worker) forgo(rec *store.Record) {
+	old := w.runs[rec.ID]
+	switch {
+	case old == nil:
+	case old.releasing() && rec.Epoch == old.epoch+1: // its release has landed, the answer is on its way
+		delete(w.runs, old.id)
+		delete(w.timed, old)
+		w.unhold(old)
+	case old.base == 0 && rec.Epoch == old.epoch: // it has begun, but not here
+		w.notBegun(old)
+	default: // it was taken, and has come back before that was noticed
+		w.drop(old, ErrTaken)
 	}
 }
 
@@ -171,7 +187,7 @@ func (w *Worker) block(r *run, text string, err error) {
 	}
 	w.do.Note("a run is blocked: "+text, r.id, err)
 	w.unhold(r)
-	r.batch = batch{facts: w.cutShort(r), release: &store.Release{Status: store.Blocked, Blocked: fingerprint, ErrorCode: e.Code, Error: EncodeError(e)}, err: e}
+	r.batch = batch{last: true, facts: w.cutShort(r), release: &store.Release{Status: store.Blocked, Blocked: fingerprint, ErrorCode: e.Code, Error: EncodeError(e)}, err: e}
 	w.send(r)
 }
 
