@@ -80,8 +80,11 @@ func TestPlanted(t *testing.T) {
 // A store that takes the write of an owner that is none any more.
 func TestPlantedStaleWrite(t *testing.T) {
 	t.Parallel()
-	caught := 0
-	for hit := 2; hit <= 7; hit++ {
+	// Whether a moment has a write in flight depends on the machine, so moments
+	// are tried until one had: at most five times over.
+	caught, tried := 0, 0
+	for ; caught == 0 && tried < 30; tried++ {
+		hit := 2 + tried%6
 		w := newWorld(t, seed(t))
 		w.mutant = "stale"
 		w.fillWith(t, "bank")
@@ -105,7 +108,7 @@ func TestPlantedStaleWrite(t *testing.T) {
 	if caught == 0 {
 		t.Error("no stale write was found")
 	}
-	t.Logf("%d of 6 moments had a stale write", caught)
+	t.Logf("moment %d had a stale write", tried)
 }
 
 // A death that nobody counted does not explain a body that ran twice.
