@@ -103,7 +103,7 @@ func (w *Worker) send(r *run) {
 		a.Row = journal.Encode(b.facts)
 		b.row = true
 		r.hist.Length = r.base + 1
-		if r.hist.Length%journal.SnapshotEvery == 0 {
+		if r.hist.Length%journal.SnapshotEvery == 0 && !b.last { // then the history holds what never landed
 			a.Snapshot = r.hist.Snapshot()
 		}
 	}
@@ -205,6 +205,11 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
+	if b.release.Status == store.Blocked {
+		w.hopeless.add(r.id)
+	} else {
+		delete(w.hopeless, r.id)
+	}
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
 		w.do.Ended(r.id, s, r.hist.State, b.err)

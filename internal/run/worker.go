@@ -69,6 +69,7 @@ type Worker struct {
 	old      map[placeKey]int   // bodies of runs let go that still run here
 	cut      map[placeKey]int64 // epochs of bodies that were let go unrecorded, and did not crash
 	strange  map[store.ID]int64
+	hopeless hopeless
 	timed    map[*run]time.Time
 	running  bool
 	stopping bool
@@ -92,6 +93,8 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		cut:     make(map[placeKey]int64),
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
+
+		hopeless: make(hopeless),
 	}
 	for _, d := range cfg.Definitions {
 		w.defs[[2]string{d.Tree.Name, d.Tree.Version}] = d

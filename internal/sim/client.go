@@ -97,7 +97,13 @@ func (s *Sim) plantFaults() {
 	some(s.Outages, func() { s.db.downUntil = s.now + s.between(0, 2*s.Lease); s.mark("outage") })
 	some(s.Fulls, func() { s.db.fullUntil = s.now + s.between(0, 2*s.Lease); s.mark("disk full") })
 	some(s.Slows, func() { s.db.slowUntil = s.now + s.between(0, 2*s.Lease); s.mark("slow store") })
-	some(s.Jumps, func() { s.jump += s.between(-5*second, 5*second); s.mark("the store's clock jumps") })
+	some(s.Jumps, func() {
+		s.jump += s.between(-5*second, 5*second)
+		s.mark("the store's clock jumps")
+		for _, p := range s.processes {
+			p.troubled = true // its lease may end with it
+		}
+	})
 	if s.Deploy {
 		some(2, one(func(p *process) { p.stop(false) }))
 	}

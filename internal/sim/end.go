@@ -60,6 +60,9 @@ func (s *Sim) agrees(w *work) {
 // blocked looks at a run that has just been blocked. It may stay so only if
 // the database refuses it.
 func (s *Sim) blocked(w *work, r *store.Release) {
+	if w.blocks++; w.blocks > 40 {
+		s.fail("hot loop", "%s is blocked for the %dth time", w, w.blocks)
+	}
 	w.closed = w.poison != "" && strings.Contains(string(r.Error), "refuse")
 	if !s.Deploy && !w.closed && !strings.Contains(string(r.Error), "workers in a row ended") {
 		s.fail("VR-3", "%s is blocked for no reason: %s", w, r.Error)

@@ -42,6 +42,8 @@ type process struct {
 
 	who    store.Incarnation
 	trust  time.Time // by its own clock, from the renewals that it has heard of
+	steady time.Time // since when its renewals have held
+	failed bool      // one has not
 	bodies []*body
 
 	callers []*caller
@@ -323,11 +325,15 @@ func (p *process) Renew(l store.Lease) {
 	call(p, "renew", max(l.Duration/3, 10*time.Millisecond),
 		func() (store.Renewal, error) { return p.s.db.renew(p, l) },
 		func(n store.Renewal, err error) {
-			if err == nil && l.Who == p.who {
+			switch {
+			case l.Who != p.who:
+			case err != nil:
+				p.troubled, p.failed, p.steady = true, true, time.Time{}
+			default:
 				p.trust = asked.Add(l.Duration - l.Duration/10)
-			}
-			if err != nil {
-				p.troubled = true
+				if p.steady.IsZero() {
+					p.steady = asked
+				}
 			}
 			if m := p.s.Mutant; m.Renewed != nil {
 				n, err = m.Renewed(p, n, err)
@@ -354,6 +360,9 @@ func (p *process) Claim(req store.ClaimRequest) {
 }
 
 func (p *process) Expire() {
+	if p.failed && (p.steady.IsZero() || p.local().Before(p.steady.Add(p.s.Lease))) {
+		p.s.fail("RT-10", "%s takes over from others so soon after its own renewals failed", p.name)
+	}
 	call(p, "expire", storeTimeout,
 		func() (int, error) { return p.s.db.expire(p) },
 		func(n int, err error) { p.w.Expired(n, err, p.local()) })
@@ -413,7 +422,8 @@ func (p *process) Note(text string, id store.ID, err error) {
 func (p *process) Draw() float64 { return p.s.rng.Float64() }
 
 func (p *process) NewIncarnation() store.Incarnation {
-	p.who, p.trust = p.s.newID(), time.Time{}
+	p.failed = p.failed || p.who != (store.Incarnation{})
+	p.who, p.trust, p.steady = p.s.newID(), time.Time{}, time.Time{}
 	return p.who
 }
 

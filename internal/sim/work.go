@@ -43,6 +43,7 @@ type work struct {
 	places  map[string]*place
 	handed  map[string]bool // hand-backs that somebody tried to deliver, by path and epoch
 	crashes []crash
+	blocks  int
 	stalled bool // blocked since its owners died
 	closed  bool // has ended, or stands where it must for ever
 }
