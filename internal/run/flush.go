@@ -99,7 +99,8 @@ func (w *Worker) send(r *run) {
 	if b.fires || b.release != nil && b.release.Status == store.Waiting {
 		a.Seen = r.seen
 	}
-	if len(b.facts) > 0 || b.release != nil { // what lets a run go has a row, by which it is known to have landed
+	// What changes more than logs has a row, by which it is known to have landed.
+	if len(b.facts) > 0 || b.release != nil || len(a.Took) > 0 {
 		a.Row = journal.Encode(b.facts)
 		b.row = true
 		r.hist.Length = r.base + 1
@@ -185,7 +186,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 // start begins a body that is recorded as begun. If it was stopped before it
 // could begin, that is recorded too: it is no crash.
 func (w *Worker) start(r *run, v *Visit, now time.Time) {
-	if v.cause == nil && w.stopped == 0 {
+	if v.cause == nil && !(w.stopping && !now.Before(w.stopAt)) {
 		w.do.Start(v)
 		return
 	}

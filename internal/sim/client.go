@@ -30,7 +30,8 @@ func (s *Sim) plant() {
 		w.model = newModel(w)
 		s.works = append(s.works, w)
 		if s.Poison && i == 0 {
-			w.poison = w.flow.defs[plus].Tree.Root.Body[0].Name
+			nodes := w.flow.defs[plus].Tree.Root.Body
+			w.poison = nodes[r.IntN(len(nodes))].Name
 		}
 		if s.Curse && i == s.Runs-1 {
 			w.cursed = 5

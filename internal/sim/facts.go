@@ -292,6 +292,9 @@ func (b *body) judgeStart() {
 	if v.Question != nil || v.Mode != plan.Run {
 		return
 	}
+	if b.p.leaving && s.now > b.p.stopped+time.Millisecond {
+		s.fail("QU-11", "%s begins %s of %s although it stops and the grace is over", b.p.name, v.Path, w)
+	}
 	pl.starts[v.Epoch]++
 	pl.started++
 	if pl.starts[v.Epoch] > pl.tried[v.Epoch] {

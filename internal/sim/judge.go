@@ -54,6 +54,7 @@ func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 		s.db.term(b.Owner).used = true
 	}
 	w.changed()
+	w.bodies = append(w.bodies, b.Row)
 	s.judgeFacts(p, w, b.Row, nil, false)
 }
 
@@ -72,9 +73,6 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	case store.Early:
 		s.mark("timer too early for the store")
 	}
-	if v.Code == store.Landed && (len(a.Row) == 0 || a.Base >= w.rows) {
-		s.fail("G3", "a write of %s has landed that never did", w)
-	}
 	if v.Code != store.Applied {
 		return
 	}
@@ -91,6 +89,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	}
 	if len(a.Row) > 0 {
 		w.rows++
+		w.bodies = append(w.bodies, a.Row)
 		w.changed()
 		s.judgeFacts(p, w, a.Row, a, false)
 	}
@@ -107,6 +106,14 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 			s.fail("doctor", "%s is put off while a wait is open", w)
 		}
 		s.park(w, a.Release)
+	}
+}
+
+// judgeLanded looks at what a process hears about a write that had landed
+// before: it must have been that write.
+func (s *Sim) judgeLanded(a *store.Advance) {
+	if w := s.work(a.ID); a.Base >= len(w.bodies) || !bytes.Equal(a.Row, w.bodies[a.Base]) {
+		s.fail("G3", "a write of %s has landed that never did", w)
 	}
 }
 
@@ -251,6 +258,7 @@ func (s *Sim) judgeControl(p *process, c *store.Control, v store.Verdict) {
 	w.epoch++
 	if len(c.Row) > 0 {
 		w.rows++
+		w.bodies = append(w.bodies, c.Row)
 		s.judgeFacts(p, w, c.Row, nil, true)
 	}
 	s.park(w, &c.Release)

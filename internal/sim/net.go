@@ -48,6 +48,9 @@ func call[T any](p *process, op string, timeout time.Duration, at func() (T, err
 		cut = timeout
 	}
 	again := s.between(0, 10*second)
+	if late := s.between(0, 3*second); s.chance(s.Late) && !s.calm() {
+		home += late
+	}
 	if s.calm() {
 		lost, mute, twice = false, false, false
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	Plus     bool // in a calm world: the trees that a deploy brings
 
 	LoseRequest, LoseReply, Duplicate, LoseHint float64 // chances per message
+	Late                                        float64 // of an answer that overtakes nobody
 
 	Crashes, Pauses, Stops, Outages, Fulls, Slows, Jumps int // how many come before Until
 	Deploy                                               bool
@@ -67,7 +68,7 @@ func Draw(seed uint64) Options {
 		Workers: 1 + r.IntN(3), Runs: 1 + r.IntN(4), Cancels: max(0, upTo(5)-3),
 	}
 	if seed%4 == 0 {
-		o.Calm, o.Until, o.Poll, o.Slots, o.Delay = true, 10*second, 60*second, 16, 3*time.Millisecond
+		o.Calm, o.Until, o.Poll, o.Slots, o.Delay = true, 10*second, 60*second, 16, time.Duration(1+r.IntN(20))*time.Millisecond
 		o.Plus = r.IntN(2) == 0
 		if r.IntN(3) == 0 {
 			o.Crashes, o.Workers = 1, max(o.Workers, 2)
@@ -83,9 +84,10 @@ func Draw(seed uint64) Options {
 	o.Drift = float64(upTo(2)) * 1e-4
 	some := func(of float64) float64 { return of * float64(upTo(2)) / 2 }
 	o.LoseRequest, o.LoseReply, o.Duplicate, o.LoseHint = some(0.1), some(0.15), some(0.1), some(1)
+	o.Late = some(0.1)
 	o.Crashes, o.Pauses, o.Stops, o.Outages = upTo(2), upTo(2), upTo(2), max(0, upTo(3)-1)
 	o.Fulls, o.Slows, o.Jumps = max(0, upTo(3)-2), max(0, upTo(3)-2), max(0, upTo(4)-3)
-	o.Deploy, o.Poison = r.IntN(3) == 0, r.IntN(12) == 0
+	o.Deploy, o.Poison = r.IntN(3) == 0, r.IntN(8) == 0
 	o.Curse = r.IntN(20) == 0
 	if r.IntN(8) == 0 {
 		o.Jumps = 12

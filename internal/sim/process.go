@@ -37,6 +37,7 @@ type process struct {
 	left     bool // stopped in order
 	killed   bool // its end may have cut short what it had to say
 	leaving  bool
+	stopped  time.Duration // leaving: when contexts end
 	deadline time.Duration // leaving: gives up waiting for its committer
 	troubled bool          // a fault has hit it
 
@@ -56,6 +57,9 @@ type caller struct {
 	lost  func()
 }
 
+// grace is what bodies get when a worker stops.
+const grace = 3 * second
+
 var _ run.Effects = (*process)(nil)
 
 func (s *Sim) spawn(variant int) *process {
@@ -71,7 +75,7 @@ func (s *Sim) spawn(variant int) *process {
 	if len(s.processes)%2 == 1 && !s.calm() {
 		delete(p.slots, "ai")
 	}
-	cfg := run.Config{Name: p.name, Lease: s.Lease, Grace: 3 * second, JournalLimit: 10_000, Queues: make(map[string]run.Queue)}
+	cfg := run.Config{Name: p.name, Lease: s.Lease, Grace: grace, JournalLimit: 10_000, Queues: make(map[string]run.Queue)}
 	if s.Limit > 0 {
 		cfg.JournalLimit = s.Limit
 	}
@@ -212,6 +216,9 @@ func (p *process) settled(writes []store.Write, res store.Result, err error) {
 	now := p.local()
 	for _, it := range p.c.Done(res, err, now) {
 		at := p.heard(it.StoreNow)
+		if it.Write.Advance != nil && it.Err == nil && it.Verdict.Code == store.Landed {
+			p.s.judgeLanded(it.Write.Advance)
+		}
 		c, ok := it.Ref.(*caller)
 		if !ok {
 			p.w.Committed(it.Ref, it.Verdict, it.Err, it.Asked, now, at)
@@ -266,7 +273,9 @@ func (p *process) stop(now bool) {
 	}
 	p.s.logf("%s is told to stop, now=%v", p.name, now)
 	p.leaving, p.deadline = true, p.s.now+20*second
+	p.stopped = p.s.now + grace
 	if now {
+		p.stopped = p.s.now
 		p.w.StopNow(p.local())
 	} else {
 		p.w.Stop(p.local())

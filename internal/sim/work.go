@@ -29,6 +29,7 @@ type work struct {
 	begun  bool
 	hist   *journal.History
 	rows   int
+	bodies [][]byte // of the rows
 	epoch  int64
 	owner  store.Incarnation
 	status store.Status
