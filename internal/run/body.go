@@ -219,12 +219,12 @@ func BeginRow(queue string, input []byte, at time.Time) []byte {
 // is in this worker's hands.
 func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow time.Time) bool {
 	r := ref.(*run)
-	if err == nil && v.Code == store.Landed && w.runs[r.id] == r {
-		r.fetching = true // it is there, but it may be somebody else's by now
+	if err == nil && v.Code == store.Landed { // it is there, but somebody else may have begun it
+		w.doubtful[r.id] = r
 		w.do.Load(r.id)
-		return true
+		return w.runs[r.id] == r
 	}
-	if err == nil && (v.Code == store.Applied || v.Code == store.Landed) {
+	if err == nil && v.Code == store.Applied {
 		r.since = now // a renewal that was asked before may not have seen it
 		w.Committed(ref, v, nil, asked, now, storeNow)
 		return true
@@ -236,29 +236,32 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 
 // notBegun lets an eager start go that did not land: nothing of it is recorded.
 func (w *Worker) notBegun(r *run) {
-	if w.runs[r.id] == r {
-		for _, v := range r.sent.starts {
-			delete(r.visits, v.Path)
-			w.free(v)
-		}
-		w.drop(r, ErrTaken)
-	}
-	for _, v := range r.sent.starts {
-		if key := (placeKey{r.id, v.Path}); w.cut[key] == r.epoch {
-			delete(w.cut, key)
-		}
-	}
-}
-
-// landedBefore goes on after an eager start whose first answer was lost, if
-// nothing has happened to the execution since.
-func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
-	if rec.Owner != w.lease.who || rec.Epoch != r.epoch || rec.Length != 1 || !bytes.Equal(rec.Rows[0].Body, journal.Encode(r.sent.facts)) {
-		w.notBegun(r)
-		w.pump(now)
+	if w.runs[r.id] != r {
 		return
 	}
-	r.since = now
-	w.merge(r, rec)
-	w.Committed(r, store.Verdict{Code: store.Landed}, nil, now, now, time.Time{})
+	for _, v := range r.sent.starts {
+		delete(r.visits, v.Path)
+		w.free(v)
+	}
+	w.drop(r, ErrTaken)
+}
+
+// landedBefore goes on after an eager start that is said to have landed before:
+// if it is ours and nothing has happened since, it runs; if it is ours and was
+// let go meanwhile, what it recorded as begun is reported.
+func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
+	ours := len(rec.Rows) > 0 && rec.Rows[0].Seq == 1 && bytes.Equal(rec.Rows[0].Body, journal.Encode(r.sent.facts))
+	switch {
+	case ours && w.runs[r.id] == r && rec.Owner == w.lease.who && rec.Epoch == r.epoch && rec.Length == 1:
+		r.since = now
+		w.merge(r, rec)
+		w.Committed(r, store.Verdict{Code: store.Landed}, nil, now, now, time.Time{})
+		return
+	case ours:
+		for _, v := range r.sent.starts {
+			w.handBack(v, now)
+		}
+	}
+	w.notBegun(r)
+	w.pump(now)
 }

@@ -280,18 +280,22 @@ func (w *Worker) fetch(r *run) {
 
 // Loaded takes the answer to Load.
 func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time) {
-	r := w.runs[id]
-	if r == nil || !r.fetching && !r.rebuild {
+	r, doubt := w.runs[id], w.doubtful[id]
+	if doubt == nil && (r == nil || !r.fetching && !r.rebuild) {
 		return
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		w.do.Load(id) // the shell waits between tries
 		return
-	case r.base == 0:
-		r.fetching = false
-		w.landedBefore(r, &rec, now)
-		return
+	}
+	if doubt != nil {
+		delete(w.doubtful, id)
+		w.landedBefore(doubt, &rec, now)
+		if r == nil || r == doubt || !r.fetching && !r.rebuild {
+			return
+		}
+	}
+	switch {
 	case rec.Epoch < r.epoch || rec.Epoch == r.epoch && rec.Length < r.base:
 		w.do.Load(id) // an answer from before the claim or the last write
 		return

@@ -267,7 +267,9 @@ func (w *Worker) drop(r *run, cause error) {
 	begun := false
 	for _, v := range r.sorted() {
 		if v.pendingStart(r) {
-			w.cutOff(r, v.Path) // it may be recorded as begun
+			if r.base > 0 { // it may be recorded as begun
+				w.cutOff(r, v.Path)
+			}
 			w.free(v)
 			continue
 		}
@@ -278,11 +280,6 @@ func (w *Worker) drop(r *run, cause error) {
 		w.stopVisit(v, cause)
 	}
 	w.unrecorded(r)
-	if r.base == 0 && r.fetching { // see landedBefore: begun, and nobody will ask again
-		for _, v := range r.sent.starts {
-			w.report(r.id, v.Path, r.epoch)
-		}
-	}
 	r.visits = nil
 	if begun && errors.Is(cause, ErrTaken) {
 		w.do.Note("the run was cancelled or has another owner; this worker stops its step", r.id, nil)

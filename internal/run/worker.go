@@ -70,6 +70,7 @@ type Worker struct {
 	cut      map[placeKey]int64 // epochs of bodies that were let go unrecorded, and did not crash
 	strange  map[store.ID]int64
 	hopeless hopeless
+	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
 	running  bool
 	stopping bool
@@ -95,6 +96,7 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		timed:   make(map[*run]time.Time),
 
 		hopeless: make(hopeless),
+		doubtful: make(map[store.ID]*run),
 	}
 	for _, d := range cfg.Definitions {
 		w.defs[[2]string{d.Tree.Name, d.Tree.Version}] = d
@@ -141,7 +143,7 @@ func (w *Worker) StopNow(now time.Time) {
 
 // Stopped tells whether a stop is complete: nothing is owned or in flight.
 func (w *Worker) Stopped() bool {
-	return w.stopping && len(w.runs) == 0 && w.claimed.IsZero()
+	return w.stopping && len(w.runs) == 0 && len(w.doubtful) == 0 && w.claimed.IsZero()
 }
 
 // Who is the present incarnation.
@@ -313,6 +315,12 @@ func (w *Worker) pumpStop(now time.Time) {
 	if w.stopped == 1 && !now.Before(w.stopAt.Add(abandonAfter)) {
 		w.stopped = 2
 		for _, r := range w.sorted() {
+			if w.doubtful[r.id] == r {
+				w.notBegun(r)
+			}
+		}
+		clear(w.doubtful)
+		for _, r := range w.sorted() {
 			for _, v := range r.sorted() {
 				w.abandon(v, now)
 			}
@@ -438,6 +446,7 @@ func (w *Worker) loseLease(now time.Time) {
 	w.strange = make(map[store.ID]int64)
 	w.pokeAll()
 	if w.stopping { // nothing is left to hand over
+		clear(w.doubtful)
 		w.running = false
 	}
 }

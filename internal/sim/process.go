@@ -37,9 +37,10 @@ type process struct {
 	left     bool // stopped in order
 	killed   bool // its end may have cut short what it had to say
 	leaving  bool
-	stopped  time.Duration // leaving: when contexts end
-	deadline time.Duration // leaving: gives up waiting for its committer
-	troubled bool          // a fault has hit it
+	stopped  time.Duration     // leaving: when contexts end
+	stopper  store.Incarnation // leaving: who it was when it was told to
+	deadline time.Duration     // leaving: gives up waiting for its committer
+	troubled bool              // a fault has hit it
 
 	who    store.Incarnation
 	trust  time.Time // by its own clock, from the renewals that it has heard of
@@ -273,7 +274,7 @@ func (p *process) stop(now bool) {
 	}
 	p.s.logf("%s is told to stop, now=%v", p.name, now)
 	p.leaving, p.deadline = true, p.s.now+20*second
-	p.stopped = p.s.now + grace
+	p.stopped, p.stopper = p.s.now+grace, p.who
 	if now {
 		p.stopped = p.s.now
 		p.w.StopNow(p.local())
@@ -289,7 +290,8 @@ func (p *process) leave() {
 		p.checkLeaks()
 	}
 	p.s.logf("%s leaves", p.name)
-	p.left, p.killed = true, len(p.bodies) > 0 || !p.c.Idle()
+	// Did it leave in peace? Then it has said all that it had to say.
+	p.left, p.killed = true, len(p.bodies) > 0 || !p.c.Idle() || p.who != p.stopper || p.s.now >= p.stopped+2*second
 	who := p.w.Who()
 	call(p, "retire", storeTimeout, func() (int, error) { return 0, p.s.db.retire(p, who) }, func(int, error) {})
 	p.end()
