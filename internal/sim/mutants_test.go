@@ -183,7 +183,7 @@ func mutants() []planted {
 				}
 				return n, err
 			}},
-			killers: []string{"G7"},
+			killers: []string{"G7", "RT-10"},
 		},
 		{Mutant: Mutant{Name: "bodies go on after the lease", Deaf: true}, killers: []string{"G7", "G15"}},
 		{

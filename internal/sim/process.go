@@ -291,7 +291,7 @@ func (p *process) leave() {
 	}
 	p.s.logf("%s leaves", p.name)
 	// Did it leave in peace? Then it has said all that it had to say.
-	p.left, p.killed = true, len(p.bodies) > 0 || !p.c.Idle() || p.who != p.stopper || p.s.now >= p.stopped+2*second
+	p.left, p.killed = true, len(p.bodies) > 0 || !p.c.Idle() || p.who != p.stopper || p.s.now >= p.stopped+2*second-10*time.Millisecond
 	who := p.w.Who()
 	call(p, "retire", storeTimeout, func() (int, error) { return 0, p.s.db.retire(p, who) }, func(int, error) {})
 	p.end()
