@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/durable-go/durable/internal/fail"
 )
@@ -75,10 +74,12 @@ func dieAt(t *testing.T, s uint64, l fail.Label, c labelCase, hit int, kind stri
 		w.fillWith(t, c.kind)
 	}
 	died := 0
-	if c.first == "killed" {
-		w.killAt(w.spawn(""), time.Millisecond, 10*time.Millisecond)
+	if c.first == "killed" { // in a body, so that it surely leaves a run behind
+		first := w.spawn(fmt.Sprintf("%s=kill@1", fail.BodyAfter))
+		w.until("the first has died", func() bool { return !w.lives(first) })
 		died++
 	}
+	before := len(w.fired)
 	p := w.spawn(fmt.Sprintf("%s=kill@%d", l, hit))
 	if c.first == "stop" {
 		w.until("it is busy", func() bool { return p.busy || !w.lives(p) })
@@ -88,7 +89,7 @@ func dieAt(t *testing.T, s uint64, l fail.Label, c labelCase, hit int, kind stri
 	if w.lives(p) { // told to stop, it may reach more labels
 		w.stop(p)
 	}
-	fired := len(w.fired) == 1 && strings.HasPrefix(w.fired[0], string(l)+" ")
+	fired := len(w.fired) == before+1 && strings.HasPrefix(w.fired[before], string(l)+" ")
 	certain := c.hits
 	if certain == 0 {
 		certain = 3

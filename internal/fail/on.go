@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	ossignal "os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +82,13 @@ func (r rule) act() error {
 		signal(syscall.SIGKILL)
 		select {} // until it arrives
 	case "stop":
+		// The stop may reach other threads first; this goroutine must not go on
+		// from its label before somebody lets the process continue.
+		continued := make(chan os.Signal, 1)
+		ossignal.Notify(continued, syscall.SIGCONT)
 		signal(syscall.SIGSTOP)
+		<-continued
+		ossignal.Stop(continued)
 	case "panic":
 		panic("fail: " + string(r.label))
 	case "error":
