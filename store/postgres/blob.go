@@ -13,12 +13,13 @@ const readBlob = `SELECT body FROM durable.blob WHERE execution = $1 AND hash = 
 
 // Blob implements store.Store.
 func (s *Store) Blob(ctx context.Context, id store.ID, hash string) (body []byte, err error) {
-	err = s.view(ctx, "blob", func(q pgx.Tx) error {
-		there, err := found(q.QueryRow(ctx, s.schema.of(readBlob), [16]byte(id), hash).Scan(&body))
-		if err == nil && !there {
-			err = fmt.Errorf("blob %.64q of execution %s: %w", hash, id, store.ErrNotFound)
-		}
-		return err
+	there := false
+	err = s.ask(ctx, "blob", readBlob, []any{[16]byte(id), hash}, func(r pgx.CollectableRow) error {
+		there = true
+		return r.Scan(&body)
 	})
+	if err == nil && !there {
+		err = explain("blob", fmt.Errorf("blob %.64q of execution %s: %w", hash, id, store.ErrNotFound))
+	}
 	return body, err
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,20 +15,34 @@ import (
 const (
 	// The priorities that some queues have, highest first, by jumping from one to
 	// the next: is any due, and when is the next one? What sleeps is not looked at.
-	readLines = `
-		WITH RECURSIVE line (queue, priority) AS (
+	// Then the queues that have executions blocked by other code, and with it all the
+	// time and whether the lease is alive.
+	lookAround = `
+		WITH RECURSIVE clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+		line (queue, priority) AS (
 			SELECT asked.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = asked.queue)
 			FROM unnest($1::text[]) AS asked (queue)
 			UNION ALL
 			SELECT line.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority < line.priority)
 			FROM line WHERE line.priority IS NOT NULL
+		),
+		seen AS (
+			SELECT line.queue, line.priority,
+				EXISTS (SELECT FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due <= (SELECT now FROM clock)) AS due,
+				(SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due > (SELECT now FROM clock)) AS next,
+				FALSE AS blocked
+			FROM line WHERE line.priority IS NOT NULL
+			UNION ALL
+			SELECT asked.queue, NULL, NULL, NULL, TRUE FROM unnest($1::text[]) AS asked (queue)
+			WHERE EXISTS (
+				SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS d (workflow, version, fingerprint)
+				WHERE EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version AND e.blocked < d.fingerprint)
+					OR EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version AND e.blocked > d.fingerprint)
+			)
 		)
-		SELECT line.queue, line.priority,
-			EXISTS (SELECT FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due <= $2),
-			(SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due > $2)
-		FROM line WHERE line.priority IS NOT NULL
-		ORDER BY line.queue, line.priority DESC`
-	anyBlocked = `SELECT DISTINCT queue FROM durable.execution WHERE status = 'blocked' AND queue = ANY($1)`
+		SELECT clock.now, EXISTS (SELECT FROM durable.lease WHERE who = $2 AND expires > clock.now), seen.*
+		FROM clock LEFT JOIN seen ON TRUE
+		ORDER BY seen.blocked, seen.queue, seen.priority DESC`
 
 	// What somebody else has locked he is claiming, or he changes it and gives a hint.
 	takeDue = `
@@ -54,40 +69,21 @@ const (
 				WHERE e.status = 'blocked' AND e.queue = $1)`
 )
 
-// Claim implements store.Store.
+// Claim implements store.Store. It looks before it opens a transaction, so that
+// an idle worker costs one statement.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Claimed, err error) {
+	c := claim{definitions: columns(req.Definitions)}
+	if err := s.enter(ctx); err != nil {
+		return got, explain("claim", err)
+	}
+	if err := c.look(ctx, s, req); err != nil {
+		return got, explain("claim", err)
+	}
+	if len(c.due) == 0 && len(c.blocked) == 0 {
+		return store.Claimed{Now: c.now, NextDue: c.next}, nil
+	}
 	err = s.update(ctx, "claim", func(ctx context.Context, t *tx) error {
-		got = store.Claimed{More: map[string]bool{}}
-		var l locks
-		l.leases.add(req.Owner)
-		if err := t.lock(ctx, l); err != nil {
-			return err
-		}
-		if !t.alive[req.Owner] {
-			return fmt.Errorf("incarnation %s: %w", req.Owner, store.ErrLeaseLost)
-		}
-		c := claim{tx: t, definitions: columns(req.Definitions), left: map[string]int{}}
-		if err := c.search(ctx, req.Queues); err != nil {
-			return err
-		}
-		got.Now, got.NextDue = t.now, c.next
-		if len(c.taken) == 0 {
-			return nil
-		}
-		if _, err := t.changes(ctx, claimAll, [][16]byte(c.taken), [16]byte(req.Owner), t.now); err != nil {
-			return err
-		}
-		for queue, left := range c.left {
-			if left > 0 {
-				continue
-			}
-			more := false
-			if _, err := t.one(ctx, anyLeft, []any{queue, t.now, c.workflows, c.versions, c.fingerprints}, &more); err != nil {
-				return err
-			}
-			got.More[queue] = more
-		}
-		got.Records, err = s.records(ctx, t, c.taken, false)
+		got, err = c.take(ctx, t, req)
 		return err
 	})
 	if err != nil {
@@ -115,80 +111,136 @@ func columns(asked []store.Definition) (d definitions) {
 
 // claim is a search for what to take.
 type claim struct {
-	*tx
 	definitions
-	left  map[string]int // how many more of a queue; those asked with 0 are not in it
-	taken ids
-	next  time.Time
+	now     time.Time
+	due     []line   // priorities that have due executions, highest first
+	blocked []string // queues that have blocked ones
+	next    time.Time
+	left    map[string]int // how many more of a queue; those asked with 0 are not in it
+	taken   ids
 }
 
-// search locks what is due, then what is blocked by other code.
-func (c *claim) search(ctx context.Context, queues map[string]int) error {
-	var names []string
-	for name, limit := range queues {
+type line struct {
+	queue    string
+	priority int
+}
+
+func leaseLost(who store.Incarnation) error {
+	return fmt.Errorf("incarnation %s: %w", who, store.ErrLeaseLost)
+}
+
+// look asks what there may be to take.
+func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) error {
+	names := make([]string, 0, len(req.Queues))
+	for name := range req.Queues {
 		names = append(names, name)
+	}
+	slices.Sort(names)
+	alive := false
+	rows, err := s.write.Query(ctx, s.schema.of(lookAround), names, [16]byte(req.Owner), c.workflows, c.versions, c.fingerprints)
+	if err != nil {
+		return err
+	}
+	err = each(rows, func(r pgx.CollectableRow) error {
+		var queue *string
+		var priority *int
+		var any, isBlocked *bool
+		var next time.Time
+		if err := r.Scan((*instant)(&c.now), &alive, &queue, &priority, &any, (*instant)(&next), &isBlocked); err != nil {
+			return err
+		}
+		switch {
+		case queue == nil:
+		case *isBlocked:
+			c.blocked = append(c.blocked, *queue)
+		default:
+			if *any && req.Queues[*queue] > 0 {
+				c.due = append(c.due, line{*queue, *priority})
+			}
+			if c.next.IsZero() || !next.IsZero() && next.Before(c.next) {
+				c.next = next
+			}
+		}
+		return nil
+	})
+	if err == nil && !alive {
+		err = leaseLost(req.Owner)
+	}
+	return err
+}
+
+// take locks and claims what look has found.
+func (c claim) take(ctx context.Context, t *tx, req store.ClaimRequest) (got store.Claimed, err error) {
+	c.left, c.taken = map[string]int{}, nil
+	for name, limit := range req.Queues {
 		if limit > 0 {
 			c.left[name] = limit
 		}
 	}
-	type line struct {
-		queue    string
-		priority int
+	var l locks
+	l.leases.add(req.Owner)
+	expires, err := t.seize(ctx, &l)
+	if err != nil {
+		return got, err
 	}
-	var due []line
-	var blocked []string
-	var b pgx.Batch
-	c.read(&b, readLines, []any{names, c.now}, func(r pgx.CollectableRow) error {
-		var l line
-		var any bool
-		var next time.Time
-		if err := r.Scan(&l.queue, &l.priority, &any, (*instant)(&next)); err != nil {
+	t.readClock()
+	if err := c.search(ctx, t); err != nil {
+		return got, err
+	}
+	if at, there := expires[req.Owner]; !there || !t.now.Before(at) {
+		return got, leaseLost(req.Owner)
+	}
+	got = store.Claimed{Now: t.now, NextDue: c.next, More: map[string]bool{}}
+	if len(c.taken) == 0 {
+		return got, nil
+	}
+	t.exec(claimAll, [][16]byte(c.taken), [16]byte(req.Owner), t.now)
+	for queue, left := range c.left {
+		if left > 0 {
+			continue
+		}
+		t.read(anyLeft, []any{queue, t.now, c.workflows, c.versions, c.fingerprints}, func(r pgx.CollectableRow) error {
+			var more bool
+			err := r.Scan(&more)
+			got.More[queue] = more
 			return err
-		}
-		if any {
-			due = append(due, l)
-		}
-		if c.next.IsZero() || !next.IsZero() && next.Before(c.next) {
-			c.next = next
-		}
-		return nil
-	})
-	c.read(&b, anyBlocked, []any{names}, func(r pgx.CollectableRow) error {
-		var queue string
-		err := r.Scan(&queue)
-		blocked = append(blocked, queue)
-		return err
-	})
-	if err := c.SendBatch(ctx, &b).Close(); err != nil {
-		return err
+		})
 	}
-	for _, l := range due {
-		if err := c.take(ctx, l.queue, takeDue, l.queue, l.priority, c.now, c.workflows, c.versions, c.left[l.queue]); err != nil {
-			return err
-		}
+	rec := loading{of: c.taken}
+	rec.queue(t.s.schema, &t.later, false)
+	if err := t.flush(ctx); err != nil {
+		return got, err
 	}
-	for _, queue := range blocked {
-		if err := c.take(ctx, queue, takeBlocked, queue, c.workflows, c.versions, c.fingerprints, c.left[queue]); err != nil {
-			return err
-		}
-	}
-	return nil
+	got.Records = rec.records()
+	return got, nil
 }
 
-// take locks executions of a queue that has room.
-func (c *claim) take(ctx context.Context, queue, statement string, args ...any) error {
+// search locks what is due, line by line, then what is blocked by other code.
+func (c *claim) search(ctx context.Context, t *tx) error {
+	for _, l := range c.due {
+		if err := c.from(ctx, t, l.queue, takeDue, l.queue, l.priority, c.now, c.workflows, c.versions, c.left[l.queue]); err != nil {
+			return err
+		}
+	}
+	for _, queue := range c.blocked {
+		if err := c.from(ctx, t, queue, takeBlocked, queue, c.workflows, c.versions, c.fingerprints, c.left[queue]); err != nil {
+			return err
+		}
+	}
+	return t.flush(ctx)
+}
+
+// from locks executions of a queue that has room.
+func (c *claim) from(ctx context.Context, t *tx, queue, statement string, args ...any) error {
 	if c.left[queue] == 0 {
 		return nil
 	}
-	rows, err := c.Query(ctx, c.s.schema.of(statement), args...)
-	if err != nil {
-		return err
-	}
-	return each(rows, func(r pgx.CollectableRow) error {
+	t.read(statement, args, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		err := r.Scan((*nullable)(&id))
 		c.taken = append(c.taken, id)
 		c.left[queue]--
 		return err
 	})
+	return t.flush(ctx)
 }

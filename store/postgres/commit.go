@@ -4,21 +4,21 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/durable-go/durable/store"
 )
 
-// Commit implements store.Store. Plain steps go in by one statement, and if the
-// batch has nothing else it is one round trip. What that statement did not take, and
-// every other write, is judged one by one.
+// Commit implements store.Store. A batch that quick statements can take whole is
+// one round trip. What they did not take, and every other write, is judged here
+// by what is read under locks in one round trip, and written in another.
 func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
 	if err := check(writes); err != nil {
 		return store.Result{}, explain("commit", err)
 	}
 	res := store.Result{Verdicts: make([]store.Verdict, len(writes))}
-	fast := plain(writes)
-	if len(fast) > 0 && len(fast) == len(writes) {
-		now, err := s.commitPlain(ctx, writes, res.Verdicts)
+	if q := quickOf(writes); len(writes) > 0 && q.count() == len(writes) {
+		now, err := s.commitQuick(ctx, writes, q, res.Verdicts)
 		switch {
 		case raced(err):
 			clear(res.Verdicts)
@@ -30,12 +30,11 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result,
 		}
 		// Nothing of the others is written; each is its own precondition. By a
 		// write that was refused, no caller can tell one transaction from two.
-		fast = nil
 	}
 	judged := slices.Clone(res.Verdicts)
 	err := s.update(ctx, "commit", func(ctx context.Context, t *tx) error {
 		copy(res.Verdicts, judged)
-		if err := t.commit(ctx, writes, fast, res.Verdicts); err != nil {
+		if err := t.commit(ctx, writes, res.Verdicts); err != nil {
 			return err
 		}
 		res.Now = t.now
@@ -49,38 +48,41 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result,
 
 func unjudged(v store.Verdict) bool { return v.Code == 0 }
 
-// commit judges and applies the writes that have no verdict yet.
-func (t *tx) commit(ctx context.Context, writes []store.Write, fast []int, verdicts []store.Verdict) error {
-	var rest []store.Write
-	for i, w := range writes {
+// commit judges the writes that have no verdict yet, in their order. What they
+// change is written when the transaction ends.
+func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.Verdict) error {
+	var rest []int
+	for i := range writes {
 		if unjudged(verdicts[i]) {
-			rest = append(rest, w)
+			rest = append(rest, i)
 		}
 	}
-	if err := t.lock(ctx, locksOf(rest, fast)); err != nil {
+	l := locksOf(writes, rest)
+	expires, err := t.seize(ctx, &l)
+	if err != nil {
 		return err
 	}
-	if len(fast) > 0 {
-		if err := t.plain(ctx, writes, fast, verdicts); err != nil {
-			return err
-		}
-		for _, i := range fast {
-			if unjudged(verdicts[i]) {
-				if err := t.fetch(ctx, writes[i].Advance.ID); err != nil {
-					return err
-				}
+	t.begun = map[store.ID]bool{}
+	if begins := beginnings(writes, rest); len(begins) > 0 {
+		t.s.schema.queueBegins(&t.later, writes, begins, func(_ time.Time, made ids) {
+			for _, id := range made {
+				t.begun[id] = false
 			}
-		}
+		})
 	}
-	for i := range writes {
-		if !unjudged(verdicts[i]) {
-			continue
-		}
-		v, err := t.apply(ctx, &writes[i])
-		if err != nil {
+	t.readClock()
+	t.readHeads(l.executions)
+	t.evidence(writes, rest)
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	if err := t.locked(&l, expires); err != nil {
+		return err
+	}
+	for _, i := range rest {
+		if verdicts[i], err = t.apply(ctx, &writes[i]); err != nil {
 			return fmt.Errorf("write %d: %w", i, err)
 		}
-		verdicts[i] = v
 	}
 	return nil
 }
@@ -92,9 +94,9 @@ func (t *tx) apply(ctx context.Context, w *store.Write) (store.Verdict, error) {
 	case w.Begin != nil:
 		return t.begin(ctx, w.Begin)
 	case w.Deliver != nil:
-		return t.deliver(ctx, w.Deliver)
+		return t.deliver(w.Deliver), nil
 	default:
-		return t.control(ctx, w.Control)
+		return t.control(w.Control)
 	}
 }
 

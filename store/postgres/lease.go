@@ -11,11 +11,18 @@ import (
 )
 
 const (
-	renewLease = `UPDATE durable.lease SET expires = $2, name = $3 WHERE who = $1 AND expires > $4`
+	// One statement. Who waited for the lease's lock judges by the time after it,
+	// since a row that has changed meanwhile is looked at anew.
+	renewLease = `
+		WITH renewed AS (
+			UPDATE durable.lease SET expires = clock_timestamp() + $2::interval, name = $3 WHERE who = $1 AND expires > clock_timestamp()
+			RETURNING expires - $2::interval AS now
+		)
+		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), owned.id, owned.epoch, owned.inbox
+		FROM renewed LEFT JOIN (SELECT id, epoch, inbox FROM durable.execution WHERE owner = $1) AS owned ON TRUE
+		ORDER BY owned.id`
 	// One that is there but has expired stays as it is.
-	newLease   = `INSERT INTO durable.lease (who, expires, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
-	nextExpiry = `SELECT min(expires) FROM durable.lease WHERE who <> $1`
-	readOwned  = `SELECT id, epoch, inbox FROM durable.execution WHERE owner = $1 ORDER BY id`
+	newLease = `INSERT INTO durable.lease (who, expires, name) VALUES ($1, clock_timestamp() + $2::interval, $3) ON CONFLICT DO NOTHING`
 
 	// The clock is asked again for a lease that was renewed while we waited for it.
 	seizeExpired = `SELECT who FROM durable.lease WHERE expires <= clock_timestamp() ORDER BY who FOR UPDATE`
@@ -35,60 +42,59 @@ const (
 		WHERE owner = ANY($1)`
 )
 
-// Renew implements store.Store.
+// Renew implements store.Store. It has a connection of its own.
 func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal, err error) {
-	lost := fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
-	err = s.update(ctx, "renew", func(ctx context.Context, t *tx) error {
-		answer = store.Renewal{}
-		if l.Who == uuid.Nil {
-			return lost
+	if err := s.enter(ctx); err != nil {
+		return answer, explain("renew", err)
+	}
+	if l.Who == uuid.Nil {
+		return answer, explain("renew", fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost))
+	}
+	answer, renewed, err := s.renew(ctx, l)
+	if err == nil && !renewed && l.New {
+		if _, err = s.beat.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name); err == nil {
+			answer, renewed, err = s.renew(ctx, l) // for what it tells
 		}
-		if err := t.lock(ctx, locks{}); err != nil {
-			return err
-		}
-		who, expires := [16]byte(l.Who), t.now.Add(l.Duration)
-		n, err := t.changes(ctx, renewLease, who, expires, l.Name, t.now)
-		if err == nil && n == 0 && l.New {
-			n, err = t.changes(ctx, newLease, who, expires, l.Name)
-		}
-		if err == nil && n == 0 {
-			err = lost
-		}
-		if err != nil {
-			return err
-		}
-		answer.Now = t.now
-		var b pgx.Batch
-		t.read(&b, nextExpiry, []any{who}, func(r pgx.CollectableRow) error { return r.Scan((*instant)(&answer.NextExpiry)) })
-		t.read(&b, readOwned, []any{who}, func(r pgx.CollectableRow) error {
-			var o store.Owned
-			err := r.Scan((*nullable)(&o.ID), &o.Epoch, &o.Inbox)
-			answer.Owned = append(answer.Owned, o)
-			return err
-		})
-		return t.SendBatch(ctx, &b).Close()
-	})
+	}
+	if err == nil && !renewed {
+		err = fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
+	}
 	if err != nil {
-		return store.Renewal{}, err
+		return store.Renewal{}, explain("renew", err)
 	}
 	return answer, nil
+}
+
+func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal, renewed bool, err error) {
+	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name)
+	if err != nil {
+		return answer, false, err
+	}
+	err = each(rows, func(r pgx.CollectableRow) error {
+		var o store.Owned
+		var epoch, inbox *int64
+		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), (*nullable)(&o.ID), &epoch, &inbox)
+		if renewed = true; epoch != nil {
+			o.Epoch, o.Inbox = *epoch, *inbox
+			answer.Owned = append(answer.Owned, o)
+		}
+		return err
+	})
+	return answer, renewed, err
 }
 
 // Expire implements store.Store.
 func (s *Store) Expire(ctx context.Context) (released int, err error) {
 	err = s.update(ctx, "expire", func(ctx context.Context, t *tx) error {
 		released = 0
-		rows, err := t.Query(ctx, s.schema.of(seizeExpired))
-		if err != nil {
-			return err
-		}
 		var gone ids
-		if err := each(rows, func(r pgx.CollectableRow) error {
+		t.read(seizeExpired, nil, func(r pgx.CollectableRow) error {
 			var who uuid.UUID
 			err := r.Scan((*nullable)(&who))
 			gone.add(who)
 			return err
-		}); err != nil || len(gone) == 0 {
+		})
+		if err := t.flush(ctx); err != nil || len(gone) == 0 {
 			return err
 		}
 		released, err = t.disown(ctx, gone, true)
@@ -100,9 +106,7 @@ func (s *Store) Expire(ctx context.Context) (released int, err error) {
 // Retire implements store.Store.
 func (s *Store) Retire(ctx context.Context, who store.Incarnation) error {
 	return s.update(ctx, "retire", func(ctx context.Context, t *tx) error {
-		if _, err := t.Exec(ctx, s.schema.of(seizeLeases), [][16]byte{who}); err != nil {
-			return err
-		}
+		t.exec(seizeLeases, [][16]byte{who})
 		_, err := t.disown(ctx, ids{who}, false)
 		return err
 	})

@@ -38,20 +38,17 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 	}
 	args := listArgs(f)
 	limit := pageSize(f.Limit)
-	err = s.view(ctx, "list", func(q pgx.Tx) error {
-		rows, err := q.Query(ctx, s.schema.of(readPage), append(args, idOrNull(below), limit+1)...)
-		if err != nil {
-			return err
-		}
-		if err := each(rows, func(r pgx.CollectableRow) error {
-			x, err := header(r)
-			page.Executions = append(page.Executions, x)
-			return err
-		}); err != nil || !f.Count {
-			return err
-		}
-		return q.QueryRow(ctx, s.schema.of(countPage), args...).Scan(&page.Count)
-	})
+	row := func(r pgx.CollectableRow) error {
+		x, err := header(r)
+		page.Executions = append(page.Executions, x)
+		return err
+	}
+	of := append(args, idOrNull(below), limit+1)
+	if f.Count {
+		page.Count, err = s.listAndCount(ctx, of, args, row)
+	} else {
+		err = s.ask(ctx, "list", readPage, of, row)
+	}
 	if err != nil {
 		return store.Page{}, err
 	}
@@ -60,6 +57,28 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 		page.Cursor = page.Executions[limit-1].ID.String()
 	}
 	return page, nil
+}
+
+// listAndCount asks for a page and for how many there are in all, within one
+// state of the database.
+func (s *Store) listAndCount(ctx context.Context, page, all []any, row func(pgx.CollectableRow) error) (n int, err error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, explain("list", err)
+	}
+	err = pgx.BeginTxFunc(ctx, s.read, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(q pgx.Tx) error {
+		rows, err := q.Query(ctx, s.schema.of(readPage), page...)
+		if err == nil {
+			err = each(rows, row)
+		}
+		if err != nil {
+			return err
+		}
+		return q.QueryRow(ctx, s.schema.of(countPage), all...).Scan(&n)
+	})
+	if err != nil {
+		return 0, explain("list", err)
+	}
+	return n, nil
 }
 
 // listArgs are the arguments of listFilters. The first says that they are planned

@@ -23,9 +23,12 @@ const (
 	// With $2, all rows; else those after the snapshot.
 	readRows = `
 		SELECT j.execution, j.seq, j.epoch, j.at, j.body
-		FROM unnest($1::uuid[]) AS w (id) LEFT JOIN durable.snapshot s ON s.execution = w.id
-		JOIN durable.journal j ON j.execution = w.id AND ($2 OR j.seq > coalesce(s.seq, 0))
-		ORDER BY j.execution, j.seq`
+		FROM unnest($1::uuid[]) AS w (id)
+		CROSS JOIN LATERAL (
+			SELECT j.* FROM durable.journal j
+			WHERE j.execution = w.id AND j.seq > CASE WHEN $2 THEN 0 ELSE coalesce((SELECT s.seq FROM durable.snapshot s WHERE s.execution = w.id), 0) END
+			ORDER BY j.seq OFFSET 0
+		) AS j`
 	readMessages = `
 		SELECT execution, seq, topic, payload, wait, at FROM durable.message WHERE execution = ANY($1)
 		ORDER BY execution, seq`
@@ -47,76 +50,75 @@ func header(r pgx.CollectableRow) (x store.Execution, err error) {
 }
 
 // Load implements store.Store.
-func (s *Store) Load(ctx context.Context, id store.ID, whole bool) (rec store.Record, err error) {
-	err = s.view(ctx, "load", func(q pgx.Tx) error {
-		list, err := s.records(ctx, q, ids{id}, whole)
-		if err == nil && len(list) == 0 {
-			err = fmt.Errorf("execution %s: %w", id, store.ErrNotFound)
-		}
-		if err == nil {
-			rec = list[0]
-		}
-		return err
-	})
-	return rec, err
+func (s *Store) Load(ctx context.Context, id store.ID, whole bool) (store.Record, error) {
+	l := loading{of: ids{id}}
+	if err := s.view(ctx, "load", func(b *pgx.Batch) { l.queue(s.schema, b, whole) }); err != nil {
+		return store.Record{}, err
+	}
+	list := l.records()
+	if len(list) == 0 {
+		return store.Record{}, explain("load", fmt.Errorf("execution %s: %w", id, store.ErrNotFound))
+	}
+	return list[0], nil
 }
 
-// records reads whole executions in the order in which they are asked for, with one
-// statement per table however many they are, in one round trip. They must not
-// change meanwhile: within one snapshot, or locked.
-func (s *Store) records(ctx context.Context, q pgx.Tx, of ids, whole bool) ([]store.Record, error) {
-	at := make(map[uuid.UUID]*store.Record, len(of))
-	var now time.Time
-	var b pgx.Batch
-	read := func(statement string, args []any, row func(pgx.CollectableRow) error) {
-		b.Queue(s.schema.of(statement), args...).Query(func(rows pgx.Rows) error { return each(rows, row) })
-	}
-	which := [][16]byte(of)
-	read(readHeaders, []any{which}, func(r pgx.CollectableRow) error {
+// loading reads whole executions, with one statement per table however many
+// they are. They must not change meanwhile: within one snapshot, or locked.
+type loading struct {
+	of  ids
+	at  map[uuid.UUID]*store.Record
+	now time.Time
+}
+
+func (l *loading) queue(in schema, b *pgx.Batch, whole bool) {
+	l.at = make(map[uuid.UUID]*store.Record, len(l.of))
+	which := [][16]byte(l.of)
+	read(in, b, readHeaders, []any{which}, func(r pgx.CollectableRow) error {
 		x, err := header(r)
-		at[x.ID] = &store.Record{Execution: x}
+		l.at[x.ID] = &store.Record{Execution: x}
 		return err
 	})
 	if !whole {
-		read(readSnapshots, []any{which}, func(r pgx.CollectableRow) error {
+		read(in, b, readSnapshots, []any{which}, func(r pgx.CollectableRow) error {
 			var id uuid.UUID
 			var seq int
 			var body []byte
-			if err := r.Scan((*nullable)(&id), &seq, &body); err != nil {
-				return err
+			err := r.Scan((*nullable)(&id), &seq, &body)
+			if rec := l.at[id]; rec != nil {
+				rec.SnapshotSeq, rec.Snapshot = seq, body
 			}
-			at[id].SnapshotSeq, at[id].Snapshot = seq, body
-			return nil
+			return err
 		})
 	}
-	read(readRows, []any{which, whole}, func(r pgx.CollectableRow) error {
+	read(in, b, readRows, []any{which, whole}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		var row store.Row
-		if err := r.Scan((*nullable)(&id), &row.Seq, &row.Epoch, (*instant)(&row.At), &row.Body); err != nil {
-			return err
+		err := r.Scan((*nullable)(&id), &row.Seq, &row.Epoch, (*instant)(&row.At), &row.Body)
+		if rec := l.at[id]; rec != nil {
+			rec.Rows = append(rec.Rows, row)
 		}
-		at[id].Rows = append(at[id].Rows, row)
-		return nil
+		return err
 	})
-	read(readMessages, []any{which}, func(r pgx.CollectableRow) error {
+	read(in, b, readMessages, []any{which}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		var m store.Message
-		if err := r.Scan((*nullable)(&id), &m.Seq, &m.Topic, &m.Payload, &m.Wait, (*instant)(&m.At)); err != nil {
-			return err
+		err := r.Scan((*nullable)(&id), &m.Seq, &m.Topic, &m.Payload, &m.Wait, (*instant)(&m.At))
+		if rec := l.at[id]; rec != nil {
+			rec.Messages = append(rec.Messages, m)
 		}
-		at[id].Messages = append(at[id].Messages, m)
-		return nil
+		return err
 	})
-	read(readClock, nil, func(r pgx.CollectableRow) error { return r.Scan((*instant)(&now)) })
-	if err := q.SendBatch(ctx, &b).Close(); err != nil {
-		return nil, err
-	}
-	list := make([]store.Record, 0, len(of))
-	for _, id := range of {
-		if rec := at[id]; rec != nil {
-			rec.Now = now
+	read(in, b, readClock, nil, func(r pgx.CollectableRow) error { return r.Scan((*instant)(&l.now)) })
+}
+
+// records are what was there, in the order in which it was asked for.
+func (l *loading) records() []store.Record {
+	list := make([]store.Record, 0, len(l.of))
+	for _, id := range l.of {
+		if rec := l.at[id]; rec != nil {
+			rec.Now = l.now
 			list = append(list, *rec)
 		}
 	}
-	return list, nil
+	return list
 }

@@ -27,6 +27,20 @@ const (
 			EXISTS (SELECT FROM durable.hold WHERE execution = e.id)
 		FROM durable.execution e WHERE e.id = ANY($1)`
 	readOwners = `SELECT DISTINCT owner FROM durable.execution WHERE id = ANY($1) AND owner IS NOT NULL`
+
+	// What writes of some kinds are judged by, beside the heads.
+	readEpochs = `
+		SELECT w.id, j.seq, j.epoch FROM unnest($1::uuid[], $2::integer[]) AS w (id, seq)
+		CROSS JOIN LATERAL (SELECT seq, epoch FROM durable.journal WHERE execution = w.id AND seq = w.seq LIMIT 1) AS j`
+	readLast = `
+		SELECT w.id, j.body = w.body FROM unnest($1::uuid[], $2::bytea[]) AS w (id, body)
+		CROSS JOIN LATERAL (SELECT body FROM durable.journal WHERE execution = w.id ORDER BY seq DESC LIMIT 1) AS j`
+	readOpen = `SELECT execution, id, topic FROM durable.wait WHERE execution = ANY($1)`
+	readUsed = `
+		SELECT w.id, w.dedupe FROM unnest($1::uuid[], $2::text[]) AS w (id, dedupe)
+		CROSS JOIN LATERAL (SELECT FROM durable.accepted a WHERE a.execution = w.id AND a.dedupe = w.dedupe LIMIT 1) AS a`
+	readUntaken = `
+		SELECT w.id, (SELECT count(*) FROM durable.message m WHERE m.execution = w.id) FROM unnest($1::uuid[]) AS w (id)`
 )
 
 // locks is what some writes need before they may be judged.
@@ -37,24 +51,22 @@ type locks struct {
 	controlled ids      // executions that may be taken from an owner
 }
 
-// locksOf: plain writes need their owner's lease only.
-func locksOf(writes []store.Write, plain []int) locks {
+// locksOf says what the writes at some places need.
+func locksOf(writes []store.Write, of []int) locks {
 	var l locks
-	for i, w := range writes {
+	for _, i := range of {
+		w := &writes[i]
 		switch {
 		case w.Begin != nil:
 			l.leases.add(w.Begin.Owner)
 		case w.Deliver != nil:
-			l.executions.add(w.Deliver.ID)
+			l.executions = append(l.executions, w.Deliver.ID)
 		case w.Control != nil:
-			l.executions.add(w.Control.ID)
-			l.controlled.add(w.Control.ID)
+			l.executions = append(l.executions, w.Control.ID)
+			l.controlled = append(l.controlled, w.Control.ID)
 		case w.Advance != nil:
 			l.leases.add(w.Advance.Owner)
-			if _, is := slices.BinarySearch(plain, i); is {
-				continue
-			}
-			l.executions.add(w.Advance.ID)
+			l.executions = append(l.executions, w.Advance.ID)
 			for _, h := range w.Advance.Holds {
 				if h.Amount > 0 {
 					l.names = append(l.names, h.Name)
@@ -62,25 +74,40 @@ func locksOf(writes []store.Write, plain []int) locks {
 			}
 		}
 	}
+	l.executions = l.executions.sorted()
 	return l
 }
 
-// lock takes all locks and then asks for the time and the heads.
+// lock takes all locks and then asks for the time and the heads, in one round
+// trip with what has been noted before.
 func (t *tx) lock(ctx context.Context, l locks) error {
+	expires, err := t.seize(ctx, &l)
+	if err != nil {
+		return err
+	}
+	t.readClock()
+	t.readHeads(l.executions)
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	return t.locked(&l, expires)
+}
+
+// seize notes the statements that take locks.
+func (t *tx) seize(ctx context.Context, l *locks) (expires map[store.Incarnation]time.Time, err error) {
 	leases := shareLeases
 	if len(l.controlled) > 0 {
 		// One strength for all keeps the order; controls are rare.
 		leases = seizeLeases
 		owners, err := t.owners(ctx, l.controlled)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		l.leases.add(owners...)
 	}
-	var b pgx.Batch
-	expires := map[store.Incarnation]time.Time{}
+	expires = map[store.Incarnation]time.Time{}
 	if len(l.leases) > 0 {
-		t.read(&b, leases, []any{[][16]byte(l.leases)}, func(r pgx.CollectableRow) error {
+		t.read(leases, []any{[][16]byte(l.leases)}, func(r pgx.CollectableRow) error {
 			var who uuid.UUID
 			var at time.Time
 			err := r.Scan((*nullable)(&who), &at)
@@ -89,20 +116,20 @@ func (t *tx) lock(ctx context.Context, l locks) error {
 		})
 	}
 	if len(l.executions) > 0 {
-		b.Queue(t.s.schema.of(lockHeads), [][16]byte(l.executions))
+		t.exec(lockHeads, [][16]byte(l.executions))
 	}
 	if len(l.names) > 0 {
 		numbers := make([]int64, len(l.names))
 		for i, n := range l.names {
 			numbers[i] = t.s.schema.lock("hold " + n)
 		}
-		b.Queue(lockNumbers, numbers)
+		t.exec(lockNumbers, numbers)
 	}
-	t.read(&b, readClock, nil, func(r pgx.CollectableRow) error { return r.Scan((*instant)(&t.now)) })
-	t.queueHeads(&b, l.executions)
-	if err := t.SendBatch(ctx, &b).Close(); err != nil {
-		return err
-	}
+	return expires, nil
+}
+
+// locked looks at what the locks found.
+func (t *tx) locked(l *locks, expires map[store.Incarnation]time.Time) error {
 	t.alive = map[store.Incarnation]bool{}
 	for who, at := range expires {
 		t.alive[who] = t.now.Before(at)
@@ -115,25 +142,15 @@ func (t *tx) lock(ctx context.Context, l locks) error {
 	return nil
 }
 
-// fetch locks and reads the head of an execution that was not expected to be there.
-func (t *tx) fetch(ctx context.Context, id store.ID) error {
-	if err := t.flush(ctx); err != nil {
-		return err
-	}
-	var b pgx.Batch
-	b.Queue(t.s.schema.of(lockHeads), [][16]byte{id})
-	t.queueHeads(&b, ids{id})
-	return t.SendBatch(ctx, &b).Close()
-}
-
-func (t *tx) queueHeads(b *pgx.Batch, of ids) {
+// readHeads notes the statement that reads the heads of locked executions.
+func (t *tx) readHeads(of ids) {
 	if t.heads == nil {
 		t.heads = make(map[store.ID]*head, len(of))
 	}
 	if len(of) == 0 {
 		return
 	}
-	t.read(b, readHeads, []any{[][16]byte(of)}, func(r pgx.CollectableRow) error {
+	t.read(readHeads, []any{[][16]byte(of)}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		x := new(head)
 		err := r.Scan((*nullable)(&id), &x.status, (*nullable)(&x.owner), &x.epoch, &x.inbox, &x.waits, &x.length, &x.held)
@@ -143,38 +160,135 @@ func (t *tx) queueHeads(b *pgx.Batch, of ids) {
 }
 
 func (t *tx) owners(ctx context.Context, of ids) (owners []uuid.UUID, err error) {
-	rows, err := t.Query(ctx, t.s.schema.of(readOwners), [][16]byte(of))
-	if err != nil {
-		return nil, err
-	}
-	err = each(rows, func(r pgx.CollectableRow) error {
+	t.read(readOwners, []any{[][16]byte(of)}, func(r pgx.CollectableRow) error {
 		var who uuid.UUID
 		err := r.Scan((*nullable)(&who))
 		owners = append(owners, who)
 		return err
 	})
-	return owners, err
+	return owners, t.flush(ctx)
 }
 
-// read adds a statement to a batch and says what becomes of its rows.
-func (t *tx) read(b *pgx.Batch, statement string, args []any, row func(pgx.CollectableRow) error) {
-	b.Queue(t.s.schema.of(statement), args...).Query(func(rows pgx.Rows) error { return each(rows, row) })
-}
-
-// each calls fn for every row.
-func each(rows pgx.Rows, fn func(pgx.CollectableRow) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
+// evidence notes the statements that read what writes are judged by beside the
+// heads, which must have been noted before.
+func (t *tx) evidence(writes []store.Write, of []int) {
+	var rows, last, waits, told ids
+	var seqs []int32
+	var bodies [][]byte
+	var named ids // may have one more than once
+	var names []string
+	for _, i := range of {
+		w := &writes[i]
+		switch {
+		case w.Advance != nil:
+			if a := w.Advance; len(a.Row) > 0 && a.Base >= 0 && a.Base <= maxBase {
+				rows, seqs = append(rows, a.ID), append(seqs, int32(a.Base+1))
+			}
+			if len(w.Advance.Shut) > 0 {
+				waits = append(waits, w.Advance.ID)
+			}
+		case w.Control != nil && len(w.Control.Row) > 0:
+			last, bodies = append(last, w.Control.ID), append(bodies, w.Control.Row)
+		case w.Deliver != nil:
+			waits, told = append(waits, w.Deliver.ID), append(told, w.Deliver.ID)
+			named, names = append(named, w.Deliver.ID), append(names, w.Deliver.Dedupe)
 		}
 	}
-	return rows.Err()
+	if len(rows) > 0 {
+		t.readEpochs(rows, seqs)
+	}
+	if len(last) > 0 {
+		t.read(readLast, []any{[][16]byte(last), bodies}, func(r pgx.CollectableRow) error {
+			var id uuid.UUID
+			var is bool
+			err := r.Scan((*nullable)(&id), &is)
+			t.head(id).isLast = is
+			return err
+		})
+	}
+	if len(waits) > 0 {
+		t.readOpen(waits.sorted())
+	}
+	if len(told) > 0 {
+		t.readInboxes(told.sorted(), named, names)
+	}
 }
 
-// ids is a set of executions or incarnations, as the driver takes arrays.
+// head is where evidence about an execution goes: nowhere, if there is none.
+func (t *tx) head(id store.ID) *head {
+	if x := t.heads[id]; x != nil {
+		return x
+	}
+	return new(head)
+}
+
+func (t *tx) readEpochs(rows ids, seqs []int32) {
+	t.read(readEpochs, []any{[][16]byte(rows), seqs}, func(r pgx.CollectableRow) error {
+		var id uuid.UUID
+		var seq int
+		var epoch int64
+		err := r.Scan((*nullable)(&id), &seq, &epoch)
+		t.head(id).rowAt = map[int]int64{seq: epoch} // one write per execution asks
+		return err
+	})
+}
+
+func (t *tx) readOpen(of ids) {
+	t.read(readOpen, []any{[][16]byte(of)}, func(r pgx.CollectableRow) error {
+		var id uuid.UUID
+		var wait, topic string
+		err := r.Scan((*nullable)(&id), &wait, &topic)
+		if x := t.head(id); x.open == nil {
+			x.open = map[string]string{wait: topic}
+		} else {
+			x.open[wait] = topic
+		}
+		return err
+	})
+}
+
+func (t *tx) readInboxes(told, named ids, names []string) {
+	t.read(readUntaken, []any{[][16]byte(told)}, func(r pgx.CollectableRow) error {
+		var id uuid.UUID
+		var n int64
+		err := r.Scan((*nullable)(&id), &n)
+		x := t.head(id)
+		x.untaken, x.used = n, map[string]bool{}
+		if x.open == nil {
+			x.open = map[string]string{}
+		}
+		return err
+	})
+	t.read(readUsed, []any{[][16]byte(named), names}, func(r pgx.CollectableRow) error {
+		var id uuid.UUID
+		var name string
+		err := r.Scan((*nullable)(&id), &name)
+		if x := t.heads[id]; x != nil {
+			x.used[name] = true
+		}
+		return err
+	})
+}
+
+// ids are executions or incarnations, as the driver takes arrays.
 type ids [][16]byte
 
+// sorted puts them in order, each once.
+func (s ids) sorted() ids {
+	slices.SortFunc(s, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(s)
+}
+
+// set is for looking many of them up.
+func (s ids) set() map[store.ID]bool {
+	m := make(map[store.ID]bool, len(s))
+	for _, id := range s {
+		m[id] = true
+	}
+	return m
+}
+
+// add is for few of them.
 func (s *ids) add(more ...uuid.UUID) {
 	for _, id := range more {
 		if id != uuid.Nil && !s.has(id) {
@@ -185,4 +299,9 @@ func (s *ids) add(more ...uuid.UUID) {
 
 func (s ids) has(id uuid.UUID) bool {
 	return slices.ContainsFunc(s, func(x [16]byte) bool { return bytes.Equal(x[:], id[:]) })
+}
+
+// readClock notes the question for the time, which comes after all locks.
+func (t *tx) readClock() {
+	t.read(readClock, nil, func(r pgx.CollectableRow) error { return r.Scan((*instant)(&t.now)) })
 }

@@ -46,38 +46,38 @@ const makeMigration = `
 
 // migrate brings the tables to our version, all steps in one transaction and
 // one process at a time.
-func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
+func (n schema) migrate(ctx context.Context, c *pgx.Conn) error {
 	list, err := migrations()
 	if err != nil {
 		return err
 	}
 	// Usually there is nothing to do, and then nobody's lock is needed.
-	if have, err := s.version(ctx, c, len(list)); err != nil || have == len(list) {
+	if have, err := n.version(ctx, c, len(list)); err != nil || have == len(list) {
 		return err
 	}
 	q, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
 	if err != nil {
 		return err
 	}
-	defer rollback(ctx, q)
-	if _, err := q.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", s.schema.lock("migrate")); err != nil {
+	defer rollback(ctx, c)
+	if _, err := q.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", n.lock("migrate")); err != nil {
 		return err
 	}
-	have, err := s.version(ctx, c, len(list)) // another process may have been faster
+	have, err := n.version(ctx, c, len(list)) // another process may have been faster
 	if err != nil {
 		return err
 	}
 	if have == 0 {
-		if err := s.found(ctx, q); err != nil {
+		if err := n.found(ctx, q); err != nil {
 			return err
 		}
 	}
 	for i, text := range list[have:] {
 		// Many statements at once: only the simple protocol takes them.
-		if _, err := c.PgConn().Exec(ctx, s.schema.of(text)).ReadAll(); err != nil {
+		if _, err := c.PgConn().Exec(ctx, n.of(text)).ReadAll(); err != nil {
 			return fmt.Errorf("migration %d: %w", have+i+1, err)
 		}
-		if _, err := q.Exec(ctx, s.schema.of("INSERT INTO durable.migration (version, applied_at) VALUES ($1, clock_timestamp())"), have+i+1); err != nil {
+		if _, err := q.Exec(ctx, n.of("INSERT INTO durable.migration (version, applied_at) VALUES ($1, clock_timestamp())"), have+i+1); err != nil {
 			return err
 		}
 	}
@@ -85,34 +85,34 @@ func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
 }
 
 // found makes the schema, or takes one that is there and empty.
-func (s *Store) found(ctx context.Context, q pgx.Tx) error {
+func (n schema) found(ctx context.Context, q pgx.Tx) error {
 	var exists bool
 	var objects int
 	if err := q.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-			(SELECT count(*) FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1))`, string(s.schema)).Scan(&exists, &objects); err != nil {
+			(SELECT count(*) FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1))`, string(n)).Scan(&exists, &objects); err != nil {
 		return err
 	}
 	if objects > 0 {
-		return fmt.Errorf("the schema %q belongs to another program (%d tables and indexes); choose another one: %w", string(s.schema), objects, store.ErrNotDatabase)
+		return fmt.Errorf("the schema %q belongs to another program (%d tables and indexes); choose another one: %w", string(n), objects, store.ErrNotDatabase)
 	}
 	if !exists { // asking with IF NOT EXISTS would need the right to make one even if it is there
-		name := pgx.Identifier{string(s.schema)}.Sanitize()
+		name := pgx.Identifier{string(n)}.Sanitize()
 		if _, err := q.Exec(ctx, "CREATE SCHEMA "+name); err != nil { // lint:sql a name cannot be a parameter; it is quoted
 			return err
 		}
 	}
-	_, err := q.Exec(ctx, s.schema.of(makeMigration))
+	_, err := q.Exec(ctx, n.of(makeMigration))
 	return err
 }
 
 // version is 0 if there are no tables. It refuses what a newer program made.
-func (s *Store) version(ctx context.Context, c *pgx.Conn, ours int) (have int, err error) {
+func (n schema) version(ctx context.Context, c *pgx.Conn, ours int) (have int, err error) {
 	var there bool
-	if err := c.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'migration')", string(s.schema)).Scan(&there); err != nil || !there {
+	if err := c.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'migration')", string(n)).Scan(&there); err != nil || !there {
 		return 0, err
 	}
-	if err := c.QueryRow(ctx, s.schema.of("SELECT coalesce(max(version), 0) FROM durable.migration")).Scan(&have); err != nil {
+	if err := c.QueryRow(ctx, n.of("SELECT coalesce(max(version), 0) FROM durable.migration")).Scan(&have); err != nil {
 		return 0, err
 	}
 	if have > ours {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -51,39 +50,17 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	if n := len(o.schema); n == 0 || n > longestName {
 		return nil, explain("open", fmt.Errorf("the name of a schema has 1 to %d bytes, and %.80q has %d", longestName, string(o.schema), n))
 	}
-	pool, ours := o.pool, o.pool == nil
-	if ours {
-		var err error
-		if pool, err = connect(ctx, o.url); err != nil {
-			return nil, explain("open", err)
-		}
-	}
-	s := newStore(pool, ours, o.schema)
-	err := pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
-		if err := inspect(ctx, c.Conn()); err != nil {
+	c, err := connect(ctx, o, func(ctx context.Context, c *pgx.Conn) error {
+		if err := inspect(ctx, c); err != nil {
 			return err
 		}
-		return s.migrate(ctx, c.Conn())
+		return o.schema.migrate(ctx, c)
 	})
 	if err != nil {
-		return nil, errors.Join(explain("open", err), s.Close())
+		c.close()
+		return nil, explain("open", err)
 	}
-	return s, nil
-}
-
-func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, err
-	}
-	params := config.ConnConfig.RuntimeParams
-	if params["application_name"] == "" {
-		params["application_name"] = "durable"
-	}
-	if params["idle_in_transaction_session_timeout"] == "" {
-		params["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleTransaction.Milliseconds(), 10)
-	}
-	return pgxpool.NewWithConfig(ctx, config)
+	return newStore(c, o.schema), nil
 }
 
 // inspect refuses servers that could lose what they have confirmed, or on which

@@ -1,9 +1,6 @@
 // Package postgres is the store on PostgreSQL 14 or newer: for several
 // machines.
 //
-// A spike: passes the conformance suite; not yet recommended: durable.Open works
-// with it, but operation under failover, pooling and load is the next step.
-//
 // It knows SQL, locks and what PostgreSQL's errors mean; it does not know what
 // is in a row or a payload. Only package store's contract is behind it, and
 // only the engine calls it.
@@ -44,10 +41,10 @@ import (
 
 // Store is a handle on the tables in one schema.
 type Store struct {
-	pool   *pgxpool.Pool
-	ours   bool // the pool is closed with the store
+	conns
 	schema schema
-	token  string // marks our own notifications
+	token  string        // marks our own notifications
+	hints  chan struct{} // holds one
 
 	done chan struct{} // closed by Close
 	once sync.Once
@@ -56,8 +53,11 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-func newStore(pool *pgxpool.Pool, ours bool, in schema) *Store {
-	return &Store{pool: pool, ours: ours, schema: in, token: uuid.NewString(), done: make(chan struct{})}
+func newStore(c conns, in schema) *Store {
+	s := &Store{conns: c, schema: in, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{})}
+	s.wg.Add(1)
+	go s.tellOthers()
+	return s
 }
 
 // enter refuses calls that must fail before anything is sent.
@@ -73,38 +73,49 @@ func (s *Store) enter(ctx context.Context) error {
 	}
 }
 
-// view runs fn within one state of the database.
-func (s *Store) view(ctx context.Context, doing string, fn func(q pgx.Tx) error) error {
-	if err := s.enter(ctx); err != nil {
-		return explain(doing, err)
+// view asks questions within one state of the database, in one round trip.
+func (s *Store) view(ctx context.Context, doing string, ask func(b *pgx.Batch)) error {
+	err := s.enter(ctx)
+	if err == nil {
+		err = s.read.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+			var b pgx.Batch
+			b.Queue(beginRead)
+			ask(&b)
+			b.Queue(commitTx)
+			err := c.SendBatch(ctx, &b).Close()
+			if err != nil {
+				rollback(ctx, c.Conn())
+			}
+			return err
+		})
 	}
-	q, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return explain(doing, err)
-	}
-	defer rollback(ctx, q)
-	if err := fn(q); err != nil {
 		return explain(doing, err)
 	}
 	return nil
 }
 
-// rollback ends a transaction that may have ended already. The pool drops a
-// connection on which that fails.
-func rollback(ctx context.Context, q pgx.Tx) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-	defer cancel()
-	_ = q.Rollback(ctx)
+// ask asks one question.
+func (s *Store) ask(ctx context.Context, doing, statement string, args []any, row func(pgx.CollectableRow) error) error {
+	err := s.enter(ctx)
+	if err == nil {
+		var rows pgx.Rows
+		if rows, err = s.read.Query(ctx, s.schema.of(statement), args...); err == nil {
+			err = each(rows, row)
+		}
+	}
+	if err != nil {
+		return explain(doing, err)
+	}
+	return nil
 }
 
-// Close waits for what is running if the pool is ours, and else leaves the pool alone.
+// Close waits for what is running. A pool that the caller made stays open.
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		close(s.done)
 		s.wg.Wait()
-		if s.ours {
-			s.pool.Close()
-		}
+		s.conns.close()
 	})
 	return nil
 }
@@ -121,6 +132,8 @@ const (
 	// A transaction whose client has vanished holds its locks until the server
 	// gives it up, and a takeover waits for it.
 	idleTransaction = 10 * time.Second
+	// A hint that finds no connection is not worth waiting for.
+	hintTimeout = 5 * time.Second
 	// One value may have at most 1 GB on the wire, escapes included; batches
 	// near that are a mistake.
 	batchBytes = 256 << 20

@@ -2,36 +2,44 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/durable-go/durable/store"
 )
 
-// tx is a write transaction.
+// querier is a connection, or a transaction on one.
+type querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+const (
+	beginWrite  = `begin isolation level read committed read write`
+	beginRead   = `begin isolation level repeatable read read only`
+	commitTx    = `commit`
+	rollbackTx  = `rollback`
+	isCommitted = "COMMIT"
+)
+
+// tx is a write transaction. Statements whose answers nobody needs are kept
+// until one is needed, its begin and its commit too, so that a transaction is
+// as few round trips as it has questions.
 type tx struct {
-	pgx.Tx
+	querier
 	s     *Store
 	now   time.Time                  // the store's clock for all of it, once locks are held
 	heads map[store.ID]*head         // of executions that are locked and exist
 	alive map[store.Incarnation]bool // of leases that are locked: has it not run out?
+	begun map[store.ID]bool          // executions that this transaction has made: is it their begin's turn?
 	later pgx.Batch                  // statements whose answers nobody needs
+	draft draft                      // rows to be written, a statement per table
 	hints bool                       // somebody else may want to know
-}
-
-// head is what a write must know of its execution before it may touch it. While
-// the execution is locked it is exact, but for length: a plain step of the
-// owner may be on its way in. The journal's key then makes one of the two race.
-type head struct {
-	status store.Status
-	owner  store.Incarnation
-	epoch  int64
-	length int
-	inbox  int64
-	waits  int64 // open
-	held   bool  // it has holds
 }
 
 // update runs fn in a write transaction: again, from its beginning, if another
@@ -40,7 +48,7 @@ func (s *Store) update(ctx context.Context, doing string, fn func(ctx context.Co
 	for try := 1; ; try++ {
 		err := s.enter(ctx)
 		if err == nil {
-			err = s.attempt(ctx, fn)
+			err = s.attempt(ctx, s.write, fn)
 		}
 		switch {
 		case err == nil:
@@ -51,29 +59,61 @@ func (s *Store) update(ctx context.Context, doing string, fn func(ctx context.Co
 	}
 }
 
-func (s *Store) attempt(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
-	q, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+func (s *Store) attempt(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, t *tx) error) error {
+	c, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer rollback(ctx, q)
-	t := &tx{Tx: q, s: s}
+	defer c.Release() // dropped if the transaction is still open
+	t := &tx{querier: c.Conn(), s: s}
+	t.later.Queue(beginWrite)
 	if err := fn(ctx, t); err != nil {
+		rollback(ctx, c.Conn())
 		return err
+	}
+	t.draft.queue(t)
+	ended := ""
+	t.later.Queue(commitTx).Exec(func(tag pgconn.CommandTag) error {
+		ended = tag.String()
+		return nil
+	})
+	if err := t.flush(ctx); err != nil {
+		rollback(ctx, c.Conn())
+		return err
+	}
+	if ended != isCommitted {
+		return pgx.ErrTxCommitRollback
 	}
 	if t.hints {
-		t.exec(notify, s.schema.channel(), s.token)
+		s.hint()
 	}
-	if err := t.flush(ctx); err != nil {
-		return err
+	return nil
+}
+
+// rollback ends a transaction, if one is open. The pool drops a connection on
+// which that fails.
+func rollback(ctx context.Context, c *pgx.Conn) {
+	if c.PgConn().TxStatus() == 'I' {
+		return
 	}
-	return t.Commit(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_, _ = c.Exec(ctx, rollbackTx)
 }
 
 // exec notes a statement that runs before the next one whose answer is needed.
 func (t *tx) exec(statement string, args ...any) { t.later.Queue(t.s.schema.of(statement), args...) }
 
-// flush runs what exec has noted, in one round trip.
+// read notes a statement and says what becomes of its rows.
+func (t *tx) read(statement string, args []any, row func(pgx.CollectableRow) error) {
+	read(t.s.schema, &t.later, statement, args, row)
+}
+
+func read(in schema, b *pgx.Batch, statement string, args []any, row func(pgx.CollectableRow) error) {
+	b.Queue(in.of(statement), args...).Query(func(rows pgx.Rows) error { return each(rows, row) })
+}
+
+// flush runs what has been noted, in one round trip.
 func (t *tx) flush(ctx context.Context) error {
 	if t.later.Len() == 0 {
 		return nil
@@ -84,26 +124,32 @@ func (t *tx) flush(ctx context.Context) error {
 }
 
 // changes runs a statement and returns how many rows it changed.
-func (t *tx) changes(ctx context.Context, statement string, args ...any) (int64, error) {
-	if err := t.flush(ctx); err != nil {
-		return 0, err
-	}
-	tag, err := t.Exec(ctx, t.s.schema.of(statement), args...)
-	return tag.RowsAffected(), err
+func (t *tx) changes(ctx context.Context, statement string, args ...any) (n int64, err error) {
+	t.later.Queue(t.s.schema.of(statement), args...).Exec(func(tag pgconn.CommandTag) error {
+		n = tag.RowsAffected()
+		return nil
+	})
+	err = t.flush(ctx)
+	return n, err
 }
 
 // one reads one row, if there is one.
-func (t *tx) one(ctx context.Context, statement string, args []any, into ...any) (bool, error) {
-	if err := t.flush(ctx); err != nil {
-		return false, err
-	}
-	return found(t.QueryRow(ctx, t.s.schema.of(statement), args...).Scan(into...))
+func (t *tx) one(ctx context.Context, statement string, args []any, into ...any) (found bool, err error) {
+	t.read(statement, args, func(r pgx.CollectableRow) error {
+		found = true
+		return r.Scan(into...)
+	})
+	err = t.flush(ctx)
+	return found && err == nil, err
 }
 
-// found tells no row from a failure.
-func found(err error) (bool, error) {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
+// each calls fn for every row.
+func each(rows pgx.Rows, fn func(pgx.CollectableRow) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
 	}
-	return err == nil, err
+	return rows.Err()
 }

@@ -44,6 +44,19 @@ func stamp(t time.Time) time.Time {
 	return t
 }
 
+// optional is a time of an array; the zero one is NULL.
+func optional(t time.Time) pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: stamp(t), Valid: !t.IsZero()}
+}
+
+// forever is a time of an array; the zero one is infinity.
+func forever(t time.Time) pgtype.Timestamptz {
+	if t.IsZero() {
+		return pgtype.Timestamptz{Valid: true, InfinityModifier: pgtype.Infinity}
+	}
+	return optional(t)
+}
+
 // timeOrNull is NULL for the zero time.
 func timeOrNull(t time.Time) any {
 	if t.IsZero() {
@@ -61,9 +74,6 @@ func textOrNull(s string) any {
 }
 
 // deadline is the place's deadline as the database orders it.
-func (p *waitPlace) deadline() any {
-	if p.Deadline.IsZero() {
-		return pgtype.Timestamptz{Valid: true, InfinityModifier: pgtype.Infinity}
-	}
-	return p.Deadline
+func (p *waitPlace) deadline() pgtype.Timestamptz {
+	return forever(p.Deadline)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,13 +13,6 @@ import (
 )
 
 const (
-	addWait = `
-		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, 'infinity'::timestamptz), $9, $10)`
-	setWaits  = `UPDATE durable.execution SET waits = $2 WHERE id = $1`
-	dropWaits = `DELETE FROM durable.wait WHERE execution = $1 AND id = ANY($2)`
-	dropAll   = `DELETE FROM durable.wait WHERE execution = $1`
-
 	// A NULL does not filter.
 	readWaits = `
 		SELECT w.id, w.execution, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened
@@ -31,35 +25,47 @@ const (
 )
 
 func (t *tx) open(id store.ID, x *head, waits []store.Wait) {
-	for _, w := range waits {
-		t.exec(addWait, w.ID, [16]byte(id), w.Path, w.Call, w.Kind, w.Name, w.Topic, timeOrNull(w.Deadline), t.now, w.Detail)
+	for i := range waits {
+		w := &waits[i]
+		t.draft.opened = append(t.draft.opened, waitDraft{id, w})
+		if x.open != nil {
+			x.open[w.ID] = w.Topic
+		}
+		x.waits++
+		x.counts = true
 	}
-	t.count(id, x, int64(len(waits)))
 }
 
 // shut closes waits of an execution; those of others and absent ones stay so.
-func (t *tx) shut(ctx context.Context, id store.ID, x *head, waits []string) error {
-	if len(waits) == 0 || x.waits == 0 {
-		return nil
+func (t *tx) shut(id store.ID, x *head, waits []string) {
+	for _, w := range waits {
+		if _, open := x.open[w]; !open {
+			continue
+		}
+		delete(x.open, w)
+		x.waits--
+		x.counts = true
+		if !t.draft.unopen(id, w) {
+			t.draft.shut = append(t.draft.shut, waitRef{id, w})
+		}
 	}
-	shut, err := t.changes(ctx, dropWaits, [16]byte(id), waits)
-	t.count(id, x, -shut)
-	return err
+}
+
+// unopen takes out a wait that was to be opened.
+func (d *draft) unopen(id store.ID, wait string) bool {
+	n := len(d.opened)
+	d.opened = slices.DeleteFunc(d.opened, func(w waitDraft) bool { return w.id == id && w.ID == wait })
+	return len(d.opened) < n
 }
 
 func (t *tx) shutAll(id store.ID, x *head) {
-	if x.waits > 0 {
-		x.waits = 0 // the release that follows writes it
-		t.exec(dropAll, [16]byte(id))
+	if x.waits == 0 {
+		return
 	}
-}
-
-// count keeps the number of open waits.
-func (t *tx) count(id store.ID, x *head, more int64) {
-	if more != 0 {
-		x.waits += more
-		t.exec(setWaits, [16]byte(id), x.waits)
-	}
+	x.waits, x.counts = 0, true
+	clear(x.open)
+	t.draft.opened = slices.DeleteFunc(t.draft.opened, func(w waitDraft) bool { return w.id == id })
+	t.draft.shutAll = append(t.draft.shutAll, id)
 }
 
 // Waits implements store.Store.
@@ -71,18 +77,12 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 		}
 	}
 	limit := pageSize(f.Limit)
-	err = s.view(ctx, "waits", func(q pgx.Tx) error {
-		rows, err := q.Query(ctx, s.schema.of(readWaits), waitArgs(f, at, limit+1)...)
-		if err != nil {
-			return err
-		}
-		return each(rows, func(r pgx.CollectableRow) error {
-			var w store.Wait
-			err := r.Scan(&w.ID, (*nullable)(&w.Execution), &w.Workflow, &w.Queue, &w.Path, &w.Call, &w.Kind, &w.Name, &w.Topic, &w.Detail,
-				(*instant)(&w.Deadline), (*instant)(&w.Opened))
-			page.Waits = append(page.Waits, w)
-			return err
-		})
+	err = s.ask(ctx, "waits", readWaits, waitArgs(f, at, limit+1), func(r pgx.CollectableRow) error {
+		var w store.Wait
+		err := r.Scan(&w.ID, (*nullable)(&w.Execution), &w.Workflow, &w.Queue, &w.Path, &w.Call, &w.Kind, &w.Name, &w.Topic, &w.Detail,
+			(*instant)(&w.Deadline), (*instant)(&w.Opened))
+		page.Waits = append(page.Waits, w)
+		return err
 	})
 	if err != nil {
 		return store.WaitPage{}, err

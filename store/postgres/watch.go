@@ -4,14 +4,37 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
-// notify tells other handles, when the transaction commits, that something may
-// be due, awaited or finished. Plain steps tell nobody: nobody but the owner waits
-// for them, and PostgreSQL lets transactions that notify commit only one by one.
+// notify tells other handles that something may be due, awaited or finished.
+// Plain steps tell nobody: nobody but the owner waits for them.
 const notify = `SELECT pg_notify($1, $2)`
+
+// hint has the others told, soon: many changes are one hint. It is sent after
+// the transactions that it speaks of and not in them, since PostgreSQL lets
+// transactions that notify commit only one by one, with their flushes. Should
+// this process die in between, polling finds what changed.
+func (s *Store) hint() {
+	select {
+	case s.hints <- struct{}{}:
+	default: // one is on its way that has not left yet
+	}
+}
+
+// tellOthers sends the hints until the store closes.
+func (s *Store) tellOthers() {
+	defer s.wg.Done()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.hints:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
+		_, _ = s.read.Exec(ctx, notify, s.schema.channel(), s.token)
+		cancel()
+	}
+}
 
 // channel is where this schema's hints go. It fits into a name of PostgreSQL's,
 // whatever the schema is called.
@@ -19,7 +42,12 @@ func (n schema) channel() string { return fmt.Sprintf("durable_%016x", uint64(n.
 
 // Watch implements store.Store. It listens on a connection of its own. It also gives a hint
 // whenever it has begun to listen, since what went before was not heard.
+//
+// Behind a pooler nobody can listen: there are no hints.
 func (s *Store) Watch(ctx context.Context) <-chan struct{} {
+	if s.pooler {
+		return nil
+	}
 	hints := make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	s.wg.Add(2)
@@ -51,7 +79,7 @@ func (s *Store) Watch(ctx context.Context) <-chan struct{} {
 
 // listen passes on what others say until the connection breaks.
 func (s *Store) listen(ctx context.Context, hints chan<- struct{}) {
-	c, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	c, err := s.dial(ctx)
 	if err != nil {
 		return
 	}
