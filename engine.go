@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
@@ -175,10 +176,10 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 		fn = c.reconcile
 	}
 	defer b.logs.end()
-	patch, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
+	patch, after, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
 	end := ending(err, c, h)
 	if end.Err == nil && !end.Snooze {
-		end.Patch = patch
+		end.Patch, end.Step = patch, &journal.Transition{Before: h.State, After: after}
 	}
 	if h.Mode == plan.Reconcile && err == nil {
 		end.Happened = plan.Yes

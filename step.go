@@ -115,12 +115,12 @@ func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 	state := shapeOf(reflect.TypeFor[S]())
 	c.steps[s.n] = &stepCode{
 		retryIf: s.retryIf,
-		body: func(ctx context.Context, raw []byte, limit int) ([]byte, error) {
+		body: func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error) {
 			return change(raw, limit, state.plain, func(v *S) error { return s.body(ctx, v) })
 		},
-		reconcile: func(ctx context.Context, raw []byte, limit int) ([]byte, error) {
+		reconcile: func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error) {
 			happened := false
-			patch, err := change(raw, limit, state.plain, func(v *S) error {
+			patch, after, err = change(raw, limit, state.plain, func(v *S) error {
 				err := s.reconcile(ctx, v)
 				if happened = isErr(err, Happened); happened {
 					return nil
@@ -130,7 +130,7 @@ func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 				}
 				return err
 			})
-			return patch, err
+			return patch, after, err
 		},
 	}
 	c.question[s.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
@@ -139,35 +139,37 @@ func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 	return s.n
 }
 
-// stepCode is a step's functions without their type. They return the patch.
+// stepCode is a step's functions without their type. They return the patch and
+// the state that it leads to.
 type stepCode struct {
-	body      func(ctx context.Context, raw []byte, limit int) ([]byte, error)
-	reconcile func(ctx context.Context, raw []byte, limit int) ([]byte, error)
+	body      func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error)
+	reconcile func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error)
 	retryIf   func(error) bool
 }
 
-// change decodes the state, lets fn change it, and returns the patch.
-func change[S any](raw []byte, limit int, plain bool, fn func(*S) error) ([]byte, error) {
+// change decodes the state, lets fn change it, and returns the patch and the
+// new state.
+func change[S any](raw []byte, limit int, plain bool, fn func(*S) error) (patch, after []byte, err error) {
 	var s S
 	if err := decode(raw, &s, plain); err != nil {
-		return nil, &stateError{err}
+		return nil, nil, &stateError{err}
 	}
 	before, err := encode(&s, maxLimit)
 	if err != nil {
-		return nil, &resultError{err}
+		return nil, nil, &resultError{err}
 	}
 	if err := fn(&s); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	after, err := encode(&s, limit)
+	left, err := encode(&s, limit)
 	if err != nil {
-		return nil, &resultError{err}
+		return nil, nil, &resultError{err}
 	}
-	patch, state := journal.Change(raw, before, after)
-	if len(state) > limit { // members that S does not know count too
-		return nil, &resultError{checkPayload(state, limit)}
+	patch, after = journal.Change(raw, before, left)
+	if len(after) > limit { // members that S does not know count too
+		return nil, nil, &resultError{checkPayload(after, limit)}
 	}
-	return patch, nil
+	return patch, after, nil
 }
 
 // maxLimit is more than any payload may have.
@@ -224,7 +226,7 @@ func resolve[S any](raw []byte, q *plan.Question, plain bool) run.Answered {
 	case d.State == nil:
 		return run.Answered{Ending: &plan.Ending{Happened: plan.Yes}}
 	}
-	patch, err := change(raw, maxLimit, plain, func(s *S) error {
+	patch, _, err := change(raw, maxLimit, plain, func(s *S) error {
 		*s = *new(S)
 		return decode(d.State, s, plain)
 	})

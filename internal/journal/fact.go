@@ -84,6 +84,14 @@ type Fact struct {
 	Message int64 // inbox number
 	Answer  *Answer
 	Wait    *Wait
+
+	Step    *Transition // Done, in the process that ran the body; not stored
+}
+
+// Transition is a change of the state as its maker knows it: it spares the fold
+// the work, if the state is still the very one that the change was made from.
+type Transition struct {
+	Before, After []byte
 }
 
 // InDoubtCall is the call key of the wait that asks a person what became of a

@@ -88,6 +88,20 @@ func (h *History) Apply(r Row) error {
 	return nil
 }
 
+// change applies the change that a body made.
+func (h *History) change(f *Fact) error {
+	if s := f.Step; s != nil && len(s.Before) > 0 && len(h.State) == len(s.Before) && &h.State[0] == &s.Before[0] {
+		h.State = s.After
+		return nil
+	}
+	state, err := Apply(f.Data, h.State)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Path, err)
+	}
+	h.State = state
+	return nil
+}
+
 // Fold folds one fact of row seq.
 func (h *History) Fold(f *Fact, seq int) error {
 	if err := f.check(); err != nil {
@@ -112,11 +126,9 @@ func (h *History) Fold(f *Fact, seq int) error {
 	case Tried:
 		p.tried(f)
 	case Done:
-		state, err := Apply(f.Data, h.State)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Path, err)
+		if err := h.change(f); err != nil {
+			return err
 		}
-		h.State = state
 		p.Done = true
 		p.close()
 	case Failed:

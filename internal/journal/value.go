@@ -18,6 +18,9 @@ func members(v []byte) (list []member, ok bool) {
 	if len(v) < 2 || v[0] != '{' {
 		return nil, false
 	}
+	if v[1] != '}' {
+		list = make([]member, 0, fewMembers)
+	}
 	for i := 1; v[i] != '}'; {
 		if v[i] == ',' {
 			i++
@@ -34,6 +37,9 @@ func members(v []byte) (list []member, ok bool) {
 	return list, true
 }
 
+// fewMembers is how many fields most objects have, at most.
+const fewMembers = 8
+
 // distinct splits a compact JSON object whose keys are all different. If a key
 // comes twice, only the whole value says what it means.
 func distinct(v []byte) (list []member, ok bool) {
@@ -41,7 +47,7 @@ func distinct(v []byte) (list []member, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	if len(list) <= 8 {
+	if len(list) <= fewMembers {
 		for i := range list {
 			for j := range i {
 				if list[i].key == list[j].key {
@@ -130,6 +136,10 @@ func unquote(q []byte) string {
 }
 
 func quote(s string) []byte {
+	if plain(s) {
+		b := make([]byte, 0, len(s)+2)
+		return append(append(append(b, '"'), s...), '"')
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -137,4 +147,14 @@ func quote(s string) []byte {
 		panic("journal: a string does not encode: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// plain tells whether a string stands in JSON as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

@@ -13,15 +13,16 @@ const CrashLimit = 5
 
 // Ending is how one run of a body ended, as far as the body tells.
 type Ending struct {
-	Patch   []byte         // success: the change of the state
-	Err     *journal.Error // failure
-	Final   bool           // failure: no retry, whatever the policy
-	After   time.Duration  // failure: retry after exactly this, if HasWait
-	HasWait bool           // After was given
-	Snooze  bool           // come back after After; no failure
-	Timeout bool           // failure: the step's own timeout ended it
-	Cancel  bool           // the body cancels the run; Err holds the reason
-	Block   string         // the code cannot read what is recorded: why
+	Patch   []byte              // success: the change of the state
+	Step    *journal.Transition // success: what Patch comes to; nil: not known
+	Err     *journal.Error      // failure
+	Final   bool                // failure: no retry, whatever the policy
+	After   time.Duration       // failure: retry after exactly this, if HasWait
+	HasWait bool                // After was given
+	Snooze  bool                // come back after After; no failure
+	Timeout bool                // failure: the step's own timeout ended it
+	Cancel  bool                // the body cancels the run; Err holds the reason
+	Block   string              // the code cannot read what is recorded: why
 	Happened
 }
 
@@ -60,7 +61,7 @@ func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
 	case end.Snooze:
 		f.Kind, f.Why, f.Until = journal.Delayed, journal.BySnooze, later(now, end.After)
 	case end.Err == nil:
-		f.Kind, f.Data = journal.Done, end.Patch
+		f.Kind, f.Data, f.Step = journal.Done, end.Patch, end.Step
 	case b.Node.AtMostOnce && end.Timeout:
 		f.Kind, f.Why, f.Err = journal.Delayed, journal.ByLoss, end.Err
 	case end.Final || b.Node.Retry == nil || p.Failures+1 >= b.Node.Retry.MaxAttempts:

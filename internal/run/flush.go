@@ -94,7 +94,10 @@ func (w *Worker) send(r *run) {
 	r.batch = batch{}
 	a := &store.Advance{
 		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, NotBefore: b.notBefore,
-		Took: b.took, Open: b.stillOpen(), Shut: slices.Sorted(maps.Values(b.shut)), Release: b.release, Logs: b.logs,
+		Took: b.took, Open: b.stillOpen(), Release: b.release, Logs: b.logs,
+	}
+	if len(b.shut) > 0 {
+		a.Shut = slices.Sorted(maps.Values(b.shut))
 	}
 	if b.fires || b.release != nil && b.release.Status == store.Waiting {
 		a.Seen = r.seen

@@ -67,11 +67,24 @@ func (h *Handle) body() {
 		}
 		h.event(func(w *Worker, now time.Time) { w.Returned(h.Visit, end, h.suspended, now) })
 	}()
+	roomy()
 	fail.Point(fail.BodyBefore)
 	end = h.runner.code.Body(h.ctx, h)
 	fail.Point(fail.BodyAfter)
 	returned = true
 }
+
+// roomy lets the goroutine's stack grow once and now, while there is little on it
+// to be moved, instead of several times on the way down into user code.
+//
+//go:noinline
+func roomy() {
+	var room [6 << 10]byte
+	touch(room[:])
+}
+
+//go:noinline
+func touch(b []byte) { b[0] = 1 }
 
 // judge gives the ending of a body that did not return.
 func (h *Handle) judge(end plan.Ending, returned bool, panicked any) plan.Ending {

@@ -199,6 +199,9 @@ func (w *Worker) add(r *run, f journal.Fact) {
 		w.block(r, "a fact contradicts the journal: "+err.Error(), err)
 		return
 	}
+	if r.batch.facts == nil {
+		r.batch.facts = make([]journal.Fact, 0, 2) // mostly an end and a beginning
+	}
 	r.batch.facts = append(r.batch.facts, f)
 }
 
