@@ -123,8 +123,19 @@ type Store interface {
 	Close() error
 }
 
+// Wide is what a store may be beside. It says how many calls of Commit at once
+// it makes good use of; others get one at a time, and two at once never have
+// Advance, Begin or Control of one execution.
+type Wide interface {
+	CommitsAtOnce() int
+}
+
 // Write is one atomic, fenced change of one execution. Exactly one field is
 // set.
+//
+// A store that cannot judge a write now, because another transaction holds its
+// execution, may answer Busy instead of waiting: one slow stranger must not hold
+// up a batch.
 //
 // Every write is idempotent: committing it again after an unknown outcome has
 // the effect of once, and the verdict is then Landed instead of Applied. An
@@ -276,6 +287,7 @@ const (
 	NotFound                   // no such execution
 	Ended                      // the status does not allow it
 	NoSuchWait                 // that wait is not open
+	Busy                       // somebody else is changing the execution at this moment; nothing was written, ask again
 )
 
 // Result answers a Commit.

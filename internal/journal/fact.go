@@ -85,7 +85,7 @@ type Fact struct {
 	Answer  *Answer
 	Wait    *Wait
 
-	Step    *Transition // Done, in the process that ran the body; not stored
+	Step *Transition // Done, in the process that ran the body; not stored
 }
 
 // Transition is a change of the state as its maker knows it: it spares the fold

@@ -19,6 +19,9 @@ func (w *Worker) claim(now time.Time) {
 				req = store.ClaimRequest{Owner: w.lease.who, Definitions: w.claims, Queues: make(map[string]int)}
 			}
 			q.reserved = q.free()
+			if q.empty { // probably for nothing: leave room for what begins here meanwhile
+				q.reserved = (q.reserved + 1) / 2
+			}
 			q.used += q.reserved
 			q.wake = false
 			q.next = now.Add(q.poll) // what happens while the claim is under way may say sooner

@@ -2,6 +2,7 @@ package run
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable/store"
@@ -13,13 +14,18 @@ const (
 	maxBatchWrites = 512
 	maxBatchBytes  = 4 << 20
 	maxRetryPause  = 2 * time.Second
+	// What is Busy is asked again after pauses that double, up to these.
+	minBusyPause = 2 * time.Millisecond
+	maxBusyPause = 256 * time.Millisecond
 )
 
 // Item is a write on its way to the store.
 type Item struct {
 	Write store.Write
-	Ref   any  // given back with the verdict
-	left  bool // it has been on its way to the store
+	Ref   any       // given back with the verdict
+	left  bool      // it has been on its way to the store
+	again time.Time // it was Busy, and is asked again then
+	busy  int       // so many times in a row
 }
 
 // Settled is an item with its verdict. Err is set if the database refuses the
@@ -32,18 +38,32 @@ type Settled struct {
 	StoreNow time.Time
 }
 
+// Batch is some writes that are sent together.
+type Batch struct {
+	Writes []store.Write
+	items  []Item
+	asked  time.Time
+}
+
 // Committer is the machine that gathers writes into batches: group commit. It
-// takes whatever has gathered, one batch at a time, with no timer and no delay
-// when idle. A batch whose outcome is unknown is sent again: writes are
-// idempotent, so asking again is how one finds out. A batch that the database
-// refuses is sent again write by write, so that only the culprit suffers.
+// takes whatever has gathered, with no timer and no delay when idle. A batch
+// whose outcome is unknown is sent again: writes are idempotent, so asking again
+// is how one finds out. A batch that the database refuses is sent again write by
+// write, so that only the culprit suffers. One that is Busy is asked again soon,
+// and its neighbours go on.
+//
+// While one batch is on its way the next one gathers. A store that does several
+// at once gets a second one meanwhile, if it is worth it; an execution has only
+// one write that is not a Deliver on its way at any time.
 //
 // It is not safe for concurrent use.
 type Committer struct {
+	Width    int // batches on their way at once; 0 is 1
 	queue    []Item
-	sending  []Item
-	asked    time.Time
-	alone    int // so many of the next items go one by one
+	resting  []Item // were Busy, in the order in which they are asked again
+	flights  map[*Batch]bool
+	busy     map[store.ID]bool // what has a write on its way that must be the only one
+	alone    int               // so many of the next items go one by one
 	failures int
 	retryAt  time.Time
 }
@@ -52,78 +72,142 @@ type Committer struct {
 func (c *Committer) Add(it Item) { c.queue = append(c.queue, it) }
 
 // Idle tells whether nothing is queued or in flight.
-func (c *Committer) Idle() bool { return len(c.queue) == 0 && len(c.sending) == 0 }
+func (c *Committer) Idle() bool {
+	return len(c.queue) == 0 && len(c.flights) == 0 && len(c.resting) == 0
+}
 
 // Failing tells whether the last batch failed.
 func (c *Committer) Failing() bool { return c.failures > 0 }
 
-// RetryAt is when Next will give a batch after a failure; zero: at once.
-func (c *Committer) RetryAt() time.Time { return c.retryAt }
+// RetryAt is when Next should be asked again, after a failure or for what was
+// Busy; zero: when something is added or settled.
+func (c *Committer) RetryAt() time.Time {
+	if len(c.resting) > 0 && c.resting[0].again.After(c.retryAt) {
+		return c.resting[0].again
+	}
+	return c.retryAt
+}
 
-// Next returns the next batch, nil if one is in flight, nothing is queued or
-// the pause after a failure is not over.
-func (c *Committer) Next(now time.Time) []store.Write {
-	if len(c.sending) > 0 || len(c.queue) == 0 || now.Before(c.retryAt) {
+// wake queues what has rested.
+func (c *Committer) wake(now time.Time) {
+	n := 0
+	for n < len(c.resting) && !now.Before(c.resting[n].again) {
+		n++
+	}
+	c.queue = append(c.queue, c.resting[:n]...)
+	c.resting = c.resting[n:]
+}
+
+// rest puts a Busy item aside for a moment.
+func (c *Committer) rest(it Item, now time.Time) {
+	it.again = now.Add(min(minBusyPause<<min(it.busy, 10), maxBusyPause))
+	it.busy++
+	i := len(c.resting)
+	for i > 0 && it.again.Before(c.resting[i-1].again) {
+		i--
+	}
+	c.resting = slices.Insert(c.resting, i, it)
+}
+
+// mayLeave tells whether a batch should leave now. A further one has to be as
+// large as those that are on their way: else it had better gather.
+func (c *Committer) mayLeave(now time.Time) bool {
+	if len(c.queue) == 0 || now.Before(c.retryAt) || len(c.flights) >= max(c.Width, 1) {
+		return false
+	}
+	if c.failures > 0 || c.alone > 0 {
+		return len(c.flights) == 0
+	}
+	for b := range c.flights {
+		if len(c.queue) < len(b.items) {
+			return false
+		}
+	}
+	return true
+}
+
+// Next returns the next batch; nil if none should leave now.
+func (c *Committer) Next(now time.Time) *Batch {
+	c.wake(now)
+	if !c.mayLeave(now) {
 		return nil
 	}
 	limit := maxBatchWrites
 	if c.alone > 0 {
 		limit = 1
-		c.alone--
 	}
+	if c.flights == nil {
+		c.flights, c.busy = make(map[*Batch]bool), make(map[store.ID]bool)
+	}
+	b := &Batch{asked: now}
 	var (
-		writes []store.Write
-		rest   []Item
-		bytes  int
-		seen   = make(map[store.ID]bool, min(len(c.queue), limit))
+		rest  []Item
+		bytes int
 	)
 	for i, it := range c.queue {
 		id, only := target(&it.Write)
-		if len(writes) == limit || bytes > maxBatchBytes {
+		if len(b.items) == limit || bytes > maxBatchBytes {
 			rest = append(rest, c.queue[i:]...)
 			break
 		}
-		if only && seen[id] { // at most one such write per execution and batch
+		if only && c.busy[id] {
 			rest = append(rest, it)
 			continue
 		}
-		seen[id] = true
+		if only {
+			c.busy[id] = true
+		}
 		bytes += size(&it.Write)
 		it.left = true
-		c.sending = append(c.sending, it)
-		writes = append(writes, it.Write)
+		b.items = append(b.items, it)
+		b.Writes = append(b.Writes, it.Write)
 	}
-	c.queue, c.asked = rest, now
-	return writes
+	c.queue = rest
+	if len(b.items) == 0 {
+		return nil
+	}
+	if c.alone > 0 {
+		c.alone--
+	}
+	c.flights[b] = true
+	return b
 }
 
-// Done takes the answer to the batch in flight and returns what is settled.
-func (c *Committer) Done(res store.Result, err error, now time.Time) []Settled {
-	sent := c.sending
-	c.sending = nil
+// Done takes the answer to a batch and returns what is settled.
+func (c *Committer) Done(b *Batch, res store.Result, err error, now time.Time) []Settled {
+	delete(c.flights, b)
+	for i := range b.items {
+		if id, only := target(&b.items[i].Write); only {
+			delete(c.busy, id)
+		}
+	}
 	if err != nil {
-		return c.failed(sent, err, now)
+		return c.failed(b, err, now)
 	}
 	c.failures, c.retryAt = 0, time.Time{}
-	out := make([]Settled, len(sent))
-	for i, it := range sent {
-		out[i] = Settled{Item: it, Verdict: res.Verdicts[i], Asked: c.asked, StoreNow: res.Now}
+	out := make([]Settled, 0, len(b.items))
+	for i, it := range b.items {
+		if res.Verdicts[i].Code == store.Busy {
+			c.rest(it, now)
+			continue
+		}
+		out = append(out, Settled{Item: it, Verdict: res.Verdicts[i], Asked: b.asked, StoreNow: res.Now})
 	}
 	return out
 }
 
-func (c *Committer) failed(sent []Item, err error, now time.Time) []Settled {
+func (c *Committer) failed(b *Batch, err error, now time.Time) []Settled {
 	if errors.Is(err, store.ErrRefused) {
-		if len(sent) == 1 {
-			return []Settled{{Item: sent[0], Err: err, Asked: c.asked}}
+		if len(b.items) == 1 {
+			return []Settled{{Item: b.items[0], Err: err, Asked: b.asked}}
 		}
-		c.alone = len(sent)
-		c.queue = append(sent, c.queue...)
+		c.alone += len(b.items)
+		c.queue = append(b.items, c.queue...)
 		return nil
 	}
 	c.failures++
 	c.retryAt = now.Add(min(20*time.Millisecond<<min(c.failures, 10), maxRetryPause))
-	c.queue = append(sent, c.queue...)
+	c.queue = append(b.items, c.queue...)
 	return nil
 }
 

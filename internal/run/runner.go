@@ -60,6 +60,9 @@ func NewRunner(s store.Store, code Code, log *slog.Logger) *Runner {
 		store: s, code: code, log: log, life: life, end: end,
 		kick: make(chan struct{}, 1), gathered: make(chan struct{}, 1),
 	}
+	if w, ok := s.(store.Wide); ok {
+		r.committer.Width = w.CommitsAtOnce()
+	}
 	r.task(r.commitLoop)
 	return r
 }

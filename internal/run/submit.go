@@ -103,40 +103,42 @@ func (r *Runner) commitLoop() {
 	defer timer.Stop()
 	for {
 		r.cmu.Lock()
-		writes := r.committer.Next(time.Now())
+		batch := r.committer.Next(time.Now())
 		at := r.committer.RetryAt()
 		r.cmu.Unlock()
-		if writes == nil {
-			if at.IsZero() {
-				timer.Stop()
-			} else {
-				timer.Reset(time.Until(at))
-			}
-			select {
-			case <-r.gathered:
-			case <-timer.C:
-			case <-r.life.Done():
-				return
-			}
+		if batch != nil {
+			// What comes of it is settled while the next one leaves.
+			r.task(func() { r.flush(batch) })
 			continue
 		}
-		r.flush(writes)
+		if at.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-r.gathered:
+		case <-timer.C:
+		case <-r.life.Done():
+			return
+		}
 	}
 }
 
-func (r *Runner) flush(writes []store.Write) {
+func (r *Runner) flush(b *Batch) {
 	// Not r.life: a batch that has begun is finished also while closing.
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	res, err := r.store.Commit(ctx, writes)
+	res, err := r.store.Commit(ctx, b.Writes)
 	now := time.Now()
 	r.cmu.Lock()
 	failing := r.committer.Failing()
-	settled := r.committer.Done(res, err, now)
+	settled := r.committer.Done(b, res, err, now)
 	r.cmu.Unlock()
+	signal(r.gathered)
 	switch {
 	case err != nil && !failing:
-		r.log.Warn("a commit failed; trying again", "writes", len(writes), "error", err)
+		r.log.Warn("a commit failed; trying again", "writes", len(b.Writes), "error", err)
 	case err == nil && failing:
 		r.log.Info("commits succeed again")
 	}

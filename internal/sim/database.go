@@ -59,10 +59,17 @@ func (d *database) commit(p *process, asked []store.Write) (store.Result, error)
 			m.Write(d, &writes[i])
 		}
 	}
-	res, err := d.mem.Commit(context.Background(), writes)
+	busy := d.busy(writes)
+	free := slices.DeleteFunc(slices.Clone(writes), func(w store.Write) bool { return busy[w] })
+	res, err := d.mem.Commit(context.Background(), free)
 	if err != nil {
 		s.fail("malformed", "%s: %v in %s", p.name, err, describe(asked))
 		return res, err
+	}
+	for i, w := range writes { // each gets its place back
+		if busy[w] {
+			res.Verdicts = slices.Insert(res.Verdicts, i, store.Verdict{Code: store.Busy})
+		}
 	}
 	changed := false
 	for i := range asked {
@@ -76,6 +83,18 @@ func (d *database) commit(p *process, asked []store.Write) (store.Result, error)
 		s.hint(p)
 	}
 	return res, nil
+}
+
+// busy draws writes whose executions a stranger holds at this moment.
+func (d *database) busy(writes []store.Write) map[store.Write]bool {
+	busy := make(map[store.Write]bool)
+	for _, w := range writes {
+		if w.Begin == nil && d.s.Busy > 0 && d.s.chance(d.s.Busy) {
+			busy[w] = true
+			d.s.mark("busy")
+		}
+	}
+	return busy
 }
 
 // poisoned tells whether the database refuses a write: it holds what one run

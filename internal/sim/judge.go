@@ -15,6 +15,7 @@ import (
 // judge looks at one write that the store has answered.
 func (s *Sim) judge(p *process, asked *store.Write, v store.Verdict) {
 	switch {
+	case v.Code == store.Busy: // nothing was written
 	case asked.Begin != nil:
 		s.judgeBegin(p, asked.Begin, v)
 	case asked.Advance != nil:

@@ -27,6 +27,8 @@ type Options struct {
 
 	LoseRequest, LoseReply, Duplicate, LoseHint float64 // chances per message
 	Late                                        float64 // of an answer that overtakes nobody
+	Busy                                        float64 // of a write whose execution somebody else holds
+	Width                                       int     // batches of a process on their way at once
 
 	Crashes, Pauses, Stops, Outages, Fulls, Slows, Jumps int // how many come before Until
 	Deploy                                               bool
@@ -77,6 +79,8 @@ func Draw(seed uint64) Options {
 		}
 		return o
 	}
+	// Drawn apart, so that known seeds keep what they showed.
+	o.Width, o.Busy = 1+int(seed/2%2), 0.1*float64(seed/8%2)
 	o.Until = time.Duration(10+r.IntN(40)) * second
 	o.Poll = time.Duration(100+r.IntN(1900)) * time.Millisecond
 	o.Slots = 2 + r.IntN(3)

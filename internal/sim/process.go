@@ -66,7 +66,7 @@ var _ run.Effects = (*process)(nil)
 func (s *Sim) spawn(variant int) *process {
 	s.spawned++
 	p := &process{
-		s: s, name: fmt.Sprintf("p%d", s.spawned), variant: variant,
+		s: s, name: fmt.Sprintf("p%d", s.spawned), variant: variant, c: run.Committer{Width: s.Width},
 		defs: make(map[string]*run.Definition), offset: s.between(-time.Hour, time.Hour),
 	}
 	if s.spawned%2 == 0 {
@@ -180,21 +180,22 @@ func (p *process) arm() {
 // send hands the next batch to the store.
 func (p *process) send() {
 	s := p.s
-	writes := p.c.Next(p.local())
-	if writes == nil {
+	b := p.c.Next(p.local())
+	if b == nil {
 		if in := p.until(p.c.RetryAt()); in > 0 && !p.sending {
 			p.sending = true
 			s.at(p, in, func() { p.sending = false })
 		}
 		return
 	}
+	writes := b.Writes
 	if s.Mutant.Early && advances(writes) {
-		p.settled(writes, store.Result{Now: s.clock(), Verdicts: applied(writes)}, nil)
+		p.settled(b, store.Result{Now: s.clock(), Verdicts: applied(writes)}, nil)
 		call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) }, func(store.Result, error) {})
 		return
 	}
 	call(p, "commit", storeTimeout, func() (store.Result, error) { return s.db.commit(p, writes) },
-		func(r store.Result, err error) { p.settled(writes, r, err) })
+		func(r store.Result, err error) { p.settled(b, r, err) })
 }
 
 func advances(writes []store.Write) bool {
@@ -210,12 +211,12 @@ func applied(writes []store.Write) []store.Verdict {
 }
 
 // settled hands verdicts to the worker and to callers, as the shell does.
-func (p *process) settled(writes []store.Write, res store.Result, err error) {
+func (p *process) settled(b *run.Batch, res store.Result, err error) {
 	if m := p.s.Mutant; m.Settle != nil {
-		res, err = m.Settle(p, writes, res, err)
+		res, err = m.Settle(p, b.Writes, res, err)
 	}
 	now := p.local()
-	for _, it := range p.c.Done(res, err, now) {
+	for _, it := range p.c.Done(b, res, err, now) {
 		at := p.heard(it.StoreNow)
 		if it.Write.Advance != nil && it.Err == nil && it.Verdict.Code == store.Landed {
 			p.s.judgeLanded(it.Write.Advance)

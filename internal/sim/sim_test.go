@@ -103,6 +103,7 @@ func rare() []string {
 		"blocked",
 		"blocked, then taken up by other code",
 		"body ignores the end of its context",
+		"busy",
 		"cancelled",
 		"commit delivered twice",
 		"completed",

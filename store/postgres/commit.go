@@ -88,6 +88,9 @@ func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.
 }
 
 func (t *tx) apply(ctx context.Context, w *store.Write) (store.Verdict, error) {
+	if w.Begin == nil && t.taken(idOf(w)) {
+		return store.Verdict{Code: store.Busy}, nil
+	}
 	switch {
 	case w.Advance != nil:
 		return t.advance(ctx, w.Advance)
@@ -98,6 +101,22 @@ func (t *tx) apply(ctx context.Context, w *store.Write) (store.Verdict, error) {
 	default:
 		return t.control(w.Control)
 	}
+}
+
+// taken tells whether an execution is there, but locked by somebody else.
+func (t *tx) taken(id store.ID) bool {
+	_, ours := t.begun[id]
+	return t.heads[id] != nil && !t.have[id] && !ours
+}
+
+func idOf(w *store.Write) store.ID {
+	switch {
+	case w.Advance != nil:
+		return w.Advance.ID
+	case w.Control != nil:
+		return w.Control.ID
+	}
+	return w.Deliver.ID
 }
 
 // check refuses what the server would refuse less clearly.
@@ -124,3 +143,7 @@ func check(writes []store.Write) error {
 	}
 	return nil
 }
+
+// CommitsAtOnce implements store.Wide: while the server flushes one batch, it can
+// judge another.
+func (s *Store) CommitsAtOnce() int { return 2 }

@@ -16,7 +16,8 @@ const (
 	// Each kind of lock is taken by one statement, in an order that all share.
 	shareLeases = `SELECT who, expires FROM durable.lease WHERE who = ANY($1) ORDER BY who FOR KEY SHARE`
 	seizeLeases = `SELECT who, expires FROM durable.lease WHERE who = ANY($1) ORDER BY who FOR UPDATE`
-	lockHeads   = `SELECT FROM durable.execution WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+	lockHeads   = `SELECT id FROM durable.execution WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+	tryHeads    = `SELECT id FROM durable.execution WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`
 	lockNumbers = `SELECT pg_advisory_xact_lock(n) FROM (SELECT n FROM unnest($1::bigint[]) AS n ORDER BY n) AS ordered`
 	readClock   = `SELECT clock_timestamp()`
 	// A statement of its own: who waits for a row's lock gets the newest row, but
@@ -116,7 +117,17 @@ func (t *tx) seize(ctx context.Context, l *locks) (expires map[store.Incarnation
 		})
 	}
 	if len(l.executions) > 0 {
-		t.exec(lockHeads, [][16]byte(l.executions))
+		statement := tryHeads
+		if t.patient {
+			statement = lockHeads
+		}
+		t.have = make(map[store.ID]bool, len(l.executions))
+		t.read(statement, []any{[][16]byte(l.executions)}, func(r pgx.CollectableRow) error {
+			var id uuid.UUID
+			err := r.Scan((*nullable)(&id))
+			t.have[id] = true
+			return err
+		})
 	}
 	if len(l.names) > 0 {
 		numbers := make([]int64, len(l.names))

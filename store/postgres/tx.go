@@ -34,12 +34,17 @@ type tx struct {
 	querier
 	s     *Store
 	now   time.Time                  // the store's clock for all of it, once locks are held
-	heads map[store.ID]*head         // of executions that are locked and exist
+	heads map[store.ID]*head         // of executions that exist
+	have  map[store.ID]bool          // executions that are locked
 	alive map[store.Incarnation]bool // of leases that are locked: has it not run out?
 	begun map[store.ID]bool          // executions that this transaction has made: is it their begin's turn?
 	later pgx.Batch                  // statements whose answers nobody needs
 	draft draft                      // rows to be written, a statement per table
 	hints bool                       // somebody else may want to know
+
+	// patient waits for executions that others hold. The engine does not: a
+	// stranger's open transaction must not hold up a batch.
+	patient bool
 }
 
 // update runs fn in a write transaction: again, from its beginning, if another

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,13 +49,24 @@ func (e *env) together(body func(i int, st store.Store)) {
 // try commits one write from a goroutine; a failed call is an error of the
 // clause and has no verdict.
 func (e *env) try(st store.Store, w store.Write) store.Verdict {
-	r, err := st.Commit(e.ctx(), []store.Write{w})
-	if err != nil || len(r.Verdicts) != 1 {
-		e.errorf("commit: %d verdicts, %v", len(r.Verdicts), err)
-		return store.Verdict{}
+	for range busyTries {
+		r, err := st.Commit(e.ctx(), []store.Write{w})
+		if err != nil || len(r.Verdicts) != 1 {
+			e.errorf("commit: %d verdicts, %v", len(r.Verdicts), err)
+			return store.Verdict{}
+		}
+		if r.Verdicts[0].Code != store.Busy {
+			return r.Verdicts[0]
+		}
+		runtime.Gosched()
 	}
-	return r.Verdicts[0]
+	e.errorf("commit: Busy %d times, though nobody holds an execution for long", busyTries)
+	return store.Verdict{}
 }
+
+// busyTries is how often a write may be Busy while several change one
+// execution as fast as they can.
+const busyTries = 10_000
 
 // tally counts verdicts of several goroutines.
 type tally struct {
