@@ -133,6 +133,8 @@ func (r *Runner) Run(ctx context.Context, cfg Config, stopNow <-chan struct{}) e
 				r.event(func(w *Worker, now time.Time) { w.Hint(now) })
 			}
 		})
+	} else {
+		r.log.Info("the store gives no hints here (behind a pooler nobody can listen): what other processes do is found by polling")
 	}
 	r.loop(ctx, w, stopNow)
 
