@@ -26,21 +26,28 @@ var ErrPatch = errors.New("patch does not fit")
 // Members of objects are compared one by one at any depth, lists item by item:
 // an item that changed is written whole.
 func Diff(before, after []byte) []byte {
+	patch, _ := diff(before, after)
+	return patch
+}
+
+// diff also tells whether applying the patch gives after to the byte, which it
+// does unless members stand in another order or are written in another way.
+func diff(before, after []byte) (patch []byte, exact bool) {
 	if bytes.Equal(before, after) {
-		return nil
+		return nil, true
 	}
-	d := differ{b: []byte{'['}}
+	d := differ{b: append(make([]byte, 0, 128), '[')}
 	d.value(nil, before, after)
 	if len(d.b) == 1 {
-		return nil // only the order of members differs
+		return nil, false // only the order of members differs
 	}
 	d.b = append(d.b, ']')
 	if len(d.b) > len(after)+16 {
 		whole := differ{b: []byte{'['}}
 		whole.op("set", nil, after)
-		return append(whole.b, ']')
+		return append(whole.b, ']'), true
 	}
-	return d.b
+	return d.b, !d.moved
 }
 
 // Change returns the patch by which a body changed the state, and the new
@@ -55,7 +62,10 @@ func Change(raw, before, after []byte) (patch, state []byte) {
 	if !bytes.Equal(raw, before) {
 		after = merge(raw, before, after)
 	}
-	patch = Diff(raw, after)
+	patch, exact := diff(raw, after)
+	if exact {
+		return patch, after
+	}
 	state, err := Apply(patch, raw)
 	if err != nil {
 		panic("journal: a patch does not fit what it was made from: " + err.Error())
@@ -63,7 +73,10 @@ func Change(raw, before, after []byte) (patch, state []byte) {
 	return patch, state
 }
 
-type differ struct{ b []byte }
+type differ struct {
+	b     []byte
+	moved bool // members stand in another order, or their keys are written in another way, than a patch leaves them
+}
 
 func (d *differ) op(name string, pointer []byte, value []byte) {
 	if len(d.b) > 1 {
@@ -98,25 +111,52 @@ func (d *differ) value(at, before, after []byte) {
 }
 
 func (d *differ) object(at []byte, before, after []member) {
-	old := make(map[string][]byte, len(before))
-	for _, m := range before {
-		old[m.key] = m.value
-	}
+	find := finder(before)
+	kept := make([]bool, len(before))
+	last, added := -1, false
 	for _, m := range after {
-		was, had := old[m.key]
-		delete(old, m.key)
-		switch {
-		case !had:
+		i := find(m.key)
+		if i < 0 {
+			added = true
+			d.moved = d.moved || !bytes.Equal(m.quote, quote(m.key))
 			d.op("set", pointer(at, m.key), m.value)
-		case !bytes.Equal(was, m.value):
-			d.value(pointer(at, m.key), was, m.value)
+			continue
+		}
+		kept[i] = true
+		d.moved = d.moved || added || i < last || !bytes.Equal(m.quote, before[i].quote)
+		last = i
+		if !bytes.Equal(before[i].value, m.value) {
+			d.value(pointer(at, m.key), before[i].value, m.value)
 		}
 	}
-	for _, m := range before {
-		if _, gone := old[m.key]; gone {
+	for i, m := range before {
+		if !kept[i] {
 			d.op("remove", pointer(at, m.key), nil)
-			delete(old, m.key)
 		}
+	}
+}
+
+// finder gives the place of a key in a list of members, -1 if it is not there.
+func finder(list []member) func(key string) int {
+	if len(list) <= fewMembers {
+		return func(key string) int {
+			for i := range list {
+				if list[i].key == key {
+					return i
+				}
+			}
+			return -1
+		}
+	}
+	at := make(map[string]int, len(list))
+	for i := range list {
+		at[list[i].key] = i
+	}
+	return func(key string) int {
+		if i, ok := at[key]; ok {
+			return i
+		}
+		return -1
 	}
 }
 

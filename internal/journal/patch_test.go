@@ -56,9 +56,39 @@ func drawJSON(t *rapid.T, depth int) string {
 func drawObject(t *rapid.T, depth int) string {
 	keys := rapid.SliceOfNDistinct(rapid.SampledFrom(hardKeys()), 0, 5, rapid.ID[string]).Draw(t, "keys")
 	for i, k := range keys {
-		keys[i] = string(quote(k)) + ":" + drawJSON(t, depth-1)
+		keys[i] = drawQuote(t, k) + ":" + drawJSON(t, depth-1)
 	}
 	return "{" + strings.Join(keys, ",") + "}"
+}
+
+// drawQuote writes a key, now and then in another way than we do.
+func drawQuote(t *rapid.T, key string) string {
+	if key != "" && key[0] >= 'A' && key[0] <= 'z' && rapid.IntRange(0, 7).Draw(t, "escape") == 0 {
+		return fmt.Sprintf(`"\u%04x%s`, key[0], string(quote(key[1:]))[1:])
+	}
+	return string(quote(key))
+}
+
+// Where a patch is said to give a text to the byte, it does.
+func TestPL2_ExactPatches(t *testing.T) {
+	exact := 0
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawPair(t, false)
+		patch, is := diff(a, b)
+		got, err := Apply(patch, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is {
+			exact++
+			if !bytes.Equal(got, b) {
+				t.Fatalf("%s with %s gives %s, not %s to the byte", a, patch, got, b)
+			}
+		}
+	})
+	if exact < 20 {
+		t.Errorf("only %d patches were exact", exact)
+	}
 }
 
 func hardKeys() []string {
@@ -92,6 +122,8 @@ func edit(t *rapid.T, text string, depth int) string {
 			case 0: // removed
 			case 1:
 				out = append(out, string(m.quote)+":"+edit(t, string(m.value), depth-1))
+			case 2:
+				out = append(out, drawQuote(t, m.key)+":"+string(m.value))
 			default:
 				out = append(out, string(m.quote)+":"+string(m.value))
 			}
