@@ -128,6 +128,9 @@ func edit(t *rapid.T, text string, depth int) string {
 				out = append(out, string(m.quote)+":"+string(m.value))
 			}
 		}
+		if rapid.IntRange(0, 7).Draw(t, "turn round") == 0 {
+			slices.Reverse(out)
+		}
 		return "{" + strings.Join(out, ",") + "}"
 	}
 	if list, ok := items([]byte(text)); ok {
