@@ -128,6 +128,10 @@ func edit(t *rapid.T, text string, depth int) string {
 				out = append(out, string(m.quote)+":"+string(m.value))
 			}
 		}
+		if key := rapid.SampledFrom(hardKeys()).Draw(t, "added"); finder(list)(key) < 0 {
+			at := rapid.IntRange(0, len(out)).Draw(t, "at")
+			out = slices.Insert(out, at, drawQuote(t, key)+":1")
+		}
 		if rapid.IntRange(0, 7).Draw(t, "turn round") == 0 {
 			slices.Reverse(out)
 		}
