@@ -2,77 +2,63 @@ package main
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/durable-go/durable"
-	"github.com/durable-go/durable/store/sqlite"
+	"github.com/durable-go/durable/store"
 )
 
-type large struct {
-	Content string
-	N       int
-}
-
-// growth is by how much the file grows, after a checkpoint, for each byte of
-// the state when ten steps each change one small field of a 256 KiB state.
-func growth(dir string, runs int) (float64, error) {
-	const size = 256 << 10
-	nodes := make([]durable.Node[large], 10)
-	for i := range nodes {
-		nodes[i] = durable.Step(fmt.Sprintf("s%d", i), func(_ context.Context, l *large) error {
-			l.N++
-			return nil
-		})
-	}
-	w := durable.Define("large", nodes...)
-	path := filepath.Join(dir, "growth.db")
-	measure := func(n int) (int64, error) {
-		e, stop, err := engineOn(sqlite.Open(path), 4, w)
+// growth is the throughput beside a crowd of finished runs against that of an
+// empty schema.
+func growth(ctx context.Context, b *bench, s *section) error {
+	crowd := thousands(int64(b.crowd))
+	empty := s.metric("empty", "engine on PostgreSQL, nothing there", "steps/s")
+	full := s.metric("full", "beside "+crowd+" finished runs of 5 steps", "steps/s")
+	ratio := s.metric("ratio", "speed beside them, of the empty one", "%").must(atLeast(95))
+	s.note("The finished runs were written through the store in batches, then vacuumed and analyzed.")
+	return b.pg.schema(ctx, func(many string) error {
+		if err := b.crowdOf(ctx, many, b.crowd, finisher(ctx)); err != nil {
+			return err
+		}
+		measure := func(o store.Opener, m *metric) error {
+			r, err := stepRate(ctx, b.pg, b.window(), o)
+			m.add(r.perSecond())
+			return err
+		}
+		err := b.round(
+			ctx,
+			func(ctx context.Context) error {
+				return b.onPostgres(ctx, func(o store.Opener) error { return measure(o, empty) })
+			},
+			func(ctx context.Context) error {
+				if err := b.pg.checkpoint(ctx); err != nil {
+					return err
+				}
+				return measure(b.pg.store(many), full)
+			},
+		)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		ctx := context.Background()
-		for range n {
-			r, err := w.Start(ctx, e, large{Content: strings.Repeat("0123456789abcdef", size/16)})
-			if err != nil {
-				return 0, err
-			}
-			if l, err := r.Wait(ctx); err != nil || l.N != 10 {
-				return 0, fmt.Errorf("run %s: %d steps counted: %w", r.ID, l.N, err)
-			}
+		for i := range empty.Samples {
+			ratio.add(100 * full.Samples[i] / empty.Samples[i])
 		}
-		if err := stop(); err != nil {
-			return 0, err
-		}
-		return checkpointed(path)
-	}
-	before, err := measure(1)
-	if err != nil {
-		return 0, err
-	}
-	after, err := measure(runs)
-	return float64(after-before) / float64(runs) / size, err
+		return nil
+	})
 }
 
-// checkpointed is the size of a closed database file after a checkpoint.
-func checkpointed(path string) (int64, error) {
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		return 0, err
+// finisher makes one run that has ended.
+func finisher(ctx context.Context) func(o store.Opener) (durable.ID, error) {
+	return func(o store.Opener) (id durable.ID, err error) {
+		w := fiveSteps()
+		err = withEngine(o, 1, func(e *durable.Engine) error {
+			r, err := w.Start(ctx, e, doc{})
+			if err != nil {
+				return err
+			}
+			id = r.ID
+			_, err = r.Wait(ctx)
+			return err
+		}, w)
+		return id, err
 	}
-	if _, err := db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-		return 0, err
-	}
-	if err := db.Close(); err != nil {
-		return 0, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
 }

@@ -1,78 +1,172 @@
-// Command bench measures the engine against the raw store, side by side in one
-// run, and prints medians with their range. It listens nowhere, works in a
-// temporary folder and stops by itself.
+// Command bench runs the same workloads on this engine over PostgreSQL and
+// SQLite, on River over the same PostgreSQL, and on the raw databases,
+// alternating within one run, and prints medians beside what the project asks
+// of them.
 //
-//	go run . [-quick] [-dir FOLDER] [workload …]
+//	go run . [flags] [workload …]
 //
-// The workloads are throughput, latency, growth and parked; without a name all
-// run.
+// It listens nowhere, works in a database and a folder of its own, deletes
+// both when it ends or is interrupted, and stops by itself. It is no test:
+// nothing fails because a number is small.
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/pprof"
+	"os/signal"
 	"slices"
+	"strings"
+	"syscall"
+	"time"
 )
 
 func main() {
-	quick := flag.Bool("quick", false, "a tenth of the work and 3 rounds: a smoke test, not a measurement")
-	parent := flag.String("dir", "", "where the databases go; it must be on the disk to be measured (default: the system's temporary folder)")
-	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
+	if spec := os.Getenv(workerVariable); spec != "" {
+		os.Exit(work(spec))
+	}
+	var b bench
+	var asJSON bool
+	var document string
+	flag.BoolVar(&b.quick, "quick", false, "a smoke run of less than two minutes, not a measurement")
+	flag.IntVar(&b.rounds, "rounds", 0, "how often each measurement is repeated (default 5, with -quick 2)")
+	flag.IntVar(&b.crowd, "crowd", 0, "how many finished or sleeping runs to measure beside (default 1,000,000, with -quick 20,000)")
+	flag.StringVar(&b.folder, "dir", "", "where SQLite's files go; it must be on the disk to be measured (default: the system's temporary folder)")
+	flag.StringVar(&b.url, "postgres", os.Getenv("DURABLE_BENCH_POSTGRES_URL"), "a PostgreSQL `URL` whose user may create databases (default: $DURABLE_BENCH_POSTGRES_URL, else 127.0.0.1:5432, else what ../scripts/postgres starts)")
+	flag.BoolVar(&asJSON, "json", false, "print JSON instead of tables")
+	flag.StringVar(&document, "write", "", "put the results into benchmarks.md, benchmarks.json and the plots of this `folder`, beside what is there of other workloads")
+	flag.StringVar(&b.profile, "cpuprofile", "", "write a CPU profile of this process to this `file`")
+	flag.Usage = usage
 	flag.Parse()
-	if *profile != "" {
-		f, err := os.Create(*profile)
-		if err == nil {
-			err = pprof.StartCPUProfile(f)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
+	report, err := b.run(ctx, flag.Args())
+	if asJSON {
+		out := json.NewEncoder(os.Stdout)
+		out.SetIndent("", "  ")
+		if e := out.Encode(report); err == nil {
+			err = e
 		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		defer pprof.StopCPUProfile()
 	}
-	b := bench{rounds: 5, scale: 1}
-	if *quick {
-		b = bench{rounds: 3, scale: 10}
+	if err == nil && document != "" {
+		err = report.write(document)
 	}
-	if err := b.run(*parent, flag.Args()); err != nil {
+	if err == nil && !asJSON {
+		report.print(os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-type bench struct {
-	rounds int
-	scale  int
-	parent string
+func usage() {
+	out := flag.CommandLine.Output()
+	fmt.Fprintf(out, "usage: go run . [flags] [workload …]\n\nWorkloads, all of them unless some are named:\n")
+	for _, w := range workloads() {
+		fmt.Fprintf(out, "  %-11s %s\n", w.name, w.title)
+	}
+	fmt.Fprintf(out, "\nFlags:\n")
+	flag.PrintDefaults()
 }
 
-func (b *bench) run(parent string, names []string) error {
-	b.parent = parent
-	fmt.Printf("%s, %d CPUs, %s/%s, median of %d (min–max), SQLite with synchronous=FULL\n\n",
-		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, b.rounds)
-	for _, w := range []struct {
-		name string
-		fn   func() error
-	}{
-		{"throughput", b.throughput}, {"latency", b.latency}, {"growth", b.growth}, {"parked", b.parked},
-	} {
+// bench is one run of the command.
+type bench struct {
+	quick   bool
+	rounds  int
+	crowd   int
+	folder  string
+	url     string
+	profile string
+
+	pg      *server
+	machine machine
+	began   time.Time
+}
+
+// run measures the named workloads, or all.
+func (b *bench) run(ctx context.Context, names []string) (_ *report, err error) {
+	r := &report{}
+	all := workloads()
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(w workload) bool { return w.name == name }) {
+			return r, fmt.Errorf("there is no workload %q; there are %s", name, strings.Join(workloadNames(), ", "))
+		}
+	}
+	if b.rounds == 0 {
+		b.rounds = pick(b.quick, 2, 5)
+	}
+	if b.crowd == 0 {
+		b.crowd = pick(b.quick, 20_000, 1_000_000)
+	}
+	b.began = time.Now()
+	stop, err := startProfile(b.profile)
+	if err != nil {
+		return r, err
+	}
+	defer stop()
+	if b.pg, err = openServer(ctx, b.url); err != nil {
+		return r, err
+	}
+	defer func() { err = joinEnd(ctx, err, b.pg.close()) }()
+	if b.folder, err = os.MkdirTemp(b.folder, "durable-bench-"); err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(b.folder)
+	if b.machine, err = describe(ctx, b.pg); err != nil {
+		return r, err
+	}
+	for _, w := range all {
 		if len(names) > 0 && !slices.Contains(names, w.name) {
 			continue
 		}
-		if err := w.fn(); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		s := &section{Name: w.name, Title: w.title, At: time.Now().UTC().Truncate(time.Second), Quick: b.quick, Rounds: b.rounds, Machine: b.machine}
+		b.say("%s", w.name)
+		if err := w.run(ctx, b, s); err != nil {
+			return r, fmt.Errorf("%s: %w", w.name, err)
 		}
-		fmt.Println()
+		s.Took = time.Since(s.At).Round(time.Second).Seconds()
+		r.Sections = append(r.Sections, s)
+	}
+	return r, nil
+}
+
+// say tells on the standard error what goes on.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%6.0f s  %s\n", time.Since(b.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// round repeats what is measured, and says how far it is. Within a round the
+// competitors take turns; every second round takes them in reverse order, so
+// that a slow drift of the machine favours none.
+func (b *bench) round(ctx context.Context, competitors ...func(ctx context.Context) error) error {
+	for i := range b.rounds {
+		b.say("  round %d of %d", i+1, b.rounds)
+		order := slices.Clone(competitors)
+		if i%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, one := range order {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			if err := one(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// dir runs fn in a folder of its own.
-func (b *bench) dir(fn func(dir string) error) error {
-	dir, err := os.MkdirTemp(b.parent, "durable-bench-")
+// window is how long a rate is measured, after a warm-up of a quarter of it.
+func (b *bench) window() time.Duration { return pick(b.quick, time.Second, 4*time.Second) }
+
+// file is a folder of its own for a database file.
+func (b *bench) file(fn func(dir string) error) error {
+	dir, err := os.MkdirTemp(b.folder, "file-")
 	if err != nil {
 		return err
 	}
@@ -80,137 +174,9 @@ func (b *bench) dir(fn func(dir string) error) error {
 	return fn(dir)
 }
 
-func line(name, unit string, s spread) {
-	fmt.Printf("  %-58s %12s  (%s–%s) %s\n", name, figure(s.median), figure(s.min), figure(s.max), unit)
-}
-
-func figure(v float64) string {
-	switch {
-	case v >= 1000:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
+func pick[T any](cond bool, yes, no T) T {
+	if cond {
+		return yes
 	}
-	return fmt.Sprintf("%.3f", v)
-}
-
-func (b *bench) throughput() error {
-	const atOnce = 100
-	var steps, cpu, raw64, raw512, share []float64
-	for range b.rounds {
-		err := b.dir(func(dir string) error {
-			s, c, err := throughput(dir, 20_000/b.scale, atOnce)
-			if err != nil {
-				return err
-			}
-			r, err := openRaw(dir)
-			if err != nil {
-				return err
-			}
-			r64, err := r.batched(128_000/b.scale, 64)
-			if err != nil {
-				return err
-			}
-			r512, err := r.batched(256_000/b.scale, 512)
-			if err != nil {
-				return err
-			}
-			steps, cpu = append(steps, s), append(cpu, c)
-			raw64, raw512 = append(raw64, r64), append(raw512, r512)
-			share = append(share, s/r64)
-			return r.close()
-		})
-		if err != nil {
-			return err
-		}
-	}
-	fmt.Println("throughput: runs of 5 steps, results of 100 bytes, 100 at a time")
-	line("steps", "steps/s", spreadOf(steps))
-	line("CPU, engine and SQLite together", "µs/step", spreadOf(cpu))
-	line("raw: the same rows in batches of 64", "rows/s", spreadOf(raw64))
-	line("raw: the same rows in batches of 512", "rows/s", spreadOf(raw512))
-	line("steps as a share of raw rows in batches of 64", "", spreadOf(share))
-	return nil
-}
-
-func (b *bench) latency() error {
-	var one, single, over []float64
-	for range b.rounds {
-		err := b.dir(func(dir string) error {
-			l, err := latency(dir, 1000/b.scale)
-			if err != nil {
-				return err
-			}
-			r, err := openRaw(dir)
-			if err != nil {
-				return err
-			}
-			s, err := r.single(1000 / b.scale)
-			if err != nil {
-				return err
-			}
-			ms := func(d float64) float64 { return d / 1e6 }
-			one, single = append(one, ms(float64(l))), append(single, ms(float64(s)))
-			over = append(over, ms(float64(l-2*s)))
-			return r.close()
-		})
-		if err != nil {
-			return err
-		}
-	}
-	fmt.Println("latency: a run of one step, start to result, p50, one at a time")
-	line("start to result", "ms", spreadOf(one))
-	line("raw: one synced commit", "ms", spreadOf(single))
-	line("start to result, less two synced commits (limit 1 ms)", "ms", spreadOf(over))
-	return nil
-}
-
-func (b *bench) growth() error {
-	var g []float64
-	for range b.rounds {
-		err := b.dir(func(dir string) error {
-			v, err := growth(dir, 20)
-			g = append(g, v)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	fmt.Println("growth: a state of 256 KiB, ten steps that each change one small field")
-	line("file growth per run as a share of the state (limit 1.3)", "", spreadOf(g))
-	return nil
-}
-
-func (b *bench) parked() error {
-	var few, many parkedSeries
-	for range b.rounds {
-		err := b.dir(func(dir string) error {
-			if err := few.add(parked(dir, 1000/b.scale, 8000/b.scale)); err != nil {
-				return err
-			}
-			return many.add(parked(dir, 100_000/b.scale, 8000/b.scale))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	more := make([]float64, len(few.heap))
-	other := make([]float64, len(few.heap))
-	for i := range more {
-		more[i], other[i] = many.heap[i]-few.heap[i], many.other[i]/few.other[i]
-	}
-	fmt.Printf("parked: %d runs that wait for an event, against %d\n", 100_000/b.scale, 1000/b.scale)
-	line("live heap of the worker beside the few", "MiB", spreadOf(few.heap))
-	line("more heap beside the many (limit 20)", "MiB", spreadOf(more))
-	line("idle CPU beside the many (limit 0.02 of one CPU)", "", spreadOf(many.idle))
-	line("other work beside the many, as a share of beside the few", "", spreadOf(other))
-	return nil
-}
-
-type parkedSeries struct{ heap, idle, other []float64 }
-
-func (p *parkedSeries) add(r parkedResult, err error) error {
-	p.heap, p.idle, p.other = append(p.heap, r.heap), append(p.idle, r.idle), append(p.other, r.other)
-	return err
+	return no
 }

@@ -2,64 +2,208 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
-	"runtime"
+	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/durable-go/durable"
-	"github.com/durable-go/durable/store/sqlite"
+	"github.com/durable-go/durable/store"
 )
 
-// parkedResult is what waiting runs cost a worker.
-type parkedResult struct {
-	heap  float64 // MiB of live heap
-	idle  float64 // share of one CPU while nothing happens
-	other float64 // steps a second of other work beside them
+// parked is what a crowd of sleeping runs costs those who work beside it.
+func parked(ctx context.Context, b *bench, s *section) error {
+	crowd := thousands(int64(b.crowd))
+	claim := s.metric("claim", "one claim beside "+crowd+" sleeping runs, p99", "ms").must(atMost(5))
+	claimNone := s.metric("claim.none", "the same beside none, p99", "ms")
+	heap := s.metric("heap", "live heap of an idle worker beside them, less beside none", "MiB").must(atMost(1))
+	rss := s.metric("rss", "resident memory of it beside them, less beside none", "MiB")
+	rssAll := s.metric("rss.all", "resident memory of it beside them", "MiB")
+	idle := s.metric("idle", "CPU of it, as a share of one CPU", "%").goal(atMost(2))
+	idleServer := s.metric("idle.server", "CPU of PostgreSQL meanwhile", "%")
+	wake := s.metric("wake", "waiting runs woken by events from 64 callers, beside them", "runs/s")
+	return b.pg.schema(ctx, func(many string) error {
+		return b.pg.schema(ctx, func(none string) error {
+			if err := b.crowdOf(ctx, many, b.crowd, sleeper(ctx)); err != nil {
+				return err
+			}
+			return b.round(
+				ctx,
+				func(ctx context.Context) error { return b.claims(ctx, none, claimNone) },
+				func(ctx context.Context) error { return b.claims(ctx, many, claim) },
+				func(ctx context.Context) error {
+					few, err := b.idle(ctx, none)
+					if err != nil {
+						return err
+					}
+					all, err := b.idle(ctx, many)
+					if err != nil {
+						return err
+					}
+					heap.add(mib(all.heap - few.heap))
+					rss.add(mib(all.resident - few.resident))
+					rssAll.add(mib(all.resident))
+					idle.add(100 * all.cpu)
+					if all.known {
+						idleServer.add(100 * all.server)
+					}
+					return nil
+				},
+				func(ctx context.Context) error { return b.wakes(ctx, many, wake) },
+			)
+		})
+	})
 }
 
-// parked measures a worker beside so many runs that wait for an event.
-func parked(dir string, waiting, runs int) (parkedResult, error) {
-	var p parkedResult
-	wait := durable.Define("waiting", durable.Step("wait", func(ctx context.Context, d *doc) (err error) {
-		d.A, err = durable.WaitForEvent[string](ctx, "go")
-		return err
-	}))
-	work := fiveSteps()
-	e, stop, err := engineOn(sqlite.Open(filepath.Join(dir, fmt.Sprintf("parked%d.db", waiting))), 100, wait, work)
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+// sleeper makes one run that sleeps for a month.
+func sleeper(ctx context.Context) func(o store.Opener) (durable.ID, error) {
+	return func(o store.Opener) (id durable.ID, err error) {
+		l := newLibrary(nil)
+		err = withEngine(o, 1, func(e *durable.Engine) error {
+			r, err := l.asleep.Start(ctx, e, doc{})
+			if err != nil {
+				return err
+			}
+			id = r.ID
+			return until(ctx, func() (bool, error) {
+				x, err := e.Execution(ctx, id)
+				return x.Status == durable.Waiting, err
+			})
+		}, l.all()...)
+		return id, err
+	}
+}
+
+// claims times single claims that find eight due runs, in the queue and of the
+// definition of all that sleep.
+func (b *bench) claims(ctx context.Context, schema string, m *metric) error {
+	s, err := b.pg.store(schema).OpenStore(ctx)
 	if err != nil {
-		return p, err
+		return err
 	}
-	ctx := context.Background()
-	if _, err := wait.StartMany(ctx, e, make([]doc, waiting), nil); err != nil {
-		return p, err
+	defer s.Close()
+	me := uuid.New()
+	if _, err := s.Renew(ctx, store.Lease{Who: me, Name: "bench", Duration: time.Hour, New: true}); err != nil {
+		return err
 	}
-	for { // until all of them stand at their wait
-		page, err := e.Executions(ctx, durable.Filter{Workflow: "waiting", Statuses: []durable.Status{durable.Waiting}, Count: true, Limit: 1})
+	const due = 8
+	n := pick(b.quick, 100, 500)
+	took := make([]time.Duration, 0, n)
+	ask := store.ClaimRequest{Owner: me, Definitions: []store.Definition{{Workflow: "asleep"}}, Queues: map[string]int{"default": 100}}
+	for i := range n + 20 {
+		writes := make([]store.Write, due)
+		for i := range writes {
+			id, err := uuid.NewV7()
+			if err != nil {
+				return err
+			}
+			writes[i].Begin = &store.Begin{ID: id, Workflow: "asleep", Queue: "default", Row: []byte("due")}
+		}
+		if err := applied(s.Commit(ctx, writes)); err != nil {
+			return err
+		}
+		start := time.Now()
+		got, err := s.Claim(ctx, ask)
 		if err != nil {
-			return p, err
+			return err
 		}
-		if page.Count == waiting {
-			break
+		if i >= 20 {
+			took = append(took, time.Since(start))
 		}
-		time.Sleep(100 * time.Millisecond)
+		if len(got.Records) != due {
+			return fmt.Errorf("%d of %d due runs claimed", len(got.Records), due)
+		}
+		for i, rec := range got.Records {
+			writes[i] = store.Write{Advance: &store.Advance{
+				ID: rec.ID, Owner: me, Epoch: rec.Epoch, Base: rec.Length, Row: []byte("end"), Seen: -1,
+				Release: &store.Release{Status: store.Cancelled},
+			}}
+		}
+		if err := applied(s.Commit(ctx, writes)); err != nil {
+			return err
+		}
 	}
-	const rest = 4 * time.Second
-	cpu := cpuTime()
-	time.Sleep(rest)
-	p.idle = (cpuTime() - cpu).Seconds() / rest.Seconds()
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	p.heap = float64(m.HeapAlloc) / (1 << 20)
-	if err := drive(ctx, e, work, 100, 100); err != nil {
-		return p, err
+	m.addMS(percentile(took, 0.99))
+	return s.Retire(ctx, me)
+}
+
+// idleWorker is a worker process that has nothing to do.
+type idleWorker struct {
+	heap, resident int64
+	cpu, server    float64 // of one CPU
+	known          bool
+}
+
+func (b *bench) idle(ctx context.Context, schema string) (w idleWorker, err error) {
+	c, err := b.worker(ctx, schema, 100)
+	if err != nil {
+		return w, err
 	}
+	defer c.kill()
+	if err := pause(ctx, time.Second); err != nil {
+		return w, err
+	}
+	before, err := c.ask(ctx, command{})
+	if err != nil {
+		return w, err
+	}
+	server, known := b.pg.cpu()
 	start := time.Now()
-	if err := drive(ctx, e, work, runs, 100); err != nil {
-		return p, err
+	if err := pause(ctx, b.window()); err != nil {
+		return w, err
 	}
-	p.other = float64(runs*5) / time.Since(start).Seconds()
-	return p, stop()
+	took := time.Since(start)
+	now, still := b.pg.cpu()
+	after, err := c.ask(ctx, command{})
+	if err != nil {
+		return w, err
+	}
+	w.heap, w.resident = after.Heap, after.Resident
+	w.cpu = float64(after.CPU-before.CPU) / float64(took.Microseconds())
+	w.server, w.known = (now-server).Seconds()/took.Seconds(), known && still
+	return w, c.stop()
+}
+
+// wakes sends an event to each of many waiting runs and is done when each has
+// gone on.
+func (b *bench) wakes(ctx context.Context, schema string, m *metric) error {
+	const callers = 64
+	n := pick(b.quick, 2000, 10_000)
+	l := newLibrary(nil)
+	return withEngine(b.pg.store(schema), 100, func(e *durable.Engine) error {
+		ids, err := waitingRuns(ctx, e, l, n)
+		if err != nil {
+			return err
+		}
+		var (
+			all  sync.WaitGroup
+			next = make(chan durable.ID)
+			errs = make([]error, callers)
+		)
+		start := time.Now()
+		for i := range callers {
+			all.Go(func() {
+				for id := range next {
+					if err := e.SendEvent(ctx, id, "go", int64(0)); err != nil {
+						errs[i] = err
+					}
+				}
+			})
+		}
+		for _, id := range ids {
+			next <- id
+		}
+		close(next)
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		err = until(ctx, func() (bool, error) { return l.woken.Load() >= int64(n), nil })
+		m.add(float64(n) / time.Since(start).Seconds())
+		return err
+	}, l.all()...)
 }
