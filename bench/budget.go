@@ -44,7 +44,7 @@ func budget(ctx context.Context, b *bench, s *section) error {
 				if err := pause(ctx, time.Second); err != nil {
 					return err
 				}
-				rest := pick(b.quick, 6*time.Second, 12*time.Second)
+				rest := pick(b.quick, 4*time.Second, 10*time.Second)
 				t, n = on.trips.Load(), on.statements.Load()
 				if err := pause(ctx, rest); err != nil {
 					return err

@@ -46,33 +46,23 @@ func bytesWritten(ctx context.Context, b *bench, s *section) error {
 		ctx,
 		func(ctx context.Context) error {
 			return b.onPostgres(ctx, func(o store.Opener) error {
-				w := tenChanges()
-				return withEngine(o, 4, func(e *durable.Engine) error {
-					if err := runLarge(ctx, e, w, 5); err != nil { // the first pages are new
+				if _, err := b.walOf(ctx, o, 5); err != nil { // the first pages are new
+					return err
+				}
+				if err := b.pg.checkpoint(ctx); err != nil {
+					return err
+				}
+				for _, m := range []*metric{cold, warm} {
+					wrote, err := b.walOf(ctx, o, runs)
+					if err != nil {
 						return err
 					}
-					if err := b.pg.checkpoint(ctx); err != nil {
-						return err
+					m.add(float64(wrote.bytes) / float64(runs) / largeState)
+					if m == cold {
+						images.add(float64(wrote.images) / float64(runs))
 					}
-					for _, m := range []*metric{cold, warm} {
-						before, err := b.pg.wal(ctx)
-						if err != nil {
-							return err
-						}
-						if err := runLarge(ctx, e, w, runs); err != nil {
-							return err
-						}
-						after, err := b.pg.wal(ctx)
-						if err != nil {
-							return err
-						}
-						m.add(float64(after.bytes-before.bytes) / float64(runs) / largeState)
-						if m == cold {
-							images.add(float64(after.images-before.images) / float64(runs))
-						}
-					}
-					return nil
-				}, w)
+				}
+				return nil
 			})
 		},
 		func(ctx context.Context) error {
@@ -94,6 +84,29 @@ func bytesWritten(ctx context.Context, b *bench, s *section) error {
 			})
 		},
 	)
+}
+
+// walOf is what an engine writes that opens, executes so many runs and closes.
+// Only when its connections end has the server counted all of their images.
+func (b *bench) walOf(ctx context.Context, o store.Opener, runs int) (walPosition, error) {
+	before, err := b.pg.wal(ctx)
+	if err != nil {
+		return before, err
+	}
+	w := tenChanges()
+	if err := withEngine(o, 4, func(e *durable.Engine) error { return runLarge(ctx, e, w, runs) }, w); err != nil {
+		return before, err
+	}
+	err = until(ctx, func() (alone bool, err error) {
+		err = b.pg.pool.QueryRow(ctx, `
+			SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'durable')`).Scan(&alone)
+		return alone, err
+	})
+	if err != nil {
+		return before, err
+	}
+	after, err := b.pg.wal(ctx)
+	return walPosition{after.bytes - before.bytes, after.images - before.images}, err
 }
 
 func runLarge(ctx context.Context, e *durable.Engine, w *durable.Workflow[large], n int) error {

@@ -125,6 +125,11 @@ func (b *bench) run(ctx context.Context, names []string) (_ *report, err error) 
 		}
 		s := &section{Name: w.name, Title: w.title, At: time.Now().UTC().Truncate(time.Second), Quick: b.quick, Rounds: b.rounds, Machine: b.machine}
 		b.say("%s", w.name)
+		if others, err := b.pg.others(ctx); err != nil {
+			return r, err
+		} else if others > 0 {
+			s.note("The server was not alone: %d connections of others were busy on it at the start.", others)
+		}
 		if err := w.run(ctx, b, s); err != nil {
 			return r, fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -162,7 +167,7 @@ func (b *bench) round(ctx context.Context, competitors ...func(ctx context.Conte
 }
 
 // window is how long a rate is measured, after a warm-up of a quarter of it.
-func (b *bench) window() time.Duration { return pick(b.quick, time.Second, 4*time.Second) }
+func (b *bench) window() time.Duration { return pick(b.quick, time.Second, 3*time.Second) }
 
 // file is a folder of its own for a database file.
 func (b *bench) file(fn func(dir string) error) error {

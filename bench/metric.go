@@ -123,6 +123,8 @@ func (b *bound) String() string {
 // figure prints a number with about three digits that mean something.
 func figure(v float64) string {
 	switch a := math.Abs(v); {
+	case a < 0.0005:
+		return "0"
 	case a >= 1000:
 		return thousands(int64(math.Round(v)))
 	case a >= 100 || v == math.Trunc(v):

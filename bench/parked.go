@@ -91,7 +91,7 @@ func (b *bench) claims(ctx context.Context, schema string, m *metric) error {
 		return err
 	}
 	const due = 8
-	n := pick(b.quick, 100, 500)
+	n := pick(b.quick, 50, 500)
 	took := make([]time.Duration, 0, n)
 	ask := store.ClaimRequest{Owner: me, Definitions: []store.Definition{{Workflow: "asleep"}}, Queues: map[string]int{"default": 100}}
 	for i := range n + 20 {
@@ -172,7 +172,7 @@ func (b *bench) idle(ctx context.Context, schema string) (w idleWorker, err erro
 // gone on.
 func (b *bench) wakes(ctx context.Context, schema string, m *metric) error {
 	const callers = 64
-	n := pick(b.quick, 2000, 10_000)
+	n := pick(b.quick, 1000, 10_000)
 	l := newLibrary(nil)
 	return withEngine(b.pg.store(schema), 100, func(e *durable.Engine) error {
 		ids, err := waitingRuns(ctx, e, l, n)

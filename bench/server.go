@@ -169,6 +169,16 @@ func (s *server) checkpoint(ctx context.Context) error {
 	return nil
 }
 
+// others is how many connections to other databases are doing something, or
+// did within the last seconds.
+func (s *server) others(ctx context.Context) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT count(*) FROM pg_stat_activity
+		WHERE datname <> current_database() AND backend_type = 'client backend'
+			AND (state <> 'idle' OR state_change > clock_timestamp() - interval '5 s')`).Scan(&n)
+	return n, err
+}
+
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // it never fails
