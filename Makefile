@@ -38,7 +38,7 @@ fuzz: ## every fuzz target, 10 s each (TIME=10s)
 	@scripts/fuzz $(or $(TIME),10s)
 
 .PHONY: bench
-bench: ## measure against the raw stores
+bench: ## measure beside River, DBOS and the raw databases (ARGS="-quick", ARGS="-write ../docs")
 	@scripts/need "make bench" bench "the benchmark"
 	@cd bench && go run . $(ARGS)
 

@@ -82,7 +82,7 @@ func (c *chart) legend(b *strings.Builder) {
 	for _, k := range []struct {
 		kind barKind
 		name string
-	}{{ours, "this engine"}, {peer, "River"}, {raw, "the database alone"}} {
+	}{{ours, "this engine"}, {peer, "other engines"}, {raw, "the database alone"}} {
 		used := false
 		for _, one := range c.bars {
 			used = used || one.kind == k.kind

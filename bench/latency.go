@@ -22,9 +22,11 @@ func latency(ctx context.Context, b *bench, s *section) error {
 	singleLite := newLatencies(s, "single.sqlite", "raw SQLite: one synced commit")
 	overLite := over("over.sqlite", "engine p50 on SQLite, less two such commits")
 	queue := newLatencies(s, "river", "River, 1 job, insert to its commit")
+	other := newLatencies(s, "dbos", "DBOS, 1 step, start to result")
 	each := s.metric("each", "engine on PostgreSQL, for each step of a run of 200", "ms")
 	eachLite := s.metric("each.sqlite", "engine on SQLite, for each step of a run of 200", "ms")
 	eachRiver := s.metric("each.river", "River, for each job of a chain of 200", "ms")
+	eachDBOS := s.metric("each.dbos", "DBOS, for each step of a workflow of 200", "ms")
 	n := pick(b.quick, 100, 500)
 	const rowSize = 190
 
@@ -46,6 +48,7 @@ func latency(ctx context.Context, b *bench, s *section) error {
 		ctx,
 		engine(b.onPostgres, pg, each), singles(single, b.rawSingles),
 		func(ctx context.Context) error { return b.riverLatency(ctx, n, queue, eachRiver) },
+		func(ctx context.Context) error { return b.dbosLatency(ctx, n, other, eachDBOS) },
 		engine(b.onSQLite, lite, eachLite), singles(singleLite, b.rawSinglesSQLite),
 	)
 	if err != nil {

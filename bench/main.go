@@ -1,5 +1,5 @@
 // Command bench runs the same workloads on this engine over PostgreSQL and
-// SQLite, on River over the same PostgreSQL, and on the raw databases,
+// SQLite, on River and DBOS over the same PostgreSQL, and on the raw databases,
 // alternating within one run, and prints medians beside what the project asks
 // of them.
 //
@@ -13,11 +13,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -112,7 +115,7 @@ func (b *bench) run(ctx context.Context, names []string) (_ *report, err error) 
 		return r, err
 	}
 	defer func() { err = joinEnd(ctx, err, b.pg.close()) }()
-	if b.folder, err = os.MkdirTemp(b.folder, "durable-bench-"); err != nil {
+	if b.folder, err = ownFolder(b.folder); err != nil {
 		return r, err
 	}
 	defer os.RemoveAll(b.folder)
@@ -177,6 +180,28 @@ func (b *bench) file(fn func(dir string) error) error {
 	}
 	defer os.RemoveAll(dir)
 	return fn(dir)
+}
+
+// ownFolder makes a folder of this process's own, and deletes those of earlier
+// runs that were killed.
+func ownFolder(parent string) (string, error) {
+	const prefix = "durable-bench-"
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	old, err := filepath.Glob(filepath.Join(parent, prefix+"*-*"))
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range old {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), prefix), "-")
+		if n, err := strconv.Atoi(pid); err == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH) {
+			if err := os.RemoveAll(folder); err != nil {
+				return "", err
+			}
+		}
+	}
+	return os.MkdirTemp(parent, fmt.Sprintf("%s%d-", prefix, os.Getpid()))
 }
 
 func pick[T any](cond bool, yes, no T) T {

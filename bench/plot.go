@@ -59,6 +59,7 @@ func (s *section) throughputChart() chart {
 	c.bar(s, "sqlite", "engine, SQLite", ours)
 	c.bar(s, "river.chain", "River, a job a step", peer)
 	c.bar(s, "river.single", "River, single jobs", peer)
+	c.bar(s, "dbos", "DBOS", peer)
 	c.bar(s, "river.plain", "River, draining", peer)
 	c.bar(s, "river.many", "River, draining, 1,000 workers", peer)
 	c.bar(s, "raw64", "raw PostgreSQL, 64 a batch", raw)
@@ -79,6 +80,8 @@ func (s *section) latencyChart() chart {
 	c.tail(s, "sqlite.p99")
 	c.bar(s, "river.p50", "River, one job", peer)
 	c.tail(s, "river.p99")
+	c.bar(s, "dbos.p50", "DBOS, one step", peer)
+	c.tail(s, "dbos.p99")
 	c.bar(s, "single.p50", "raw PostgreSQL, one commit", raw)
 	c.tail(s, "single.p99")
 	c.bar(s, "single.sqlite.p50", "raw SQLite, one commit", raw)
@@ -86,6 +89,7 @@ func (s *section) latencyChart() chart {
 	c.bar(s, "each", "engine, PostgreSQL, step of 200", ours)
 	c.bar(s, "each.sqlite", "engine, SQLite, step of 200", ours)
 	c.bar(s, "each.river", "River, job of a chain of 200", peer)
+	c.bar(s, "each.dbos", "DBOS, step of 200", peer)
 	return c
 }
 

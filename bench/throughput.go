@@ -17,13 +17,17 @@ func throughput(ctx context.Context, b *bench, s *section) error {
 	singles := s.metric("river.single", "River, independent jobs that do nothing, 100 callers that insert one and wait for it", "jobs/s")
 	plain := s.metric("river.plain", "River, draining jobs that do nothing and were inserted in bulk before", "jobs/s")
 	many := s.metric("river.many", "the same with 1,000 workers, as River's own benchmark has it", "jobs/s")
+	dbos := s.metric("dbos", "DBOS, workflows of 5 steps", "steps/s")
 	times := s.metric("times", "engine on PostgreSQL against the better of River's first two", "×").must(atLeast(8)).goal(atLeast(15))
 	drain := s.metric("times.drain", "engine on PostgreSQL against River draining, the better", "×")
+	timesDBOS := s.metric("times.dbos", "engine on PostgreSQL against DBOS", "×")
 	cpu := s.metric("cpu", "CPU of the engine, callers included, on PostgreSQL", "µs/step").must(atMost(50)).goal(atMost(30))
 	server := s.metric("cpu.server", "CPU of PostgreSQL", "µs/step").must(atMost(25)).goal(atMost(15))
 	cpuLite := s.metric("cpu.sqlite", "CPU of engine and SQLite together", "µs/step")
 	riverCPU := s.metric("cpu.river", "CPU of River, one job a step", "µs/job")
 	riverServer := s.metric("cpu.river.server", "CPU of PostgreSQL for it", "µs/job")
+	dbosCPU := s.metric("cpu.dbos", "CPU of DBOS", "µs/step")
+	dbosServer := s.metric("cpu.dbos.server", "CPU of PostgreSQL for it", "µs/step")
 	raw64 := s.metric("raw64", "raw: rows of that size in batches of 64, 2 connections", "rows/s")
 	raw512 := s.metric("raw512", "raw: in batches of 512", "rows/s")
 	share := s.metric("share", "engine's steps for each raw row in batches of 64", "%").goal(atLeast(40))
@@ -39,6 +43,14 @@ func throughput(ctx context.Context, b *bench, s *section) error {
 	if b.pg.postmaster == 0 {
 		s.note("The CPU of PostgreSQL is unknown: its processes cannot be seen from here.")
 	}
+	cost := func(own, server *metric) func(r rate) {
+		return func(r rate) {
+			own.add(r.cost())
+			if r.known {
+				server.add(r.serverCost())
+			}
+		}
+	}
 	take := func(m *metric, measure func() (rate, error), more func(r rate)) func(context.Context) error {
 		return func(context.Context) error {
 			r, err := measure()
@@ -53,19 +65,10 @@ func throughput(ctx context.Context, b *bench, s *section) error {
 	}
 	err = b.round(
 		ctx,
-		take(pg, func() (r rate, err error) { return b.engineRate(ctx, b.onPostgres, b.pg) }, func(r rate) {
-			cpu.add(r.cost())
-			if r.known {
-				server.add(r.serverCost())
-			}
-		}),
+		take(pg, func() (r rate, err error) { return b.engineRate(ctx, b.onPostgres, b.pg) }, cost(cpu, server)),
 		take(lite, func() (rate, error) { return b.engineRate(ctx, b.onSQLite, nil) }, func(r rate) { cpuLite.add(r.cost()) }),
-		take(chains, func() (rate, error) { return b.riverChains(ctx) }, func(r rate) {
-			riverCPU.add(r.cost())
-			if r.known {
-				riverServer.add(r.serverCost())
-			}
-		}),
+		take(chains, func() (rate, error) { return b.riverChains(ctx) }, cost(riverCPU, riverServer)),
+		take(dbos, func() (rate, error) { return b.dbosRate(ctx) }, cost(dbosCPU, dbosServer)),
 		take(singles, func() (rate, error) { return b.riverSingles(ctx) }, nil),
 		take(raw64, func() (rate, error) { return b.rawBatches(ctx, 64, rowSize) }, nil),
 		take(lite64, func() (rate, error) { return b.rawBatchesSQLite(ctx, 64, rowSize) }, nil),
@@ -79,6 +82,7 @@ func throughput(ctx context.Context, b *bench, s *section) error {
 	}
 	for i := range pg.Samples {
 		times.add(pg.Samples[i] / max(chains.Samples[i], singles.Samples[i]))
+		timesDBOS.add(pg.Samples[i] / dbos.Samples[i])
 		drain.add(pg.Samples[i] / max(plain.Samples[i], many.Samples[i]))
 		share.add(100 * pg.Samples[i] / raw64.Samples[i])
 		shareLite.add(100 * lite.Samples[i] / lite64.Samples[i])
