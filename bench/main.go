@@ -34,7 +34,7 @@ func main() {
 	var asJSON bool
 	var document string
 	flag.BoolVar(&b.quick, "quick", false, "a smoke run of less than two minutes, not a measurement")
-	flag.IntVar(&b.rounds, "rounds", 0, "how often each measurement is repeated (default 5, with -quick 2)")
+	flag.IntVar(&b.rounds, "rounds", 0, "how often each measurement is repeated (default 5, with -quick 1)")
 	flag.IntVar(&b.crowd, "crowd", 0, "how many finished or sleeping runs to measure beside (default 1,000,000, with -quick 20,000)")
 	flag.StringVar(&b.folder, "dir", "", "where SQLite's files go; it must be on the disk to be measured (default: the system's temporary folder)")
 	flag.StringVar(&b.url, "postgres", os.Getenv("DURABLE_BENCH_POSTGRES_URL"), "a PostgreSQL `URL` whose user may create databases (default: $DURABLE_BENCH_POSTGRES_URL, else 127.0.0.1:5432, else what ../scripts/postgres starts)")
@@ -100,7 +100,7 @@ func (b *bench) run(ctx context.Context, names []string) (_ *report, err error) 
 		}
 	}
 	if b.rounds == 0 {
-		b.rounds = pick(b.quick, 2, 5)
+		b.rounds = pick(b.quick, 1, 5)
 	}
 	if b.crowd == 0 {
 		b.crowd = pick(b.quick, 20_000, 1_000_000)
@@ -170,7 +170,7 @@ func (b *bench) round(ctx context.Context, competitors ...func(ctx context.Conte
 }
 
 // window is how long a rate is measured, after a warm-up of a quarter of it.
-func (b *bench) window() time.Duration { return pick(b.quick, time.Second, 3*time.Second) }
+func (b *bench) window() time.Duration { return pick(b.quick, 600*time.Millisecond, 3*time.Second) }
 
 // file is a folder of its own for a database file.
 func (b *bench) file(fn func(dir string) error) error {

@@ -16,13 +16,14 @@ import (
 // parked is what a crowd of sleeping runs costs those who work beside it.
 func parked(ctx context.Context, b *bench, s *section) error {
 	crowd := thousands(int64(b.crowd))
-	claim := s.metric("claim", "one claim beside "+crowd+" sleeping runs, p99", "ms").must(atMost(5))
-	claimNone := s.metric("claim.none", "the same beside none, p99", "ms")
+	claim := newLatencies(s, "claim", "one claim beside "+crowd+" sleeping runs")
+	claim.p99.must(atMost(5))
+	claimNone := newLatencies(s, "claim.none", "the same beside none")
 	heap := s.metric("heap", "live heap of an idle worker beside them, less beside none", "MiB").must(atMost(1))
 	rss := s.metric("rss", "resident memory of it beside them, less beside none", "MiB")
 	rssAll := s.metric("rss.all", "resident memory of it beside them", "MiB")
 	idle := s.metric("idle", "CPU of it, as a share of one CPU", "%").goal(atMost(2))
-	idleServer := s.metric("idle.server", "CPU of PostgreSQL meanwhile", "%")
+	idleServer := s.metric("idle.server", "CPU of its connections at the server", "%")
 	wake := s.metric("wake", "waiting runs woken by events from 64 callers, beside them", "runs/s")
 	return b.pg.schema(ctx, func(many string) error {
 		return b.pg.schema(ctx, func(none string) error {
@@ -80,7 +81,7 @@ func sleeper(ctx context.Context) func(o store.Opener) (durable.ID, error) {
 
 // claims times single claims that find eight due runs, in the queue and of the
 // definition of all that sleep.
-func (b *bench) claims(ctx context.Context, schema string, m *metric) error {
+func (b *bench) claims(ctx context.Context, schema string, l latencies) error {
 	s, err := b.pg.store(schema).OpenStore(ctx)
 	if err != nil {
 		return err
@@ -127,7 +128,7 @@ func (b *bench) claims(ctx context.Context, schema string, m *metric) error {
 			return err
 		}
 	}
-	m.addMS(percentile(took, 0.99))
+	l.add(took)
 	return s.Retire(ctx, me)
 }
 
@@ -151,13 +152,19 @@ func (b *bench) idle(ctx context.Context, schema string) (w idleWorker, err erro
 	if err != nil {
 		return w, err
 	}
-	server, known := b.pg.cpu()
+	server, known, err := b.pg.backendCPU(ctx)
+	if err != nil {
+		return w, err
+	}
 	start := time.Now()
 	if err := pause(ctx, b.window()); err != nil {
 		return w, err
 	}
 	took := time.Since(start)
-	now, still := b.pg.cpu()
+	now, still, err := b.pg.backendCPU(ctx)
+	if err != nil {
+		return w, err
+	}
 	after, err := c.ask(ctx, command{})
 	if err != nil {
 		return w, err

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // plot is a picture of a section.
 type plot struct {
@@ -100,7 +103,8 @@ func (s *section) growthChart() chart {
 	}
 	c.bar(s, "empty", "nothing there", ours)
 	if m := s.find("full"); m != nil {
-		c.bar(s, "full", m.Name, ours)
+		label, _, _ := strings.Cut(m.Name, " of ")
+		c.bar(s, "full", label, ours)
 	}
 	return c
 }
@@ -111,7 +115,10 @@ func (s *section) scalingChart() chart {
 		caption: "one PostgreSQL on the same machine; more is better; thin lines are the range",
 	}
 	for n := 1; n <= 4; n++ {
-		c.bar(s, fmt.Sprintf("workers%d", n), fmt.Sprintf("%d worker%s", n, pick(n == 1, "", "s")), ours)
+		c.bar(s, fmt.Sprintf("queued%d", n), "a due queue, "+workers(n), ours)
+	}
+	for _, n := range []int{1, 4} {
+		c.bar(s, fmt.Sprintf("own%d", n), "runs of its own, "+workers(n), ours)
 	}
 	return c
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // cpuTime is the CPU time of this process so far, user and system.
@@ -117,6 +119,27 @@ func (s *server) cpu() (total time.Duration, known bool) {
 		}
 	}
 	return total, true
+}
+
+// backendCPU is the CPU time so far of the connections to the own database.
+func (s *server) backendCPU(ctx context.Context) (total time.Duration, known bool, err error) {
+	if s.postmaster == 0 {
+		return 0, false, nil
+	}
+	rows, err := s.pool.Query(ctx, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'")
+	if err != nil {
+		return 0, false, err
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return 0, false, err
+	}
+	for _, pid := range pids {
+		if p, err := readProcess(pid); err == nil {
+			total += p.own
+		}
+	}
+	return total, true, nil
 }
 
 // resident is the memory of this process that is in use, as the system counts.
