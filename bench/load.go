@@ -24,10 +24,10 @@ func (r rate) cost() float64 { return float64(r.cpu.Nanoseconds()) / 1e3 / float
 func (r rate) serverCost() float64 { return float64(r.server.Nanoseconds()) / 1e3 / float64(r.n) }
 
 // watch counts what happens to n in a window, after a warm-up of a quarter of
-// it. With a supply that runs out, both end early, at a tenth and at nine
-// tenths of it; 0 is endless.
+// it. With a supply that runs out, the window goes from the first of it at the
+// earliest to nine tenths of it at the latest; 0 is endless.
 func watch(ctx context.Context, pg *server, window time.Duration, n *atomic.Int64, supply int64) (rate, error) {
-	if err := reach(ctx, window/4, n, supply/10); err != nil {
+	if err := reach(ctx, window/4, n, min(supply, 1)); err != nil {
 		return rate{}, err
 	}
 	var r rate

@@ -58,7 +58,15 @@ func (s *section) find(id string) *metric {
 
 func (m *metric) must(b bound) *metric { m.Must = &b; return m }
 func (m *metric) goal(b bound) *metric { m.Goal = &b; return m }
-func (m *metric) add(v float64)        { m.Samples = append(m.Samples, v) }
+
+// add adds a sample. A ratio to nothing, which a disk that stood still for a
+// whole window gives, is none.
+func (m *metric) add(v float64) {
+	if !math.IsInf(v, 0) && !math.IsNaN(v) {
+		m.Samples = append(m.Samples, v)
+	}
+}
+
 func (m *metric) addMS(d time.Duration) {
 	m.add(float64(d) / float64(time.Millisecond))
 }

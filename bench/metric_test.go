@@ -31,6 +31,18 @@ func TestVerdict(t *testing.T) {
 
 func ptr(b bound) *bound { return &b }
 
+// A rate over nothing has no place in a median, nor in JSON.
+func TestSamplesAreNumbers(t *testing.T) {
+	var m metric
+	nothing := rate{n: 0, took: time.Second, cpu: time.Second}
+	m.add(nothing.cost())
+	m.add(0 / nothing.perSecond())
+	m.add(nothing.perSecond())
+	if len(m.Samples) != 1 || m.Samples[0] != 0 {
+		t.Errorf("samples %v, want 0 alone", m.Samples)
+	}
+}
+
 func TestFigure(t *testing.T) {
 	for v, want := range map[float64]string{
 		0: "0", -0.0001: "0", 0.1234: "0.123", 1.239: "1.24", 12.34: "12.3", 123.4: "123", 999.6: "1000", 1234567: "1,234,567", -1234.4: "-1,234", 25_000: "25,000",

@@ -219,7 +219,7 @@ func (b *bench) riverChains(ctx context.Context) (r rate, err error) {
 // riverPlain is River with independent jobs that do nothing and were inserted
 // before: it shows River alone, and no step follows another.
 func (b *bench) riverPlain(ctx context.Context, workers int, cooldown time.Duration) (r rate, err error) {
-	backlog := pick(b.quick, 20_000, 100_000)
+	backlog := pick(b.quick, 40_000, 100_000)
 	err = b.withRiver(ctx, workers, cooldown, func(c *riverClient, _ *riverWorkers) error {
 		for n := 0; n < backlog; {
 			many := make([]river.InsertManyParams, 5000)
