@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -135,7 +134,6 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 	if !g.leave() {
 		return back(context.Cause(g.ctx))
 	}
-	fail.Point(fail.TxBefore)
 	res, err := g.record(ctx, a)
 	switch {
 	case err != nil && (raced(err) || g.c.Conn().IsClosed()):
@@ -145,20 +143,16 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 	case res.Verdicts[0].Code != store.Applied:
 		return res, nil
 	}
-	fail.Point(fail.TxFlush)
 	err = g.q.Commit(ctx)
 	switch {
 	case err == nil:
-		err = fail.Err(fail.TxAfter)
+		return res, nil
 	case raced(err):
 		return back(fmt.Errorf("%w: %w", store.ErrConflict, err))
 	case refused(err):
 		return back(err)
 	}
-	if err != nil {
-		return store.Result{}, explain(doing, err)
-	}
-	return res, nil
+	return store.Result{}, explain(doing, err)
 }
 
 // refused tells whether a COMMIT has surely not happened. What ends the session
@@ -192,9 +186,6 @@ func (g *guest) record(ctx context.Context, a store.Advance) (store.Result, erro
 	}
 	if number != g.number {
 		return store.Result{}, store.ErrTxEnded
-	}
-	if err := fail.Err(fail.TxFlush); err != nil {
-		return store.Result{}, err
 	}
 	t := &tx{Tx: g.q, s: g.s}
 	res := store.Result{Verdicts: make([]store.Verdict, 1)}

@@ -162,7 +162,6 @@ func (g *guest) Commit(_ context.Context, a store.Advance) (store.Result, error)
 	}
 	defer close(g.gone)
 	defer g.close()
-	fail.Point(fail.TxBefore)
 	res, err := g.record(a)
 	if err != nil {
 		return store.Result{}, g.s.explain(doing, fmt.Errorf("%w: %w", store.ErrRolledBack, err))
@@ -170,14 +169,13 @@ func (g *guest) Commit(_ context.Context, a store.Advance) (store.Result, error)
 	if res.Verdicts[0].Code != store.Applied {
 		return res, nil
 	}
-	fail.Point(fail.TxFlush)
+	if err := fail.Err(fail.TxFlush); err != nil {
+		return store.Result{}, g.s.explain(doing, fmt.Errorf("%w: %w", store.ErrRolledBack, err))
+	}
 	if _, err := g.c.exec("COMMIT"); err != nil {
 		if k := kind(err); errors.Is(k, store.ErrRefused) || errors.Is(k, store.ErrFull) { // SQLite says before it writes
 			err = fmt.Errorf("%w: %w", store.ErrRolledBack, err)
 		}
-		return store.Result{}, g.s.explain(doing, err)
-	}
-	if err := fail.Err(fail.TxAfter); err != nil {
 		return store.Result{}, g.s.explain(doing, err)
 	}
 	return res, nil
@@ -197,9 +195,6 @@ func (g *guest) record(a store.Advance) (store.Result, error) {
 	}
 	if _, err := g.c.exec("RELEASE durable_guest"); err != nil {
 		return store.Result{}, fmt.Errorf("%w: %w", store.ErrTxEnded, err)
-	}
-	if err := fail.Err(fail.TxFlush); err != nil {
-		return store.Result{}, err
 	}
 	t := &tx{conn: g.c, s: g.s, heads: &heads{}, now: time.Now().UnixMicro()}
 	v, err := t.apply(&w)
