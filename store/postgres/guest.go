@@ -29,7 +29,6 @@ type guest struct {
 	ctx    context.Context // ends with the transaction's time
 	cancel context.CancelFunc
 	timer  func() bool
-	left   atomic.Bool   // user code is to have no part in it any more
 	gone   chan struct{} // closed when it has been cut off for lack of time
 	done   atomic.Bool   // Commit or Rollback were called
 	ended  atomic.Bool   // user code called Commit or Rollback
@@ -80,17 +79,14 @@ func (s *Store) Begin(ctx context.Context, limit time.Duration) (store.Tx, error
 // expire takes the transaction from user code while that may be using it: the
 // one thing that can be done then is to close the connection. The server rolls back.
 func (g *guest) expire() {
-	if g.left.CompareAndSwap(false, true) {
-		_ = g.c.Conn().PgConn().Conn().Close()
-		close(g.gone)
-	}
+	_ = g.c.Conn().PgConn().Conn().Close()
+	close(g.gone)
 }
 
 // leave takes the transaction from user code. It returns false if its time was
 // over first.
 func (g *guest) leave() bool {
-	g.timer()
-	if g.left.CompareAndSwap(false, true) {
+	if g.timer() {
 		return true
 	}
 	<-g.gone
