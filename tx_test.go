@@ -616,13 +616,77 @@ func TestRS9_EndsOfContextsRollBack(t *testing.T) {
 	})
 }
 
-// A run whose every even row is a transaction's has snapshots all the same.
+// What is recorded before a transaction is not done again when the body is run
+// again for a conflict, in fn or at the commit.
+func TestRS9_CallsBeforeAConflict(t *testing.T) {
+	seen := &tally{}
+	w := durable.Define("w", body("a", func(ctx context.Context, n *note) error {
+		seen.add("body")
+		for _, name := range []string{"x", "y"} {
+			if _, err := durable.Do(ctx, name, func(context.Context) (int, error) {
+				seen.add(name)
+				return 1, nil
+			}); err != nil {
+				return err
+			}
+		}
+		return durable.Tx(ctx, func(tx *sql.Tx) error { return put(ctx, tx, "a") })
+	}))
+	onShared(t, serve(w), func(t *testing.T, s shared) {
+		s.cut.faults = []fault{conflict, conflict}
+		id, _, err := s.run(t, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen.of("body") != 3 || seen.of("x") != 1 || seen.of("y") != 1 {
+			t.Errorf("done: %q", seen.all())
+		}
+		if calls := kinds(s.facts(t, id), journal.Called); len(calls) != 2 {
+			t.Errorf("calls %q", calls)
+		}
+	})
+}
+
+// While a transaction is open nothing else of the run is written: on SQLite it
+// would wait for the transaction, and on every store it would be in its way.
+func TestRS9_LogsAndMessagesWaitForTheTransaction(t *testing.T) {
+	w := durable.Define("w", body("a", func(ctx context.Context, n *note) error {
+		durable.Logger(ctx).Info("before")
+		_ = rest(ctx, 300*time.Millisecond)
+		return durable.Tx(ctx, func(tx *sql.Tx) error {
+			durable.Logger(ctx).Info("in it")
+			_ = rest(ctx, 3*time.Second)
+			return put(ctx, tx, "a")
+		})
+	}))
+	onShared(t, serve(w), func(t *testing.T, s shared) {
+		id, _, err := s.run(t, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.wantRows(t, "a")
+		if logs, err := s.Logs(t.Context(), id, time.Time{}); err != nil || len(logs) != 2 {
+			t.Errorf("%d log entries, error %v", len(logs), err)
+		}
+	})
+}
+
+// A run whose every second row is a transaction's has snapshots all the same,
+// whichever of two it is.
 func TestRS9_SnapshotsAreNotMissed(t *testing.T) {
-	w := durable.Define("w", durable.Loop("pass", func(n *note) bool { return n.N < 200 },
+	t.Run("odd", func(t *testing.T) { manyRows(t, 0) })
+	t.Run("even", func(t *testing.T) {
+		manyRows(t, 1, mark("first"))
+	})
+}
+
+func manyRows(t *testing.T, odd int, before ...durable.Node[note]) {
+	t.Helper()
+	w := durable.Define("w", append(before, durable.Loop("pass", func(n *note) bool { return n.N < 200 },
 		body("a", func(ctx context.Context, n *note) error {
 			n.N++
 			return durable.Tx(ctx, func(tx *sql.Tx) error { return put(ctx, tx, fmt.Sprintf("a%03d", n.N)) })
-		})))
+		})))...)
 	onShared(t, serve(w), func(t *testing.T, s shared) {
 		id, got, err := s.run(t, w)
 		if err != nil || got.N != 200 {
@@ -637,7 +701,7 @@ func TestRS9_SnapshotsAreNotMissed(t *testing.T) {
 		}
 		defer func() { _ = st.Close() }()
 		rec, err := st.Load(t.Context(), id, false)
-		if err != nil || rec.SnapshotSeq < journal.SnapshotEvery {
+		if err != nil || rec.SnapshotSeq < journal.SnapshotEvery || rec.Length%2 != odd {
 			t.Errorf("%d rows and the snapshot at %d, error %v", rec.Length, rec.SnapshotSeq, err)
 		}
 	})
