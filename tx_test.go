@@ -676,7 +676,7 @@ func TestRS9_LogsAndMessagesWaitForTheTransaction(t *testing.T) {
 func TestRS9_SnapshotsAreNotMissed(t *testing.T) {
 	t.Run("odd", func(t *testing.T) { manyRows(t, 0) })
 	t.Run("even", func(t *testing.T) {
-		manyRows(t, 1, mark("first"))
+		manyRows(t, 1, mark("first"), mark("second"))
 	})
 }
 
