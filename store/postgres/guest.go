@@ -40,14 +40,13 @@ const (
 	enterGuest = `
 		SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true),
 			pg_current_xact_id()::text`
-	whichGuest = `SELECT pg_current_xact_id()::text`
+	// Our statements are planned as on our own connections.
+	leaveGuest = `
+		SELECT pg_current_xact_id()::text, set_config('enable_seqscan', 'off', true),
+			set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true)`
 	// What the server adds to the time that a transaction has: we are to be first.
 	guestMargin = time.Second
 )
-
-// userConn takes a connection for user code, never one that the engine needs to
-// keep its lease.
-func (s *Store) userConn(ctx context.Context) (*pgxpool.Conn, error) { return s.pool.Acquire(ctx) }
 
 // Begin implements store.Transactor.
 func (s *Store) Begin(ctx context.Context, limit time.Duration) (store.Tx, error) {
@@ -55,7 +54,7 @@ func (s *Store) Begin(ctx context.Context, limit time.Duration) (store.Tx, error
 	if err := s.enter(ctx); err != nil {
 		return nil, explain(doing, err)
 	}
-	c, err := s.userConn(ctx)
+	c, err := s.user.Acquire(ctx)
 	if err != nil {
 		return nil, explain(doing, err)
 	}
@@ -112,7 +111,9 @@ func (g *guest) Rollback() {
 // release gives the connection back. The pool drops it if it is broken or busy,
 // and then, too, the server rolls back.
 func (g *guest) release() {
-	rollback(context.Background(), g.q)
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+	defer cancel()
+	_ = g.q.Rollback(ctx) // user code that has kept it finds it closed
 	g.cancel()
 	g.c.Release()
 }
@@ -142,6 +143,9 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 	err = g.q.Commit(ctx)
 	switch {
 	case err == nil:
+		if a.Release != nil {
+			g.s.hint()
+		}
 		return res, nil
 	case raced(err):
 		return back(fmt.Errorf("%w: %w", store.ErrConflict, err))
@@ -176,22 +180,29 @@ func (g *guest) record(ctx context.Context, a store.Advance) (store.Result, erro
 	case 'E':
 		return store.Result{}, errors.New("a statement in the transaction failed and its error was not returned; PostgreSQL then rolls everything back")
 	}
-	var number string
-	if err := g.q.QueryRow(ctx, whichGuest).Scan(&number); err != nil {
+	var number, ignored string
+	if err := g.q.QueryRow(ctx, leaveGuest).Scan(&number, &ignored, &ignored, &ignored); err != nil {
 		return store.Result{}, err
 	}
 	if number != g.number {
 		return store.Result{}, store.ErrTxEnded
 	}
-	t := &tx{Tx: g.q, s: g.s}
 	res := store.Result{Verdicts: make([]store.Verdict, 1)}
-	if err := t.commit(ctx, writes, plain(writes), res.Verdicts); err != nil {
+	if q := quickOf(writes); len(q.steps) > 0 {
+		// Without a lock on the execution, which somebody's open transaction may have.
+		var b pgx.Batch
+		b.Queue(g.s.schema.of(shareLeases), [][16]byte(locksOf(writes, q.steps).leases))
+		g.s.schema.queueSteps(&b, steps, stepColumns(writes, q.steps), writes, q.steps, res.Verdicts, &res.Now)
+		if err := g.q.SendBatch(ctx, &b).Close(); err != nil || !unjudged(res.Verdicts[0]) {
+			return res, err
+		}
+	}
+	t := &tx{querier: g.q, s: g.s, patient: true}
+	if err := t.commit(ctx, writes, res.Verdicts); err != nil {
 		return store.Result{}, err
 	}
 	res.Now = t.now
-	if t.hints {
-		t.exec(notify, g.s.schema.channel(), g.s.token)
-	}
+	t.draft.queue(t)
 	return res, t.flush(ctx)
 }
 
