@@ -178,7 +178,7 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 		if !again {
 			return end
 		}
-		e.log.Info("another transaction was in the way of a step's; the step is run again", "execution", h.Execution.String(), "path", h.Path, "try", try)
+		e.log.Info("a step's transaction was rolled back; the step is run again", "execution", h.Execution.String(), "path", h.Path, "try", try)
 		pause := time.NewTimer(txPause << try / 2 * (1 + rand.N[time.Duration](1000)) / 1000)
 		select {
 		case <-pause.C:

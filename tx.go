@@ -24,8 +24,9 @@ import (
 // are errors, a second Tx as well. From its begin until the step has returned and all is
 // committed it may take 5 seconds, then it is rolled back and the attempt fails with code
 // tx_timeout. When another transaction was in the way (a deadlock or a serialization
-// failure) the body is run again from its top, without using an attempt, a few times before
-// it fails with tx_conflict. Other codes: tx_ended when fn ended the transaction,
+// failure) the body is run again from its top, without using an attempt, up to 8 times before
+// it fails with tx_conflict. Trouble of the database fails no step: it is done again until the
+// database is well. Other codes: tx_ended when fn ended the transaction,
 // tx_failed when the database refused to commit, tx_unusable.
 //
 // On SQLite nobody else can write to the file while fn runs.
@@ -111,10 +112,12 @@ func (b *body) concludeTx(end plan.Ending, c *stepCode, try int) (plan.Ending, b
 	}
 	failed := &txError{"tx_failed", false, fmt.Errorf("Tx: %w", err)}
 	switch {
+	case (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrTrouble)) && mayAgain:
+		return end, true
+	case errors.Is(err, store.ErrTrouble): // which fails no run
+		b.h.LetGo()
+		return end, false
 	case errors.Is(err, store.ErrConflict):
-		if mayAgain {
-			return end, true
-		}
 		failed.code = "tx_conflict"
 	case errors.Is(err, store.ErrTxTimeout):
 		failed.code = "tx_timeout"

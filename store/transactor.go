@@ -51,8 +51,8 @@ type Tx interface {
 	// that user code did, and commits. With another verdict than Applied all is rolled back.
 	//
 	// An error that wraps ErrRolledBack means that nothing was changed, for
-	// certain; it may also wrap ErrConflict, ErrRefused, ErrTxTimeout, ErrTxEnded, or the cause
-	// with which the context of Begin ended. After any other error the outcome
+	// certain; it may also wrap ErrConflict, ErrTrouble, ErrRefused, ErrTxTimeout, ErrTxEnded, or
+	// the cause with which the context of Begin ended. After any other error the outcome
 	// is unknown: the transaction may still become durable, until an Expire, Retire
 	// or Control has changed the execution's owner or epoch. Committing again is not possible.
 	Commit(ctx context.Context, a Advance) (Result, error)
@@ -61,7 +61,7 @@ type Tx interface {
 	Rollback()
 
 	// Again tells whether an error that user code got from the transaction says
-	// that another one was in the way, or that the connection broke: then doing it
-	// all again in a new transaction may help.
+	// that another one was in the way, or that the database is in trouble: then doing
+	// it all again in a new transaction may help.
 	Again(err error) bool
 }

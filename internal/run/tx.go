@@ -112,7 +112,7 @@ func (w *Worker) keepTx(r *run, v store.Verdict, now time.Time) {
 }
 
 // TxLost says that nobody knows whether a body's transaction has been committed,
-// and ends the body. To read would be to guess: the commit may still be on its
+// or that the database is in no state to do it, and ends the body. To read would be to guess: the commit may still be on its
 // way. So the run is let go, under a new epoch, which waits for the transaction to be over: who
 // claims it next reads what is true. If that is that nothing happened, the body
 // was in order all the same, and begins again as no crash.
@@ -123,6 +123,8 @@ func (w *Worker) TxLost(v *Visit, now time.Time) {
 		w.pump(now)
 		return
 	}
+	w.cutOff(r, v.Path)
+	w.handBack(v, now)
 	w.drop(r, ErrTaken)
 	w.do.Commit(store.Write{Control: &store.Control{
 		ID: r.id, Owner: w.lease.who, From: []store.Status{store.Running},
@@ -176,6 +178,13 @@ func (h *Handle) RollbackTx(tx store.Tx) {
 	h.undoTx()
 }
 
+// LetGo ends the body: the run is to be taken up again, by whomever, as soon as
+// the database is well enough to say so.
+func (h *Handle) LetGo() {
+	h.settled = true
+	h.event(func(w *Worker, now time.Time) { w.TxLost(h.Visit, now) })
+}
+
 // CommitTx commits a transaction of the body together with its end. With nil the
 // body is over, whatever became of the transaction; an error says that it was
 // rolled back and the body may go on.
@@ -210,10 +219,9 @@ func (h *Handle) CommitTx(tx store.Tx, end plan.Ending) error {
 		h.undoTx()
 		return err
 	default:
-		h.settled = true
 		h.runner.log.Warn("a step's transaction may or may not have been committed; the run is taken up again to find out",
 			"execution", h.Execution.String(), "path", h.Path, "error", err)
-		h.event(func(w *Worker, now time.Time) { w.TxLost(h.Visit, now) })
+		h.LetGo()
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func TestRS9_RowsAndRecord(t *testing.T) {
 		"the server ends the connection before the commit": {func(ctx context.Context, tx store.Tx, a store.Advance) (store.Result, error) {
 			s.exec(t, "select pg_terminate_backend($1)", int32(tx.User().(pgx.Tx).Conn().PgConn().PID()))
 			r, err := tx.Commit(ctx, a)
-			if !errors.Is(err, store.ErrRolledBack) || !errors.Is(err, store.ErrConflict) {
+			if !errors.Is(err, store.ErrRolledBack) || !errors.Is(err, store.ErrTrouble) {
 				t.Errorf("a connection that broke before the commit: %+v, %v", r, err)
 			}
 			return r, err

@@ -97,7 +97,7 @@ func (g *guest) User() any { return guestTx{g.q, g} }
 
 // Again implements store.Tx.
 func (g *guest) Again(err error) bool {
-	return err != nil && g.ctx.Err() == nil && (raced(err) || g.c.Conn().IsClosed())
+	return err != nil && g.ctx.Err() == nil && (raced(err) || g.passes(err))
 }
 
 // Rollback implements store.Tx.
@@ -133,8 +133,10 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 	}
 	res, err := g.record(ctx, a)
 	switch {
-	case err != nil && (raced(err) || g.c.Conn().IsClosed()):
+	case err != nil && raced(err):
 		return back(fmt.Errorf("%w: %w", store.ErrConflict, err))
+	case err != nil && g.passes(err):
+		return back(fmt.Errorf("%w: %w", store.ErrTrouble, err))
 	case err != nil: // no COMMIT was sent
 		return back(err)
 	case res.Verdicts[0].Code != store.Applied:
@@ -149,10 +151,26 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 		return res, nil
 	case raced(err):
 		return back(fmt.Errorf("%w: %w", store.ErrConflict, err))
+	case refused(err) && g.passes(err):
+		return back(fmt.Errorf("%w: %w", store.ErrTrouble, err))
 	case refused(err):
 		return back(err)
 	}
 	return store.Result{}, explain(doing, err)
+}
+
+// passes tells whether an error has nothing to do with what was asked: the
+// connection is gone, or the server lacks something.
+func (g *guest) passes(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return g.c.Conn().IsClosed()
+	}
+	switch e.Code[:2] {
+	case "53", "57", "58": // insufficient resources, operator intervention, system errors
+		return true
+	}
+	return g.c.Conn().IsClosed()
 }
 
 // refused tells whether a COMMIT has surely not happened. What ends the session

@@ -137,8 +137,8 @@ func (g *guest) close() {
 // User implements store.Tx.
 func (g *guest) User() any { return g.user }
 
-// Again implements store.Tx. Nobody can be in the way of the one who writes.
-func (g *guest) Again(error) bool { return false }
+// Again implements store.Tx.
+func (g *guest) Again(err error) bool { return g.ctx.Err() == nil && passes(err) }
 
 // Rollback implements store.Tx.
 func (g *guest) Rollback() {
@@ -163,6 +163,9 @@ func (g *guest) Commit(_ context.Context, a store.Advance) (store.Result, error)
 	defer close(g.gone)
 	defer g.close()
 	res, err := g.record(a)
+	if passes(err) {
+		err = fmt.Errorf("%w: %w", store.ErrTrouble, err)
+	}
 	if err != nil {
 		return store.Result{}, g.s.explain(doing, fmt.Errorf("%w: %w", store.ErrRolledBack, err))
 	}
@@ -170,10 +173,13 @@ func (g *guest) Commit(_ context.Context, a store.Advance) (store.Result, error)
 		return res, nil
 	}
 	if err := fail.Err(fail.TxFlush); err != nil {
-		return store.Result{}, g.s.explain(doing, fmt.Errorf("%w: %w", store.ErrRolledBack, err))
+		return store.Result{}, g.s.explain(doing, fmt.Errorf("%w: %w: %w", store.ErrRolledBack, store.ErrTrouble, err))
 	}
 	if _, err := g.c.exec("COMMIT"); err != nil {
-		if k := kind(err); errors.Is(k, store.ErrRefused) || errors.Is(k, store.ErrFull) { // SQLite says before it writes
+		switch { // what SQLite says before it writes
+		case errors.Is(kind(err), store.ErrFull):
+			err = fmt.Errorf("%w: %w: %w", store.ErrRolledBack, store.ErrTrouble, err)
+		case errors.Is(kind(err), store.ErrRefused):
 			err = fmt.Errorf("%w: %w", store.ErrRolledBack, err)
 		}
 		return store.Result{}, g.s.explain(doing, err)
