@@ -14,6 +14,7 @@ import (
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
 )
 
 // body is what a step's context leads to.
@@ -21,8 +22,12 @@ type body struct {
 	h      *run.Handle
 	engine *Engine
 	counts map[string]int
-	inside string // name of the Do whose function runs
+	inside string // the call whose function runs
 	logs   *capture
+
+	tx       store.Tx // open
+	dropped  bool     // there was one
+	conflict bool     // it met another one: doing the body again may help
 }
 
 type bodyKey struct{}
@@ -46,7 +51,10 @@ func enter(ctx context.Context, kind, name string) (*body, string, error) {
 		return nil, "", fmt.Errorf("%w: %s: %w", ErrNotInStep, what, err)
 	}
 	if b.inside != "" {
-		return nil, "", fmt.Errorf("%w: %s: it stands inside the function of Do %q; calls do not nest", ErrNotInStep, what, b.inside)
+		return nil, "", fmt.Errorf("%w: %s: it stands inside the function of %s; calls do not nest", ErrNotInStep, what, b.inside)
+	}
+	if b.tx != nil || b.dropped {
+		return nil, "", fmt.Errorf("%w: %s: Tx is the last durable thing that a step does", ErrNotInStep, what)
 	}
 	if name != "" {
 		if m := tree.TextMistake(name); m != "" {
@@ -103,7 +111,7 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 
 // inside runs the function of a Do; no durable call may be made meanwhile.
 func inside[T any](ctx context.Context, b *body, name string, fn func(ctx context.Context) (T, error)) (T, error) {
-	b.inside = name
+	b.inside = "Do " + strconv.Quote(name)
 	defer func() { b.inside = "" }()
 	return fn(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,25 +44,33 @@ func acting(opts []ActOption) actOptions {
 // name takes it, also when it comes before the wait. Errors: ErrNotFound,
 // ErrRunDone, ErrInboxFull, ErrTooLarge.
 func (e *Engine) SendEvent(ctx context.Context, id ID, name string, payload any, opts ...ActOption) error {
+	d, err := e.event(id, name, payload, opts)
+	if err != nil {
+		return err
+	}
+	if err := e.deliver(ctx, d); err != nil {
+		return fmt.Errorf("send event %q to run %s: %w", name, id, err)
+	}
+	return nil
+}
+
+// event checks an event and makes its message.
+func (e *Engine) event(id ID, name string, payload any, opts []ActOption) (*store.Deliver, error) {
 	o := acting(opts)
 	if m := tree.TextMistake(name); m != "" {
-		return fmt.Errorf("send event: %w: the name: %s", ErrInvalid, m)
+		return nil, fmt.Errorf("send event: %w: the name: %s", ErrInvalid, m)
 	}
 	raw, err := e.payload(payload)
 	if err != nil {
-		return fmt.Errorf("send event %q: %w", name, err)
+		return nil, fmt.Errorf("send event %q: %w", name, err)
 	}
 	dedupe := "event:" + o.id
 	if o.id == "" {
 		dedupe = "once:" + uuid.NewString()
 	} else if m := tree.TextMistake(o.id); m != "" {
-		return fmt.Errorf("send event %q: %w: the event id: %s", name, ErrInvalid, m)
+		return nil, fmt.Errorf("send event %q: %w: the event id: %s", name, ErrInvalid, m)
 	}
-	err = e.deliver(ctx, &store.Deliver{ID: id, Topic: eventTopic(name), Payload: raw, Dedupe: dedupe, Max: maxInbox})
-	if err != nil {
-		return fmt.Errorf("send event %q to run %s: %w", name, id, err)
-	}
-	return nil
+	return &store.Deliver{ID: id, Topic: eventTopic(name), Payload: raw, Dedupe: dedupe, Max: maxInbox}, nil
 }
 
 // payload encodes a value, or takes raw JSON as it is.
@@ -77,9 +86,17 @@ func (e *Engine) deliver(ctx context.Context, d *store.Deliver) error {
 	if err != nil {
 		return err
 	}
+	if err := delivered(d, v); err != nil {
+		return err
+	}
+	e.runner.Delivered(d.ID)
+	return nil
+}
+
+// delivered says what a verdict on a message means.
+func delivered(d *store.Deliver, v store.Verdict) error {
 	switch v.Code {
 	case store.Applied, store.Landed:
-		e.runner.Delivered(d.ID)
 		return nil
 	case store.NotFound:
 		return ErrNotFound
@@ -104,22 +121,30 @@ func (e *Engine) ProvideInput(ctx context.Context, id ID, wait string, value any
 	if err != nil {
 		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
 	}
-	raw, err := e.payload(value)
-	if err != nil {
-		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	d, err := e.answering(w, value, o)
+	if err == nil {
+		err = e.deliver(ctx, d)
 	}
-	if raw, err = checkAnswer(w, raw); err != nil {
-		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
-	}
-	envelope, err := encode(answer{Value: raw, By: o.by, At: time.Now().UTC()}, maxLimit)
-	if err != nil {
-		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
-	}
-	err = e.deliver(ctx, &store.Deliver{ID: id, Wait: w.ID, Payload: envelope, Dedupe: "answer:" + w.ID + ":" + uuid.NewString()})
 	if err != nil {
 		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
 	}
 	return nil
+}
+
+// answering checks an answer and makes its message.
+func (e *Engine) answering(w *store.Wait, value any, o actOptions) (*store.Deliver, error) {
+	raw, err := e.payload(value)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = checkAnswer(w, raw); err != nil {
+		return nil, err
+	}
+	envelope, err := encode(answer{Value: raw, By: o.by, At: time.Now().UTC()}, maxLimit)
+	if err != nil {
+		return nil, err
+	}
+	return &store.Deliver{ID: w.Execution, Wait: w.ID, Payload: envelope, Dedupe: "answer:" + w.ID + ":" + uuid.NewString()}, nil
 }
 
 // inputKinds are the kinds of waits that people answer.
@@ -131,30 +156,43 @@ func (e *Engine) openInput(ctx context.Context, id ID, wait string) (*store.Wait
 	if err != nil {
 		return nil, err
 	}
+	if w, err := named(page.Waits, wait); w != nil || err != nil {
+		return w, err
+	}
+	rec, err := e.store.Load(ctx, id, false)
+	if err != nil {
+		return nil, err
+	}
+	return nil, notOpen(rec.Status)
+}
+
+// named finds the one input that a name or id means; nil if there is none.
+func named(open []store.Wait, wait string) (*store.Wait, error) {
 	var found []*store.Wait
-	for i := range page.Waits {
-		if w := &page.Waits[i]; w.ID == wait || w.Name == wait {
+	for i := range open {
+		if w := &open[i]; (w.ID == wait || w.Name == wait) && slices.Contains(inputKinds(), w.Kind) {
 			found = append(found, w)
 		}
 	}
-	switch {
-	case len(found) == 1:
+	switch len(found) {
+	case 0:
+		return nil, nil
+	case 1:
 		return found[0], nil
-	case len(found) > 1:
-		ids := make([]string, len(found))
-		for i, w := range found {
-			ids[i] = w.ID
-		}
-		return nil, fmt.Errorf("%w: answer one by its id: %s", ErrAmbiguous, strings.Join(ids, ", "))
 	}
-	rec, err := e.store.Load(ctx, id, false)
-	switch {
-	case err != nil:
-		return nil, err
-	case rec.Status.Ended():
-		return nil, fmt.Errorf("%w: it is %s", ErrRunDone, rec.Status)
+	ids := make([]string, len(found))
+	for i, w := range found {
+		ids[i] = w.ID
 	}
-	return nil, fmt.Errorf("%w: it was answered, has timed out, or is not asked yet", ErrNoSuchWait)
+	return nil, fmt.Errorf("%w: answer one by its id: %s", ErrAmbiguous, strings.Join(ids, ", "))
+}
+
+// notOpen says why there is no such input.
+func notOpen(status store.Status) error {
+	if status.Ended() {
+		return fmt.Errorf("%w: it is %s", ErrRunDone, status)
+	}
+	return fmt.Errorf("%w: it was answered, has timed out, or is not asked yet", ErrNoSuchWait)
 }
 
 // checkAnswer checks an answer against what was asked, and gives it the form

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -168,14 +170,32 @@ type code Engine
 
 // Body runs a step.
 func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
-	d := e.defs[[2]string{h.Workflow, h.Version}]
-	c := d.codes.steps[h.Node]
-	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), logs: &capture{h: h}}
+	c := e.defs[[2]string{h.Workflow, h.Version}].codes.steps[h.Node]
+	logs := &capture{h: h}
+	defer logs.end()
+	for try := 1; ; try++ {
+		end, again := e.attempt(ctx, h, c, logs, try)
+		if !again {
+			return end
+		}
+		e.log.Info("a step's transaction was rolled back; the step is run again", "execution", h.Execution.String(), "path", h.Path, "try", try)
+		pause := time.NewTimer(txPause << try / 2 * (1 + rand.N[time.Duration](1000)) / 1000)
+		select {
+		case <-pause.C:
+		case <-ctx.Done(): // and the body will see it
+			pause.Stop()
+		}
+	}
+}
+
+// attempt runs a step once; true means that it should be run again at once.
+func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *capture, try int) (plan.Ending, bool) {
+	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), logs: logs}
 	fn := c.body
 	if h.Mode == plan.Reconcile {
 		fn = c.reconcile
 	}
-	defer b.logs.end()
+	defer b.dropTx() // after a panic, or when the body ends its goroutine
 	patch, after, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
 	end := ending(err, c, h)
 	if end.Err == nil && !end.Snooze {
@@ -184,7 +204,7 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 	if h.Mode == plan.Reconcile && err == nil {
 		end.Happened = plan.Yes
 	}
-	return end
+	return b.concludeTx(end, c, try)
 }
 
 // Ask runs a question.
@@ -227,6 +247,9 @@ func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
 	case isErr(err, ErrPayload):
 		end.Final, end.Err.Code = true, "payload"
 	default:
+		if t, ok := asErr[*txError](err); ok {
+			end.Final, end.Err.Code = t.final, t.code
+		}
 		if _, ok := asErr[*permanent](err); ok {
 			end.Final, end.Err.Code = true, "permanent"
 		} else if c.retryIf != nil && !c.retryIf(err) {

@@ -41,6 +41,11 @@ var (
 	// ErrNotInStep: a durable call was made outside a step, on another
 	// goroutine, inside another call, or after the step's end.
 	ErrNotInStep = errors.New("durable call outside the body of a step")
+	// ErrBadTx: what was given is no open transaction on the engine's database, or
+	// not of the type that its store takes.
+	ErrBadTx = store.ErrBadTx
+	// ErrNoTransactions: the engine's store has no transactions that users can share.
+	ErrNoTransactions = store.ErrNoTransactions
 	// ErrUnknown: a change was sent and nobody knows whether it was made. Ask
 	// again with the same key or id, or look.
 	ErrUnknown = run.ErrUnknown
@@ -121,7 +126,7 @@ func (e *RunError) Unwrap() error {
 // Failure is a recorded error. The original error value is gone; its texts and
 // code are kept.
 type Failure struct {
-	Code    string   `json:"code"` // error, panic, permanent, step_timeout, wait_timeout, crash_limit, encode, too_large, branch, loop …
+	Code    string   `json:"code"` // error, panic, permanent, step_timeout, wait_timeout, crash_limit, encode, too_large, tx_timeout, branch, loop …
 	Message string   `json:"message"`
 	Path    string   `json:"path,omitempty"`
 	Attempt int      `json:"attempt,omitempty"`

@@ -108,6 +108,7 @@ func (c *capture) end() {
 	defer c.mu.Unlock()
 	if c.dropped > 0 {
 		c.h.Log(c.entry(slog.LevelWarn, fmt.Sprintf("%d log entries were not kept", c.dropped), nil))
+		c.dropped = 0
 	}
 }
 

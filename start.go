@@ -112,20 +112,33 @@ func (w *Workflow[S]) Attach(e *Engine, id ID) *Run[S] {
 }
 
 func (e *Engine) start(ctx context.Context, name, version string, raw []byte, opts []StartOption) (ID, bool, error) {
+	b, err := e.beginning(name, version, raw, opts)
+	if err != nil {
+		return ID{}, false, err
+	}
+	v, err := e.runner.Start(ctx, b, raw)
+	if err != nil {
+		return ID{}, false, err
+	}
+	return started(&b, v)
+}
+
+// beginning checks a start and makes its write, but for the row.
+func (e *Engine) beginning(name, version string, raw []byte, opts []StartOption) (store.Begin, error) {
 	d := e.defs[[2]string{name, version}]
 	if d == nil {
-		return ID{}, false, fmt.Errorf("%w %q version %q: add it to Config.Workflows", ErrUnknownWorkflow, name, version)
+		return store.Begin{}, fmt.Errorf("%w %q version %q: add it to Config.Workflows", ErrUnknownWorkflow, name, version)
 	}
 	var o startOptions
 	for _, opt := range opts {
 		opt(&o)
 	}
 	if err := e.checkStart(&o, d); err != nil {
-		return ID{}, false, err
+		return store.Begin{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return ID{}, false, err
+		return store.Begin{}, err
 	}
 	b := store.Begin{
 		ID: id, Workflow: name, Version: version, Queue: o.queue, Priority: o.priority,
@@ -134,16 +147,18 @@ func (e *Engine) start(ctx context.Context, name, version string, raw []byte, op
 	if o.key != "" {
 		b.InputHash = canonicalHash(raw)
 	}
-	v, err := e.runner.Start(ctx, b, raw)
+	return b, nil
+}
+
+// started says what a verdict on a start means.
+func started(b *store.Begin, v store.Verdict) (ID, bool, error) {
 	switch {
-	case err != nil:
-		return ID{}, false, err
 	case v.Code == store.Applied || v.Code == store.Landed:
-		return id, false, nil
+		return b.ID, false, nil
 	case v.Code == store.Exists && v.Same:
 		return v.ID, true, nil
 	case v.Code == store.Exists:
-		return ID{}, false, fmt.Errorf("%w: key %q belongs to run %s", ErrKeyConflict, o.key, v.ID)
+		return ID{}, false, fmt.Errorf("%w: key %q belongs to run %s", ErrKeyConflict, b.Key, v.ID)
 	}
 	return ID{}, false, fmt.Errorf("the store refused the start (verdict %d)", v.Code)
 }

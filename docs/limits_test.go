@@ -26,6 +26,8 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"internal/run/worker.go", "stallLimit", "5", "| workers that die with a run before anything is recorded | 5 in a row |"},
 		{"internal/plan/step.go", "maxAskings", "5", "| questions to `Reconcile` | 5 errors |"},
 		{"internal/tree/node.go", "DefaultTimeout", "10 * time.Minute", "| one run of a body (`Step.Timeout`) | as given, or none | 10 min |"},
+		{"internal/run/tx.go", "TxLimit", "5 * time.Second", "| a step's transaction (`Tx`), from its begin to its commit | 5 s |"},
+		{"tx.go", "txTries", "8", "| times that a body runs while other transactions are in the way of its `Tx` | 8 |"},
 		{"config.go", "defaultConcurrency", "10", "| slots of a queue (`Queue.Concurrency`) | as given | 10 |"},
 		{"config.go", "minLease", "500 * time.Millisecond", "| lease (`Config.Lease`) | at least 500 ms | 10 s |"},
 		{"config.go", "defaultLease", "10 * time.Second", "| lease (`Config.Lease`) | at least 500 ms | 10 s |"},

@@ -47,3 +47,13 @@ func Check(writes []Write) error {
 	}
 	return nil
 }
+
+// CheckIn is Check for Transactor.CommitIn, which takes fewer kinds of writes.
+func CheckIn(writes []Write) error {
+	for i, w := range writes {
+		if w.Deliver == nil && (w.Begin == nil || w.Begin.Owner != Incarnation{}) {
+			return fmt.Errorf("write %d: in a caller's transaction executions can be begun as pending, and messages delivered: %w", i, ErrRefused)
+		}
+	}
+	return Check(writes)
+}

@@ -20,4 +20,19 @@ var (
 	ErrReadOnly = errors.New("the database is read-only")
 	// ErrBadCursor: a page cursor that no call returned.
 	ErrBadCursor = errors.New("bad page cursor")
+	// ErrNoTransactions: this store has no transactions that users can share.
+	ErrNoTransactions = errors.New("this store has no transactions")
+	// ErrBadTx: that is no open transaction on this store's database.
+	ErrBadTx = errors.New("not an open transaction on this database")
+	// ErrRolledBack: the transaction was rolled back, for certain.
+	ErrRolledBack = errors.New("the transaction was rolled back")
+	// ErrConflict: another transaction was in the way; doing it all again may help.
+	ErrConflict = errors.New("another transaction was in the way")
+	// ErrTrouble: the database is in trouble that has nothing to do with what was
+	// asked of it, and that passes.
+	ErrTrouble = errors.New("the database is in trouble")
+	// ErrTxTimeout: the transaction was open for too long.
+	ErrTxTimeout = errors.New("the transaction was open for too long")
+	// ErrTxEnded: user code ended a transaction that was not its own to end.
+	ErrTxEnded = errors.New("the transaction was ended by the code that it was given to")
 )

@@ -27,6 +27,7 @@ func cases() map[fail.Label]labelCase {
 		fail.Load:  {hits: 1},
 		fail.Tried: {}, fail.BodyBefore: {}, fail.BodyAfter: {}, fail.DoBefore: {}, fail.DoAfter: {},
 		fail.CommitBefore: {}, fail.CommitBetween: {}, fail.CommitFlush: {}, fail.CommitAfter: {},
+		fail.TxBefore: {}, fail.TxFlush: {}, fail.TxAfter: {},
 		fail.Snapshot: {kind: "long", hits: 1},
 		fail.WaitOpen: {}, fail.LogFlush: {hits: 2}, fail.Release: {}, fail.Control: {hits: 1},
 		fail.DeliverBetween: {}, fail.Wake: {},
@@ -113,6 +114,7 @@ func TestQU8_LostRequestsAndReplies(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{
 		"commit.before=error@3-6", "commit.after=error@3-6", "commit.after=error@9",
+		"tx.after=error@1,commit.after=error@9", "tx.after=error@2-4",
 		"claim.before=error@2-5", "claim.after=error@2-5",
 		"commit.before=error@2-3,commit.after=error@7-8,claim.after=error@2,renew.after=error@2",
 	} {

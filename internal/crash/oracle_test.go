@@ -93,6 +93,9 @@ func (w *world) check(final bool) (report, []string) {
 	j.tasks()
 	j.messages()
 	j.bank()
+	if err := j.booked(); err != nil {
+		j.fault("%v", err)
+	}
 	if final {
 		j.results()
 	}

@@ -43,6 +43,7 @@ func TestPlanted(t *testing.T) {
 			add: func(w *world) { w.addTransfer(true) },
 		},
 		{name: "half of the money gets lost", mutant: "half-credit", kind: "bank", want: "money is not conserved"},
+		{name: "a step's row is there twice", mutant: "double-row", kind: "booked", want: "rows less done facts are 1"},
 		{name: "a result without a body", mutant: "no-end", kind: "loop", want: "has no end of it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

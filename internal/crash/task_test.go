@@ -137,7 +137,9 @@ func papers() []string {
 }
 
 // kinds are the workloads, by a name for subtests.
-func kinds() []string { return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank"} }
+func kinds() []string {
+	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked"}
+}
 
 // fillWith adds the tasks of one workload.
 func (w *world) fillWith(t testing.TB, kind string) {
@@ -170,6 +172,9 @@ func (w *world) fillWith(t testing.TB, kind string) {
 		for i := range 4 {
 			w.addTransfer(i%2 == 0)
 		}
+	case "booked":
+		w.addBooked(3)
+		w.addBooked(4)
 	case "mix":
 		for _, kind := range kinds() {
 			w.fillWith(t, kind)

@@ -26,6 +26,9 @@ const (
 	CommitBetween  Label = "commit.between"  // in the transaction: one write of a batch is applied, the next is not
 	CommitFlush    Label = "commit.flush"    // all writes are applied, not committed
 	CommitAfter    Label = "commit.after"    // flushed, nobody knows; errors: a reply that is lost
+	TxBefore       Label = "tx.before"       // user code has left its transaction, nothing is recorded in it
+	TxFlush        Label = "tx.flush"        // in the transaction: the end of the step is recorded, not committed; errors: it is rolled back
+	TxAfter        Label = "tx.after"        // user's rows and record are committed, nobody knows; errors: a reply that is lost
 	Snapshot       Label = "snapshot"        // in the transaction: a snapshot is written
 	WaitOpen       Label = "wait.open"       // in the transaction: waits are opened
 	LogFlush       Label = "log.flush"       // in the transaction: log entries are written
@@ -48,7 +51,7 @@ func Labels() []Label {
 		OpenFile, OpenLog, MigrateScript, MigrateCommit, MigrateDone,
 		StartBefore, StartAfter, ClaimBefore, ClaimTaken, ClaimAfter, Load,
 		Tried, BodyBefore, BodyAfter, DoBefore, DoAfter,
-		CommitBefore, CommitBetween, CommitFlush, CommitAfter, Snapshot, WaitOpen, LogFlush, Release, Control,
+		CommitBefore, CommitBetween, CommitFlush, CommitAfter, TxBefore, TxFlush, TxAfter, Snapshot, WaitOpen, LogFlush, Release, Control,
 		DeliverBetween, Wake, RenewBefore, RenewAfter, ExpireBefore, DisownBetween,
 		StopBefore, RetireBefore, RetireAfter,
 	}

@@ -19,6 +19,11 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 		return
 	}
 	v.asking = c
+	if c.Tx {
+		w.drive(r, now)
+		w.pump(now)
+		return
+	}
 	if c.Wait == nil {
 		f := journal.Fact{Kind: journal.Called, Path: v.Path, Call: c.Key, Data: c.Data, Err: c.Err, At: micros(w.clock.low(now))}
 		w.add(r, f)

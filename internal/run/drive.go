@@ -34,7 +34,7 @@ func (w *Worker) drive(r *run, now time.Time) {
 	if now.Before(r.rests) && !w.stopping {
 		return
 	}
-	if w.runs[r.id] != r || r.rebuild || r.releasing() || r.base == 0 {
+	if w.runs[r.id] != r || r.rebuild || r.releasing() || r.base == 0 || r.tx != nil {
 		return
 	}
 	for w.pass(r, now) {

@@ -30,6 +30,9 @@ func (w *Worker) flush(r *run, now time.Time) {
 		w.release(r)
 	}
 	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 {
+		if w.askForTx(r) {
+			return
+		}
 		w.flushLogs(r, now)
 		return
 	}
@@ -107,8 +110,8 @@ func (w *Worker) send(r *run) {
 		a.Row = journal.Encode(b.facts)
 		b.row = true
 		r.hist.Length = r.base + 1
-		if r.hist.Length%journal.SnapshotEvery == 0 && !b.last { // then the history holds what never landed
-			a.Snapshot = r.hist.Snapshot()
+		if (r.hist.Length%journal.SnapshotEvery == 0 || r.owes) && !b.last { // then the history holds what never landed
+			a.Snapshot, r.owes = r.hist.Snapshot(), false
 		}
 	}
 	r.sent = &b
@@ -118,6 +121,10 @@ func (w *Worker) send(r *run) {
 // Committed takes the verdict on the write of a run. asked is when its batch
 // left.
 func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, storeNow time.Time) {
+	if _, ok := ref.(freed); ok {
+		w.Poke("", now)
+		return
+	}
 	r, ok := ref.(*run)
 	if !ok || r == nil || r.sent == nil {
 		return

@@ -30,6 +30,8 @@ type Handle struct {
 	suspended bool
 	over      bool
 	stuck     string // why this code cannot go on
+	stop      func() // ends the step's own timeout
+	settled   bool   // a transaction of the body has taken its end to the store
 }
 
 func (r *Runner) start(w *Worker, v *Visit) {
@@ -52,13 +54,16 @@ func (h *Handle) body() {
 		end      plan.Ending
 		returned bool
 	)
-	stop := h.limit()
+	h.stop = h.limit()
 	defer func() {
-		stop()
+		h.stop()
 		end = h.judge(end, returned, recover())
 		h.over = true
 		timedOut := errors.Is(context.Cause(h.ctx), ErrStepTimeout)
 		h.cancel(errors.New("the step is over"))
+		if h.settled {
+			return
+		}
 		if timedOut && !h.suspended {
 			end = plan.Ending{Timeout: true, Err: &journal.Error{
 				Code: "step_timeout", Path: h.Path, Attempt: h.Attempt,
@@ -216,6 +221,12 @@ func (h *Handle) Call(c *CallRequest) (*journal.Call, error) {
 		h.suspended = true
 		h.cancel(ErrSuspended)
 		runtime.Goexit()
+	}
+	if r.Err == nil && !c.Tx { // the body may be done again in this visit
+		if h.Calls == nil {
+			h.Calls = make(map[string]*journal.Call)
+		}
+		h.Calls[c.Key] = r.Call
 	}
 	return r.Call, r.Err
 }

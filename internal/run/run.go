@@ -26,6 +26,8 @@ type run struct {
 	seen  int64           // messages ever accepted, as known here
 	batch batch           // what the next write will say
 	sent  *batch          // the write in flight
+	tx    *Visit          // has a transaction open: until that ends nothing else is written
+	owes  bool            // the next row has to carry a snapshot
 
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
@@ -237,6 +239,9 @@ func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
 		w.old[placeKey{v.Execution, v.Path}]++
 		w.refuse(v)
 		w.stopVisit(v, ErrTaken)
+		if r.tx == v { // the end of its context rolls it back
+			r.tx = nil
+		}
 		if v.Question == nil && v.Mode == plan.Run {
 			handed(v.Path)
 		}

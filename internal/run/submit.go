@@ -156,7 +156,7 @@ func (r *Runner) settle(settled []Settled, now time.Time) {
 		for i := range settled {
 			s := &settled[i]
 			switch ref := s.Ref.(type) {
-			case *run:
+			case *run, freed:
 				w.Committed(ref, s.Verdict, s.Err, s.Asked, now, s.StoreNow)
 			case *caller:
 				if ref.eager != nil {

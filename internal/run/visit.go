@@ -47,6 +47,9 @@ type CallRequest struct {
 	At   time.Time      // a wait: until when, if Timed and not zero
 	// Timed says that the wait has a deadline.
 	Timed bool
+	// Tx says that this is no call: the body wants to open a transaction. Nothing
+	// is recorded of it.
+	Tx bool
 }
 
 // CallReply answers a call.

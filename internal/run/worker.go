@@ -336,6 +336,12 @@ func (w *Worker) abandon(v *Visit, now time.Time) {
 	if v.pendingStart(r) {
 		return // it will not begin, see start
 	}
+	if r.tx == v {
+		if r.sent != nil {
+			return // its transaction is being committed: it is about to end
+		}
+		r.tx = nil // rolled back by the end of its context
+	}
 	delete(r.visits, v.Path)
 	w.old[placeKey{v.Execution, v.Path}]++
 	v.run = nil

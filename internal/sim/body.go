@@ -33,6 +33,7 @@ type body struct {
 	begun   bool
 	over    bool
 	logs    int
+	ending  *plan.Ending // with which it ends once its transaction has landed
 }
 
 func newBody(p *process, v *run.Visit) *body {
@@ -181,6 +182,10 @@ func (b *body) call(o op) (waits bool) {
 
 // answered takes the reply to a call.
 func (b *body) answered(r run.CallReply) {
+	if b.ending != nil {
+		b.openTx(r)
+		return
+	}
 	b.judgeReply(r)
 	b.p.s.at(b.p, b.p.s.between(0, time.Millisecond), func() {
 		if b.over {
@@ -225,7 +230,13 @@ func (b *body) end() {
 		b.finish(plan.Ending{Err: failure, Final: sc.final, After: sc.after, HasWait: sc.after > 0}, false)
 	default:
 		b.place.effects++
-		b.finish(plan.Ending{Patch: b.patch(sc.entry(b.v.Path, func(key string) string { return b.values[key] }))}, false)
+		end := plan.Ending{Patch: b.patch(sc.entry(b.v.Path, func(key string) string { return b.values[key] }))}
+		if b.transacts() {
+			b.place.transacts = true
+			b.beginTx(end)
+			return
+		}
+		b.finish(end, false)
 	}
 }
 

@@ -188,6 +188,7 @@ func (s *Sim) inspect() {
 		s.inspectRows(w, &rec)
 		s.inspectInbox(w, &rec)
 		s.inspectCrashes(w)
+		s.inspectTx(w)
 		page, err := s.db.mem.Waits(context.Background(), store.WaitFilter{Execution: w.id})
 		if err != nil || w.status.Ended() && len(page.Waits) > 0 {
 			s.fail("doctor", "%s has ended and has %d open waits (%v)", w, len(page.Waits), err)

@@ -158,6 +158,9 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	case journal.Tried:
 		pl.tried[f.Epoch]++
 	case journal.Done, journal.Failed:
+		if f.Kind == journal.Done {
+			w.place(f.Path).done++
+		}
 		if pl.final {
 			s.fail("G3", "%s ends twice at %s", w, f.Path)
 		}

@@ -185,6 +185,7 @@ func mutants() []planted {
 			}},
 			killers: []string{"G7", "RT-10"},
 		},
+		{Mutant: Mutant{Name: "rows of a superseded owner land", Rows: true}, killers: []string{"G5"}, draw: func(o *Options) { o.Tx = true }},
 		{Mutant: Mutant{Name: "bodies go on after the lease", Deaf: true}, killers: []string{"G7", "G15"}},
 		{
 			Mutant: Mutant{Name: "crashes are not recorded", Send: func(_ *process, w *store.Write) {

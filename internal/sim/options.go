@@ -32,6 +32,7 @@ type Options struct {
 
 	Crashes, Pauses, Stops, Outages, Fulls, Slows, Jumps int // how many come before Until
 	Deploy                                               bool
+	Tx                                                   bool // half of the steps end with a transaction
 	Limit                                                int  // of facts in a journal, if not 0
 	Poison                                               bool // the database refuses one run's writes
 	Curse                                                bool // one run kills the engine that claims it
@@ -57,6 +58,7 @@ type Mutant struct {
 	Fresh   bool // clients send again under a new name
 	Early   bool // writes are acknowledged when they leave
 	Deaf    bool // bodies are not stopped
+	Rows    bool // rows of a transaction land whatever becomes of its record
 }
 
 const second = time.Second
@@ -81,6 +83,7 @@ func Draw(seed uint64) Options {
 	}
 	// Drawn apart, so that known seeds keep what they showed.
 	o.Width, o.Busy = 1+int(seed/2%2), 0.1*float64(seed/8%2)
+	o.Tx = seed/16%4 == 1
 	o.Until = time.Duration(10+r.IntN(40)) * second
 	o.Poll = time.Duration(100+r.IntN(1900)) * time.Millisecond
 	o.Slots = 2 + r.IntN(3)

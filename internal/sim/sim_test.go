@@ -140,6 +140,9 @@ func rare() []string {
 		"timer too early for the store",
 		"unblocked by an operator",
 		"write refused",
+		"transaction",
+		"transaction rolled back",
+		"transaction whose outcome is unknown",
 	}
 }
 

@@ -83,10 +83,14 @@ type place struct {
 	inARow   int // real deaths without a new fact in between
 	snoozed  int
 	died     int
-	effects  int                      // how often the body of an AtMostOnce step came to its end
-	asked    int                      // how often Reconcile failed
-	runs     map[string]int           // of functions of Do
-	wanted   map[string]time.Duration // when a timed wait was last asked for
+	effects  int // how often the body of an AtMostOnce step came to its end
+	asked    int // how often Reconcile failed
+	done     int // facts
+	rows     int // of transactions that have landed
+
+	transacts bool                     // its body ends with a transaction
+	runs      map[string]int           // of functions of Do
+	wanted    map[string]time.Duration // when a timed wait was last asked for
 }
 
 func (w *work) place(path string) *place {

@@ -50,17 +50,22 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	if n := len(o.schema); n == 0 || n > longestName {
 		return nil, explain("open", fmt.Errorf("the name of a schema has 1 to %d bytes, and %.80q has %d", longestName, string(o.schema), n))
 	}
+	home := ""
 	c, err := connect(ctx, o, func(ctx context.Context, c *pgx.Conn) error {
-		if err := inspect(ctx, c); err != nil {
-			return err
+		err := inspect(ctx, c)
+		if err == nil {
+			err = o.schema.migrate(ctx, c)
 		}
-		return o.schema.migrate(ctx, c)
+		if err == nil {
+			home, err = o.schema.home(ctx, c)
+		}
+		return err
 	})
 	if err != nil {
 		c.close()
 		return nil, explain("open", err)
 	}
-	return newStore(c, o.schema), nil
+	return newStore(c, o.schema, home), nil
 }
 
 // inspect refuses servers that could lose what they have confirmed, or on which

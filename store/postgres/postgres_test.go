@@ -80,7 +80,17 @@ func open(tb testing.TB, o store.Opener) store.Store {
 func TestConformance(t *testing.T) {
 	server(t) // skips once and loudly, not in every clause
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		return storetest.Harness{Opener: opener(t)}
+		url, schema := fresh(t)
+		return storetest.Harness{Opener: postgres.Open(url, postgres.Schema(schema)), Users: newPgxUsers(url, schema)}
+	})
+}
+
+// Transactions of callers come from other drivers, too.
+func TestConformance_DatabaseSQL(t *testing.T) {
+	server(t)
+	storetest.RunOnly(t, "outside/", func(t *testing.T) storetest.Harness {
+		url, schema := fresh(t)
+		return storetest.Harness{Opener: postgres.Open(url, postgres.Schema(schema)), Users: sqlUsers(url, schema)}
 	})
 }
 

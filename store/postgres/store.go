@@ -45,6 +45,7 @@ type Store struct {
 	schema schema
 	token  string        // marks our own notifications
 	hints  chan struct{} // holds one
+	home   string        // tells our tables from those of another database
 
 	done chan struct{} // closed by Close
 	once sync.Once
@@ -53,8 +54,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-func newStore(c conns, in schema) *Store {
-	s := &Store{conns: c, schema: in, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{})}
+func newStore(c conns, in schema, home string) *Store {
+	s := &Store{conns: c, schema: in, home: home, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{})}
 	s.wg.Add(1)
 	go s.tellOthers()
 	return s

@@ -53,7 +53,7 @@ func (t *tx) begin(b *store.Begin) (store.Verdict, error) {
 	if x.n, err = r.LastInsertId(); err != nil {
 		return store.Verdict{}, err
 	}
-	t.s.heads.keep(b.ID, x)
+	t.heads.keep(b.ID, x)
 	return store.Verdict{Code: store.Applied}, t.append(x, b.Row)
 }
 

@@ -152,7 +152,7 @@ func (t *tx) take(owner store.Incarnation, ns []int64) ([]store.Record, error) {
 		return nil, err
 	}
 	for i, x := range heads {
-		t.s.heads.keep(list[i].ID, x)
+		t.heads.keep(list[i].ID, x)
 	}
 	return list, nil
 }

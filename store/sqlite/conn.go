@@ -171,8 +171,13 @@ func (r row) int(i int) int64 {
 }
 
 func (r row) text(i int) string {
-	s, _ := r[i].(string)
-	return s
+	switch s := r[i].(type) {
+	case string:
+		return s
+	case []byte: // some drivers of callers give texts so
+		return string(s)
+	}
+	return ""
 }
 
 func (r row) bytes(i int) []byte {

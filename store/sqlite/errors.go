@@ -44,6 +44,20 @@ func busy(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == lib.SQLITE_BUSY || e.Code()&0xff == lib.SQLITE_LOCKED)
 }
 
+// passes tells whether an error has nothing to do with what was asked: a full
+// disk, a failing one, no memory, a busy neighbour.
+func passes(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_NOMEM, lib.SQLITE_CANTOPEN, lib.SQLITE_PROTOCOL:
+		return true
+	}
+	return busy(err)
+}
+
 // explain names the path and the operation once, and adds the sentinel.
 func (s *Store) explain(doing string, err error) error {
 	if k := kind(err); k != nil && !errors.Is(err, k) {

@@ -51,7 +51,7 @@ func (h *heads) keep(id store.ID, x *head) {
 // head returns the head of an execution, or nil if there is none. Who changes
 // the execution changes the head, too.
 func (t *tx) head(id store.ID) (*head, error) {
-	if x := t.s.heads.kept[id]; x != nil {
+	if x := t.heads.kept[id]; x != nil {
 		return x, nil
 	}
 	x := new(head)
@@ -66,7 +66,7 @@ func (t *tx) head(id store.ID) (*head, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	t.s.heads.keep(id, x)
+	t.heads.keep(id, x)
 	return x, nil
 }
 

@@ -84,7 +84,7 @@ func (s *Store) Retire(ctx context.Context, who store.Incarnation) error {
 // disown takes from an incarnation its lease and what it owns. With count, it
 // is noted that the owner was lost without a new row.
 func (t *tx) disown(who store.Incarnation, count bool) (int, error) {
-	t.s.heads.forget()
+	t.heads.forget()
 	delete(t.live, who)
 	if _, err := t.exec("DELETE FROM lease WHERE who = ?", who); err != nil {
 		return 0, err

@@ -100,6 +100,7 @@ func (o opener) open(ctx context.Context) (_ *Store, err error) {
 		options: o.options,
 		writing: make(chan struct{}, 1),
 		readers: make(chan *conn, readerCount),
+		guests:  make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
 	made, err := create(path)
@@ -117,6 +118,7 @@ func (o opener) open(ctx context.Context) (_ *Store, err error) {
 	for range readerCount {
 		s.readers <- nil
 	}
+	s.guests <- struct{}{}
 	s.unlock()
 	return s, nil
 }

@@ -55,7 +55,8 @@ func TestConformance(t *testing.T) {
 	said := map[string]bool{}
 	t.Run("suite", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
-			return storetest.Harness{Opener: listener{Open(filepath.Join(t.TempDir(), "durable.db")), t, said}}
+			path := filepath.Join(t.TempDir(), "durable.db")
+			return storetest.Harness{Opener: listener{Open(path), t, said}, Users: users(path)}
 		})
 	})
 	if t.Failed() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {

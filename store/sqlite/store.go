@@ -34,6 +34,8 @@ type Store struct {
 
 	readers chan *conn // a nil stands for one that is not open yet
 
+	guests chan struct{} // holds a token while no user code has a transaction
+
 	done   chan struct{} // closed by Close
 	once   sync.Once
 	closed error // of the first Close
@@ -45,9 +47,10 @@ var _ store.Store = (*Store)(nil)
 // tx is a write transaction. now is the store's clock for all of it.
 type tx struct {
 	*conn
-	s    *Store
-	now  int64
-	live map[store.Incarnation]bool // leases asked about so far
+	s     *Store
+	heads *heads // of this connection
+	now   int64
+	live  map[store.Incarnation]bool // leases asked about so far
 }
 
 // update runs fn in a write transaction. It commits if fn returns nil and else
@@ -60,7 +63,7 @@ func (s *Store) update(ctx context.Context, doing string, fn func(t *tx) error) 
 		return time.Time{}, s.explain(doing, err)
 	}
 	defer s.unlock()
-	t := &tx{conn: s.writer, s: s}
+	t := &tx{conn: s.writer, s: s, heads: &s.heads}
 	err = t.run(ctx, fn)
 	if err != nil {
 		s.heads.forget()
@@ -75,7 +78,7 @@ func (t *tx) run(ctx context.Context, fn func(t *tx) error) error {
 	if err := t.start(ctx); err != nil {
 		return err
 	}
-	if err := t.s.heads.check(t.conn); err != nil {
+	if err := t.heads.check(t.conn); err != nil {
 		return err
 	}
 	// Read after the lock is held: who waited for it must not judge by the

@@ -21,6 +21,7 @@ package storetest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,15 +38,27 @@ type Harness struct {
 	// Advance moves the store's clock forward. Nil means that the clock is the
 	// real one: the suite then waits, at most a few milliseconds per clause.
 	Advance func(d time.Duration)
+
+	// Users opens the database as its users do, who have a table there. Nil
+	// means that the store has no transactions that users can share.
+	Users func(tb testing.TB) Users
 }
 
 // Run runs every clause as a subtest of its own, each on a fresh harness.
 func Run(t *testing.T, fresh func(t *testing.T) Harness) {
 	t.Helper()
+	RunOnly(t, "", fresh)
+}
+
+// RunOnly runs those clauses whose names begin with prefix.
+func RunOnly(t *testing.T, prefix string, fresh func(t *testing.T) Harness) {
+	t.Helper()
 	for _, c := range clauses() {
-		t.Run(c.name, func(t *testing.T) {
-			c.on(t, fresh(t))
-		})
+		if strings.HasPrefix(c.name, prefix) {
+			t.Run(c.name, func(t *testing.T) {
+				c.on(t, fresh(t))
+			})
+		}
 	}
 }
 
@@ -79,6 +92,8 @@ func clauses() []clause {
 		listClauses(),
 		waitClauses(),
 		lifeClauses(),
+		outsideClauses(),
+		guestClauses(),
 		raceClauses(),
 	)
 }
