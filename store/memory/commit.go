@@ -93,9 +93,9 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	}
 	x = t.edit(a.ID)
 	was := *x
-	if !t.hold(x, a.Holds) {
+	if fits, at := t.hold(x, a.Holds); !fits {
 		t.undo(was)
-		return store.Verdict{Code: store.Full}, nil
+		return store.Verdict{Code: store.Full, At: at}, nil
 	}
 	if len(a.Row) > 0 {
 		x.append(t.now, a.Row)

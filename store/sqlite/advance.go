@@ -26,8 +26,8 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 		return store.Verdict{Code: store.Early}, nil
 	}
 	if len(a.Holds) > 0 {
-		if fits, err := t.hold(x, a.Holds); err != nil || !fits {
-			return store.Verdict{Code: store.Full}, err
+		if fits, at, err := t.hold(x, a.Holds); err != nil || !fits {
+			return store.Verdict{Code: store.Full, At: at}, err
 		}
 	}
 	if len(a.Row) > 0 {

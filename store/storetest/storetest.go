@@ -75,6 +75,8 @@ func clauses() []clause {
 		leaseClauses(),
 		batchClauses(),
 		holdClauses(),
+		tokenClauses(),
+		pauseClauses(),
 		recordClauses(),
 		listClauses(),
 		waitClauses(),
