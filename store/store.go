@@ -190,9 +190,11 @@ type Begin struct {
 //
 // It is applied only if the execution has this Owner and Epoch and exactly
 // Base journal rows, else the verdict is Superseded. If instead row Base+1
-// exists and was written with this Epoch, the verdict is Landed. With a nil
-// Row, nothing is appended and the length stays; then only Logs, Blobs and
-// Holds may be set, and Landed is never the verdict.
+// exists, was written with this Epoch and is this Row, the verdict is Landed.
+// (Another Row may be one that was refused, and then arrived a second time when
+// it was not refused any more.) With a nil Row, nothing is appended and the
+// length stays; then only Logs, Blobs and Holds may be set, and Landed is never
+// the verdict.
 //
 // Further conditions are looked at in this order: Seen, NotBefore, Holds. That
 // the owner's lease is still alive is not one of them: a lease that has run

@@ -22,6 +22,7 @@ func limitBugs() []bug {
 			}),
 		},
 		{"tokens come free early", []string{"token/up to the limit in any window", "token/At tells when so many fit"}, onHolds(func(h *store.Hold) { h.Window /= 2 })},
+		{"any row on the base has landed", []string{"advance/another row on that base has not landed"}, landedByEpoch},
 		{"At is not told", []string{"token/At tells when so many fit"}, atLost},
 		{
 			"claims do not look at needs",
@@ -54,6 +55,28 @@ func onHolds(spoil func(h *store.Hold)) func() func(store.Store) store.Store {
 		}
 		return store.Write{Advance: &a}
 	})
+}
+
+// epochal takes a row of the same epoch for the one that is written.
+type epochal struct{ store.Store }
+
+func landedByEpoch() func(store.Store) store.Store {
+	return func(st store.Store) store.Store { return epochal{st} }
+}
+
+func (e epochal) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
+	r, err := e.Store.Commit(ctx, writes)
+	for i := range r.Verdicts {
+		a := writes[i].Advance
+		if a == nil || len(a.Row) == 0 || a.Base < 1 || r.Verdicts[i].Code != store.Superseded {
+			continue
+		}
+		is, err := e.Load(ctx, a.ID, true)
+		if err == nil && a.Base < is.Length && is.Rows[a.Base].Epoch == a.Epoch {
+			r.Verdicts[i] = store.Verdict{Code: store.Landed, Inbox: is.Inbox}
+		}
+	}
+	return r, err
 }
 
 // timeless does not say when a token would fit.
