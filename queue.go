@@ -155,6 +155,8 @@ func (e *Engine) pause(ctx context.Context, name string, o actOptions, paused bo
 		return fmt.Errorf("%w: it is not in Config.Queues", ErrUnknownQueue)
 	case o.id != "":
 		return fmt.Errorf("%w: EventID means nothing to a queue", ErrInvalid)
+	case o.keep:
+		return fmt.Errorf("%w: KeepPaused is for DrainQueue", ErrInvalid)
 	case o.by != "" && tree.TextMistake(o.by) != "":
 		return fmt.Errorf("%w: By: %s", ErrInvalid, tree.TextMistake(o.by))
 	}
@@ -183,15 +185,20 @@ const drainLook = 100 * time.Millisecond
 // lease is over. Errors: ErrUnknownQueue, and ErrResumed if somebody resumes the queue meanwhile.
 func (e *Engine) DrainQueue(ctx context.Context, name string, opts ...ActOption) (left int, err error) {
 	o := acting(opts)
+	if !e.cfg.declared(name) {
+		return 0, fmt.Errorf("drain queue %q: %w: it is not in Config.Queues", name, ErrUnknownQueue)
+	}
 	before, err := e.store.Survey(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("drain queue %q: %w", name, err)
 	}
+	keep := o.keep
+	o.keep = false
 	if err := e.pause(ctx, name, o, true); err != nil {
 		return 0, fmt.Errorf("drain queue %q: %w", name, err)
 	}
 	left, err = e.drained(ctx, name)
-	if _, was := pauseOf(before, name); !o.keep && !was && !errors.Is(err, ErrResumed) {
+	if _, was := pauseOf(before, name); !keep && !was && !errors.Is(err, ErrResumed) {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainEnd)
 		defer cancel()
 		if undo := e.pause(end, name, actOptions{}, false); undo != nil {
@@ -229,6 +236,9 @@ func (e *Engine) drained(ctx context.Context, name string) (left int, err error)
 		case err != nil && ctx.Err() == nil:
 			e.log.Warn("draining a queue: the store does not answer; asking again", "queue", name, "error", err)
 		case err == nil:
+			if _, is := pauseOf(s, name); !is {
+				return left, ErrResumed
+			}
 			if left, silent, err = atWork(s, name); err != nil {
 				return left, err
 			}
@@ -247,10 +257,7 @@ func (e *Engine) drained(ctx context.Context, name string) (left int, err error)
 // atWork counts the bodies of a paused queue, and the workers that may not know
 // of the pause yet.
 func atWork(s store.Survey, name string) (left, silent int, err error) {
-	p, is := pauseOf(s, name)
-	if !is {
-		return 0, 0, ErrResumed
-	}
+	p, _ := pauseOf(s, name)
 	reports, err := living(s)
 	if err != nil {
 		return 0, 0, err
