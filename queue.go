@@ -164,8 +164,9 @@ func (e *Engine) pause(ctx context.Context, name string, o actOptions, paused bo
 		return err
 	}
 	// This process hears at once. If that fails, it hears as the others do.
+	asked := time.Now()
 	if s, err := e.store.Survey(ctx); err == nil {
-		e.runner.Told(s.Paused, s.Now)
+		e.runner.Told(s.Paused, asked)
 	}
 	e.runner.Poke(name)
 	return nil
@@ -265,7 +266,7 @@ func atWork(s store.Survey, name string) (left, silent int, err error) {
 	for _, r := range reports {
 		n, serves := r.Busy[name]
 		left += n
-		if since := r.Paused[name]; (serves || len(r.Busy) == 0) && !since.Equal(p.Since) {
+		if since := r.Paused[name]; (serves || r.Unknown) && !since.Equal(p.Since) {
 			silent++
 		}
 	}

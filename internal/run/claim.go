@@ -70,7 +70,7 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 			}
 		}
 	}
-	w.told(c.Paused, c.Now)
+	w.told(c.Paused, asked)
 	if owner == w.lease.who {
 		for i := range c.Records {
 			// What was claimed of a limited queue may begin elsewhere: ask again.

@@ -266,13 +266,10 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		if undone(&f) {
 			continue
 		}
-		if f.Kind == journal.Received || f.Kind == journal.Fired {
+		if f.Kind == journal.Received {
 			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
 				kept.shut[callKey(f.Path, f.Call)] = id
 			}
-		}
-		if f.Kind == journal.Fired {
-			kept.fires, kept.notBefore = true, later(b.notBefore, r.batch.notBefore)
 		}
 		kept.facts = append(kept.facts, f)
 	}
@@ -284,7 +281,7 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		if x.v.asking == nil {
 			continue
 		}
-		if x.r.Call != nil && x.r.Call.State == journal.TimedOut && !kept.fires {
+		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
 			x.v.asking.Wait.ID = "" // to be answered again
 			continue
 		}

@@ -165,7 +165,11 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 		q.rests = now.Add(min(time.Millisecond<<min(q.refusals, 7), maxRefusalRest))
 		q.wake = true
 	}
-	w.undo(r, b, afterFull)
+	if b.fires || r.batch.fires { // a message may have come meanwhile, which wins
+		w.undo(r, b, afterNews)
+		return
+	}
+	w.undo(r, b, func(f *journal.Fact) bool { return f.Kind == journal.Tried })
 }
 
 // unrefused lets a run go that was refused a beginning and whose journal is not
@@ -195,6 +199,3 @@ func (w *Worker) shut(r *run, name string) bool {
 	}
 	return full
 }
-
-// afterFull tells which facts of a write that did not fit are not kept.
-func afterFull(f *journal.Fact) bool { return f.Kind == journal.Tried }

@@ -17,12 +17,14 @@ type Report struct {
 	// Paused has the queues in which the worker begins nothing, by the time since
 	// when they are paused as the store told it.
 	Paused map[string]time.Time `json:"paused,omitempty"`
+	// Unknown says that the worker has not reported anything.
+	Unknown bool `json:"-"`
 }
 
 // ReadReport reads a report as a lease holds it.
 func ReadReport(raw []byte) (r Report, err error) {
 	if len(raw) == 0 {
-		return r, nil
+		return Report{Unknown: true}, nil
 	}
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return r, fmt.Errorf("the report of a worker cannot be read: %w", err)
@@ -59,18 +61,19 @@ func (w *Worker) mustReport() bool {
 	return false
 }
 
-// Told takes which queues are paused, as the store said at its time at.
-func (w *Worker) Told(list []store.Pause, at, now time.Time) {
-	w.told(list, at)
+// Told takes which queues are paused, as the store said when it was asked.
+func (w *Worker) Told(list []store.Pause, asked, now time.Time) {
+	w.told(list, asked)
 	w.pump(now)
 }
 
-// told compares what is paused with what was. Of two answers the later counts.
-func (w *Worker) told(list []store.Pause, at time.Time) {
-	if at.Before(w.toldAt) {
+// told compares what is paused with what was. Of two answers that counts which
+// was asked for later.
+func (w *Worker) told(list []store.Pause, asked time.Time) {
+	if asked.Before(w.toldAt) {
 		return
 	}
-	w.toldAt = at
+	w.toldAt = asked
 	for _, q := range w.queues {
 		since := time.Time{}
 		for _, p := range list {

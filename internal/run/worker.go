@@ -73,7 +73,7 @@ type Worker struct {
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
 	limited  bool      // some queue has limits over all workers
-	toldAt   time.Time // by the store's clock: when it said which queues are paused
+	toldAt   time.Time // when the store was asked which queues are paused
 	running  bool
 	stopping bool
 	stopAt   time.Time
@@ -390,7 +390,7 @@ func (w *Worker) Renewed(who store.Incarnation, n store.Renewal, err error, now 
 		if !n.NextExpiry.IsZero() {
 			w.expireAt = w.clock.local(n.NextExpiry)
 		}
-		w.told(n.Paused, n.Now)
+		w.told(n.Paused, asked)
 		w.retireOld()
 		w.reconcile(asked, n.Owned)
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	heldByOthers = `SELECT coalesce(sum(amount), 0)::bigint FROM durable.hold WHERE name = $1 AND execution <> $2 AND until > $3`
-	setHold      = `
+	readLoans = `SELECT execution, amount FROM durable.hold WHERE name = $1 AND until > $2`
+	setHold   = `
 		INSERT INTO durable.hold (name, execution, amount, until) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (name, execution) DO UPDATE SET amount = excluded.amount, until = excluded.until`
 	dropHold  = `DELETE FROM durable.hold WHERE name = $1 AND execution = $2`
@@ -30,11 +30,11 @@ func (t *tx) hold(ctx context.Context, id store.ID, x *head, holds []store.Hold)
 			}
 			continue
 		}
-		var others int64
-		if _, err := t.one(ctx, heldByOthers, []any{h.Name, [16]byte(id), t.now}, &others); err != nil {
+		b, err := t.book(ctx, h.Name)
+		if err != nil {
 			return false, at, err
 		}
-		if others+h.Amount > h.Limit {
+		if b.lent-b.loans[id]+h.Amount > h.Limit {
 			return false, at, nil
 		}
 	}
@@ -43,6 +43,7 @@ func (t *tx) hold(ctx context.Context, id store.ID, x *head, holds []store.Hold)
 			t.takeToken(&h)
 			continue
 		}
+		t.lend(id, &h)
 		if h.Amount <= 0 {
 			t.exec(dropHold, h.Name, [16]byte(id))
 			t.hints = true // somebody may have waited for it
@@ -60,5 +61,9 @@ func (t *tx) letGo(id store.ID, x *head) {
 		x.held = false
 		t.hints = true // somebody may have waited for it
 		t.exec(dropHolds, [16]byte(id))
+		for _, b := range t.books {
+			b.lent -= b.loans[id]
+			delete(b.loans, id)
+		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	tokenSum = `SELECT coalesce(sum(amount), 0)::bigint FROM durable.token WHERE name = $1 AND until > $2`
+	readTokens = `SELECT coalesce(sum(amount), 0)::bigint FROM durable.token WHERE name = $1 AND until > $2`
 	// The first moment by which so much has come free.
 	tokenFree = `
 		SELECT until FROM (SELECT until, sum(amount) OVER (ORDER BY until) AS freed FROM durable.token WHERE name = $1 AND until > $2) AS ahead
@@ -22,23 +22,17 @@ const (
 // tokenFits tells whether a token fits, and if not, when it would; zero if
 // never. Its name is locked.
 func (t *tx) tokenFits(ctx context.Context, h *store.Hold) (fits bool, at time.Time, err error) {
-	var taken int64
-	if _, err := t.one(ctx, tokenSum, []any{h.Name, t.now}, &taken); err != nil || taken+h.Amount <= h.Limit {
+	b, err := t.book(ctx, h.Name)
+	if err != nil || b.taken+h.Amount <= h.Limit {
 		return err == nil, at, err
 	}
-	at, err = t.tokensFree(ctx, h.Name, taken+h.Amount-h.Limit)
+	_, err = t.one(ctx, tokenFree, []any{h.Name, t.now, b.taken + h.Amount - h.Limit}, (*instant)(&at))
 	return false, at, err
-}
-
-// tokensFree is when so much of a name that is taken will have come free; zero
-// if never.
-func (t *tx) tokensFree(ctx context.Context, name string, amount int64) (at time.Time, err error) {
-	_, err = t.one(ctx, tokenFree, []any{name, t.now, amount}, (*instant)(&at))
-	return at, err
 }
 
 // takeToken takes a token that fits.
 func (t *tx) takeToken(h *store.Hold) {
+	t.books[h.Name].taken += h.Amount
 	t.exec(dropTokens, h.Name, t.now)
 	t.exec(addToken, h.Name, stamp(t.now.Add(h.Window)), h.Amount)
 }
