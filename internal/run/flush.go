@@ -276,6 +276,9 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)
+		if v.Mode == plan.Run {
+			r.refused = append(r.refused, v.Path)
+		}
 	}
 	for _, x := range append(b.replies, r.batch.replies...) {
 		if x.v.asking == nil {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
-	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/store"
 )
 
@@ -150,9 +149,6 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 		r.full = make(map[string]int64)
 	}
 	for _, s := range b.starts {
-		if s.Mode == plan.Run {
-			r.refused = append(r.refused, s.Path)
-		}
 		q := w.queue(s.Queue)
 		if q == nil || !q.limited() {
 			continue
@@ -173,8 +169,8 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 }
 
 // unrefused lets a run go that was refused a beginning and whose journal is not
-// what it should be: the same write may have arrived once more, when there was
-// room. What it says has begun never did.
+// what it should be: the same write may have arrived once more, when nothing
+// refused it any longer. What it says has begun never did.
 func (w *Worker) unrefused(r *run) {
 	if len(r.refused) == 0 {
 		return

@@ -33,7 +33,7 @@ type run struct {
 	later    int64            // earliest time at which a body that is put off may begin
 	wanted   string           // queue of a body that found no slot here
 	lent     map[string]int64 // what it has of the limits of queues, durably
-	refused  []string         // places whose beginnings did not fit; none of them has begun
+	refused  []string         // places whose beginnings were refused; none of them has begun
 	full     map[string]int64 // queues whose limits had no room, and when they may; 0: not known
 	held     time.Time        // waiting for an answer until then
 	rests    time.Time        // it is not looked at before then, see hopeless
