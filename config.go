@@ -33,16 +33,6 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Queue is how an engine serves a queue. A step that runs holds a slot of its
-// queue; nothing else does.
-type Queue struct {
-	// Concurrency is how many bodies run at once in this process; default 10.
-	Concurrency int
-	// PollInterval is the longest time between two looks for due runs; default
-	// 1 s. Work that this process starts or wakes does not wait for it.
-	PollInterval time.Duration
-}
-
 // Elsewhere declares a queue that this engine does not serve but other workers
 // do: Queues{"gpu": durable.Elsewhere}.
 var Elsewhere = Queue{Concurrency: -1} // lint:var a constant of struct type
@@ -61,6 +51,8 @@ const (
 	maxFacts           = 10_000
 	maxTags            = 32
 	maxPriority        = 1000
+	maxRate            = 100_000
+	minRateSpan        = time.Millisecond
 )
 
 // check fills defaults and collects mistakes.
@@ -109,6 +101,7 @@ func (c *Config) checkQueues(e *DefinitionError) {
 		if q.PollInterval < 0 {
 			e.add(where, "PollInterval is negative")
 		}
+		q.check(where, e)
 		queues[name] = q
 	}
 	for name, q := range queues {
@@ -134,7 +127,7 @@ func (c *Config) served() map[string]run.Queue {
 	m := make(map[string]run.Queue)
 	for name, q := range c.Queues {
 		if q.Concurrency > 0 {
-			m[name] = run.Queue{Concurrency: q.Concurrency, PollInterval: q.PollInterval}
+			m[name] = run.Queue{Concurrency: q.Concurrency, Global: q.Global, Rate: run.Rate(q.Rate), PollInterval: q.PollInterval}
 		}
 	}
 	return m

@@ -21,8 +21,9 @@ import (
 type ActOption func(*actOptions)
 
 type actOptions struct {
-	by string
-	id string
+	by   string
+	id   string
+	keep bool
 }
 
 // By names who acts, for the record.

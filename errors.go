@@ -22,6 +22,8 @@ var (
 	ErrUnknownWorkflow = errors.New("unknown workflow")
 	// ErrUnknownQueue: the queue is not configured.
 	ErrUnknownQueue = errors.New("unknown queue")
+	// ErrResumed: the queue that was being drained was resumed.
+	ErrResumed = errors.New("the queue was resumed")
 	// ErrKeyConflict: the key was used by a run with another input.
 	ErrKeyConflict = errors.New("the key is taken by a run with another input")
 	// ErrInboxFull: the execution has too many messages that nobody took.

@@ -127,6 +127,21 @@ func (l *link) Renew(ctx context.Context, lease store.Lease) (store.Renewal, err
 	return l.Store.Renew(ctx, lease)
 }
 
+func (l *link) SetPaused(ctx context.Context, queue, by string, paused bool) error {
+	if err := l.up(); err != nil {
+		return err
+	}
+	defer l.world.tell()
+	return l.Store.SetPaused(ctx, queue, by, paused)
+}
+
+func (l *link) Survey(ctx context.Context) (store.Survey, error) {
+	if err := l.up(); err != nil {
+		return store.Survey{}, err
+	}
+	return l.Store.Survey(ctx)
+}
+
 func (l *link) Retire(ctx context.Context, who store.Incarnation) error {
 	if err := l.up(); err != nil {
 		return err

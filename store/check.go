@@ -25,6 +25,9 @@ func Check(writes []Write) error {
 			if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
 				return refuse(i, "an advance without a row may carry logs, blobs and holds only")
 			}
+			if why := holdMistake(a); why != "" {
+				return refuse(i, why)
+			}
 		}
 		if c := w.Control; c != nil {
 			set, id = set+1, c.ID
@@ -56,4 +59,24 @@ func CheckIn(writes []Write) error {
 		}
 	}
 	return Check(writes)
+}
+
+// holdMistake says what is wrong with the holds of a write.
+func holdMistake(a *Advance) string {
+	for i, h := range a.Holds {
+		switch {
+		case h.Window < 0:
+			return "a hold with a negative window"
+		case h.Window > 0 && h.Amount <= 0:
+			return "a token without an amount"
+		case h.Window > 0 && len(a.Row) == 0:
+			return "a token without a row, by which it is known to have been taken"
+		}
+		for _, other := range a.Holds[:i] {
+			if other.Name == h.Name {
+				return "two holds of one name"
+			}
+		}
+	}
+	return ""
 }

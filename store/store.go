@@ -2,13 +2,13 @@
 //
 // A store keeps executions (one header row each), their journals (one row per
 // write, opaque bytes), their inboxes (messages not yet taken), their open
-// waits, logs, blobs and named holds, and the leases of workers. It knows
-// owners, epochs and lengths, and refuses every write whose precondition does
+// waits, logs, blobs and named holds, the leases of workers, and which queues
+// are paused. It knows owners, epochs and lengths, and refuses every write whose precondition does
 // not hold. It does not know steps, branches or retries: rows and payloads are
 // bytes to it, and it wakes executions by comparing topics.
 //
-// Every change goes through Commit, Claim, Renew, Expire or Retire, each of
-// them atomic. The store's clock decides what is due and what has expired; no
+// Every change goes through Commit, Claim, Renew, Expire, Retire or SetPaused,
+// each of them atomic. The store's clock decides what is due and what has expired; no
 // caller passes the current time.
 //
 // Strings are UTF-8 without NUL; a store may refuse any others, and batches
@@ -65,7 +65,7 @@ type Store interface {
 	// whose Blocked fingerprint differs from the asked one: after the due ones
 	// of their queue, by priority, then ID, within the same limit.
 	// What another call is changing at this very moment may be passed over; a
-	// later claim finds it.
+	// later claim finds it. A paused queue is looked at as if its limit were 0.
 	// If the worker's lease is not alive, nothing is claimed and the error is
 	// ErrLeaseLost. The cost does not grow with executions that are ended or
 	// not yet due.
@@ -111,11 +111,21 @@ type Store interface {
 	// Blob returns a blob of an execution by its hash, or ErrNotFound.
 	Blob(ctx context.Context, id ID, hash string) ([]byte, error)
 
+	// SetPaused says that a queue is paused, or no longer is, and who says so.
+	// It is kept until it is undone. Claims take nothing from a paused queue;
+	// whoever owns executions is told by Renew and Claim, and sees himself to it
+	// that nothing begins there. Pausing a paused queue changes nothing: when and
+	// by whom stay. So calling it again after an unknown outcome is harmless.
+	SetPaused(ctx context.Context, queue, by string, paused bool) error
+
+	// Survey returns what workers share, as one consistent state.
+	Survey(ctx context.Context) (Survey, error)
+
 	// Watch returns a channel that receives, coalesced, soon after somebody
 	// else (another connection, process or engine) may have changed something.
 	// It is a hint: it may come without a change and may be lost. It need not
 	// come for what concerns nobody but an execution's owner: a claim, or an
-	// Advance without a Release. The channel is closed when ctx ends. A nil
+	// Advance that has no Release and sets no Hold to 0. The channel is closed when ctx ends. A nil
 	// channel means that the store has no hints.
 	Watch(ctx context.Context) <-chan struct{}
 
@@ -143,7 +153,8 @@ type Wide interface {
 // anew, and doing it twice is harmless.
 //
 // ErrRefused fails the whole batch if a write is malformed (not one field set,
-// an empty Row in Begin, no Dedupe, no valid status), if Legal forbids its
+// an empty Row in Begin, no Dedupe, no valid status, two Holds of one Name, a
+// token without a Row or an Amount), if Legal forbids its
 // change of status, if it would leave an execution waiting without an open
 // wait, or if it opens a wait whose ID is open already.
 type Write struct {
@@ -179,9 +190,11 @@ type Begin struct {
 //
 // It is applied only if the execution has this Owner and Epoch and exactly
 // Base journal rows, else the verdict is Superseded. If instead row Base+1
-// exists and was written with this Epoch, the verdict is Landed. With a nil
-// Row, nothing is appended and the length stays; then only Logs, Blobs and
-// Holds may be set, and Landed is never the verdict.
+// exists, was written with this Epoch and is this Row, the verdict is Landed.
+// (Another Row may be one that was refused, and then arrived a second time when
+// it was not refused any more.) With a nil Row, nothing is appended and the
+// length stays; then only Logs, Blobs and Holds may be set, and Landed is never
+// the verdict.
 //
 // Further conditions are looked at in this order: Seen, NotBefore, Holds. That
 // the owner's lease is still alive is not one of them: a lease that has run
@@ -252,15 +265,24 @@ type Control struct {
 	Release
 }
 
-// Hold is an amount taken from a named, shared limit by one execution. It
-// counts until it is set to 0 (which always fits), Until passes, or the
+// Hold is an amount taken from a named, shared limit by one execution: a loan,
+// or with a Window a token. Loans and tokens of one name do not see each other.
+//
+// A loan counts until it is set to 0 (which always fits), Until passes, or the
 // execution is released or ends, by whomever. Setting it again replaces the
 // amount.
+//
+// A token counts for its Window from the moment at which it is taken by the
+// store's clock, whatever becomes of the execution. It is never given back, and
+// taking again adds to it. So no span of time shorter than the Window sees more
+// than Limit taken. A write that is applied once takes it once, however often
+// it is committed.
 type Hold struct {
 	Name   string
 	Amount int64
-	Limit  int64     // refused if the sum of live holds of that name would exceed it
-	Until  time.Time // required
+	Limit  int64     // refused if the sum of what counts of that name would exceed it
+	Until  time.Time // of a loan: required
+	Window time.Duration
 }
 
 // Verdict is what became of one write.
@@ -270,6 +292,10 @@ type Verdict struct {
 	Same   bool   // Exists: its InputHash is equal
 	Status Status // Ended: the status it has
 	Inbox  int64  // Unseen, Applied and Landed of an Advance: messages ever accepted
+	// At is, for the Full of a token, the time at which so many would fit if
+	// nobody takes more meanwhile; zero if never, and for everything else. If
+	// several Holds do not fit, the first in the order of the write counts.
+	At time.Time
 }
 
 // Code is the kind of a verdict.
@@ -308,6 +334,11 @@ type ClaimRequest struct {
 	Owner       Incarnation
 	Definitions []Definition
 	Queues      map[string]int // limit per queue; queues with 0 are only asked for NextDue
+	// Needs says, by queue, what each execution taken from it is going to take
+	// when it begins: no more are taken than there is room for, counted as an
+	// Advance counts. The claim takes no Hold itself, so others may be faster:
+	// what decides is the write that takes it. Until does not matter here.
+	Needs map[string][]Hold
 }
 
 // Claimed answers a claim.
@@ -315,12 +346,15 @@ type Claimed struct {
 	Now     time.Time
 	Records []Record
 	// NextDue is the earliest Due after Now among the asked queues, whatever
-	// the definition; zero if there is none.
+	// the definition; zero if there is none. Where Needs allowed less than a
+	// queue's limit because of a token, and so many were taken, it is not after the
+	// time at which one more would fit, if all that were taken took theirs now.
 	NextDue time.Time
 	// More has a queue if executions that this request may claim were left in
 	// it because of its limit. Others may be claiming them already. Queues with
-	// limit 0 are never in it.
-	More map[string]bool
+	// limit 0 are never in it, nor those where Needs allowed less than the limit.
+	More   map[string]bool
+	Paused []Pause // by name
 }
 
 // Record is an execution as loaded.
@@ -374,30 +408,6 @@ type Execution struct {
 	ErrorCode string
 	Error     []byte
 	Blocked   string
-}
-
-// Lease is a worker's claim to be alive.
-type Lease struct {
-	Who      Incarnation
-	Name     string // label for people
-	Duration time.Duration
-	New      bool
-}
-
-// Renewal answers a renewal.
-type Renewal struct {
-	Now   time.Time
-	Owned []Owned // all executions of this incarnation
-	// NextExpiry is the earliest end of another incarnation's lease that is
-	// not retired, past ones included; zero if there is none.
-	NextExpiry time.Time
-}
-
-// Owned is an execution as its owner's heartbeat sees it.
-type Owned struct {
-	ID    ID
-	Epoch int64
-	Inbox int64
 }
 
 // Wait is an open wait. Its ID is made by the engine and unique in the store.

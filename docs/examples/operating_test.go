@@ -35,6 +35,51 @@ func serve(ctx context.Context, path string) error {
 
 // [/serve]
 
+// [limits]
+var queues = map[string]durable.Queue{
+	// 20 at once in this process, 50 in all; and no more than 500 calls in any minute.
+	"ai": {Concurrency: 20, Global: 50, Rate: durable.Rate{N: 500, Per: time.Minute}},
+	// One at a time, wherever.
+	"ledger": {Concurrency: 1, Global: 1},
+}
+
+// [/limits]
+
+// [drain]
+func maintain(ctx context.Context, engine *durable.Engine, work func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
+	left, err := engine.DrainQueue(ctx, "ledger", durable.By("ann"), durable.KeepPaused())
+	if err != nil {
+		return fmt.Errorf("%d still run: %w", left, err)
+	}
+	if err := work(); err != nil {
+		return err // the queue stays paused
+	}
+	return engine.ResumeQueue(ctx, "ledger")
+}
+
+// [/drain]
+
+func TestMaintain(t *testing.T) {
+	engine, err := durable.Open(t.Context(), sqlite.Open(filepath.Join(t.TempDir(), "durable.db")), durable.Config{Queues: queues})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	paused := func() bool {
+		list, err := engine.Queues(t.Context())
+		if err != nil || len(list) != 3 || list[2].Name != "ledger" {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		return list[2].Paused
+	}
+	worked := false
+	if err := maintain(t.Context(), engine, func() error { worked = paused(); return nil }); err != nil || !worked || paused() {
+		t.Errorf("worked while it was paused: %v, paused now: %v, %v", worked, paused(), err)
+	}
+}
+
 func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

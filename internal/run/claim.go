@@ -26,6 +26,12 @@ func (w *Worker) claim(now time.Time) {
 			q.wake = false
 			q.next = now.Add(q.poll) // what happens while the claim is under way may say sooner
 			req.Queues[q.name] = q.reserved
+			if q.limited() {
+				if req.Needs == nil {
+					req.Needs = make(map[string][]store.Hold)
+				}
+				req.Needs[q.name] = q.needs()
+			}
 		}
 	}
 	if req.Queues != nil {
@@ -64,8 +70,13 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 			}
 		}
 	}
+	w.told(c.Paused, asked)
 	if owner == w.lease.who {
 		for i := range c.Records {
+			// What was claimed of a limited queue may begin elsewhere: ask again.
+			if q := w.queue(c.Records[i].Queue); q != nil && q.limited() {
+				q.wake = true
+			}
 			w.adopt(&c.Records[i], now)
 		}
 	}

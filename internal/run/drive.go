@@ -229,11 +229,11 @@ func (w *Worker) ask(r *run, q plan.Question, now time.Time) {
 	if r.visits[q.Path] != nil {
 		return
 	}
-	if w.stopping {
-		r.wanted = w.queueOf(r, nil)
+	name := w.queueOf(r, nil)
+	if q := w.queue(name); w.stopping || q != nil && q.paused() {
+		r.wanted = name
 		return
 	}
-	name := w.queueOf(r, nil)
 	slot := r.token
 	if slot == nil {
 		slot = w.queue(name)
@@ -293,6 +293,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 		w.suspect = v
 	}
 	r.visits[b.Path] = v
+	w.pledge(v)
 	if b.Mode == plan.Run {
 		w.add(r, journal.Fact{Kind: journal.Tried, Path: b.Path, Attempt: v.Attempt, Epoch: r.epoch, At: micros(w.clock.low(now))})
 	}
@@ -304,7 +305,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 // of the right queue, or a free one.
 func (w *Worker) takeSlot(r *run, n *tree.Node) bool {
 	name := w.queueOf(r, n)
-	if w.stopping {
+	if w.stopping || w.shut(r, name) {
 		r.wanted = name
 		return false
 	}

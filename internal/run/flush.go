@@ -29,7 +29,7 @@ func (w *Worker) flush(r *run, now time.Time) {
 	if len(r.visits) == 0 {
 		w.release(r)
 	}
-	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 {
+	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 && !r.holdsTooMuch() {
 		if w.askForTx(r) {
 			return
 		}
@@ -105,8 +105,9 @@ func (w *Worker) send(r *run) {
 	if b.fires || b.release != nil && b.release.Status == store.Waiting {
 		a.Seen = r.seen
 	}
+	a.Holds = w.holds(r, &b)
 	// What changes more than logs has a row, by which it is known to have landed.
-	if len(b.facts) > 0 || b.release != nil || len(a.Took) > 0 {
+	if len(b.facts) > 0 || b.release != nil || len(a.Took) > 0 || len(b.starts) > 0 && len(a.Holds) > 0 {
 		a.Row = journal.Encode(b.facts)
 		b.row = true
 		r.hist.Length = r.base + 1
@@ -149,7 +150,10 @@ func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, stor
 		w.landed(r, b, v, now)
 	case v.Code == store.Unseen || v.Code == store.Early:
 		r.sent = nil
-		w.undo(r, b)
+		w.undo(r, b, afterNews)
+	case v.Code == store.Full:
+		r.sent = nil
+		w.full(r, b, v, now)
 	case v.Code == store.Superseded || v.Code == store.NotFound || v.Code == store.Ended:
 		w.drop(r, ErrTaken)
 		r.sent = nil
@@ -164,6 +168,8 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	if b.row {
 		r.base++
 	}
+	w.heldNow(r, b)
+	r.full, r.refused = nil, nil // there may be room by now
 	if b.release != nil {
 		w.released(r, b)
 		return
@@ -197,6 +203,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 // could begin, that is recorded too: it is no crash.
 func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	if v.cause == nil && !(w.stopping && !now.Before(w.stopAt)) {
+		w.redeem(v)
 		w.do.Start(v)
 		return
 	}
@@ -216,6 +223,7 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
+	w.returnAll(r)
 	if b.release.Status == store.Blocked {
 		w.hopeless.add(r.id)
 	} else {
@@ -237,24 +245,35 @@ func (w *Worker) released(r *run, b *batch) {
 	}
 }
 
-// undo takes back a write that was refused because the store knew better: a
-// message came before the timer, or the timer was early. What bodies said is
-// kept; what was decided upon it is decided again after a fresh look.
-func (w *Worker) undo(r *run, b *batch) {
+// afterNews tells which facts are decided again when the store knew better: a
+// message came before the timer, or the timer was early.
+func afterNews(f *journal.Fact) bool {
+	switch f.Kind {
+	case journal.Fired, journal.Tried, journal.Answered:
+		return true
+	case journal.Failed:
+		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
+	}
+	return false
+}
+
+// undo takes back a write that was refused. What bodies said is kept; what is
+// not is decided again after a fresh look, and no body begins that was to begin
+// with the write.
+func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
 		took: append(b.took, r.batch.took...), opens: append(b.opens, r.batch.opens...), logs: append(b.logs, r.batch.logs...),
 		shut: make(map[string]string),
 	}
+	if b.shut == nil {
+		b.shut = make(map[string]string)
+	}
 	maps.Copy(b.shut, r.batch.shut)
 	for _, f := range append(b.facts, r.batch.facts...) {
-		switch f.Kind {
-		case journal.Fired, journal.Tried, journal.Answered:
+		if undone(&f) {
 			continue
-		case journal.Failed:
-			if f.Err != nil && f.Err.Code == journalLimit {
-				continue // instead of a Tried
-			}
-		case journal.Received:
+		}
+		if f.Kind == journal.Received {
 			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
 				kept.shut[callKey(f.Path, f.Call)] = id
 			}
@@ -264,6 +283,9 @@ func (w *Worker) undo(r *run, b *batch) {
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)
+		if v.Mode == plan.Run {
+			r.refused = append(r.refused, v.Path)
+		}
 	}
 	for _, x := range append(b.replies, r.batch.replies...) {
 		if x.v.asking == nil {
@@ -314,6 +336,10 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 			r.fetching = false
 			return
 		}
+		w.drop(r, ErrTaken)
+		w.pump(now)
+		return
+	case len(r.refused) > 0 && rec.Length > r.base: // it landed after all, see unrefused
 		w.drop(r, ErrTaken)
 		w.pump(now)
 		return

@@ -32,13 +32,16 @@ type run struct {
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
 	plan     plan.Plan
-	later    int64          // earliest time at which a body that is put off may begin
-	wanted   string         // queue of a body that found no slot here
-	held     time.Time      // waiting for an answer until then
-	rests    time.Time      // it is not looked at before then, see hopeless
-	fetching bool           // a Load is under way for new messages
-	rebuild  bool           // a Load is under way, and until then nothing can be done
-	stuck    *journal.Error // why it is to be blocked, once what runs has ended
+	later    int64            // earliest time at which a body that is put off may begin
+	wanted   string           // queue of a body that found no slot here
+	lent     map[string]int64 // what it has of the limits of queues, durably
+	refused  []string         // places whose beginnings were refused; none of them has begun
+	full     map[string]int64 // queues whose limits had no room, and when they may; 0: not known
+	held     time.Time        // waiting for an answer until then
+	rests    time.Time        // it is not looked at before then, see hopeless
+	fetching bool             // a Load is under way for new messages
+	rebuild  bool             // a Load is under way, and until then nothing can be done
+	stuck    *journal.Error   // why it is to be blocked, once what runs has ended
 }
 
 // batch is what one write says, and what waits for it to be durable.
@@ -53,6 +56,7 @@ type batch struct {
 	starts    []*Visit
 	replies   []reply
 	release   *store.Release
+	lent      map[string]int64 // what the run has of queues once it has landed, if that changes
 	row       bool
 	last      bool // it only blocks
 	err       *journal.Error
@@ -288,6 +292,7 @@ func (w *Worker) drop(r *run, cause error) {
 		w.stopVisit(v, cause)
 	}
 	w.unrecorded(r)
+	w.unrefused(r)
 	r.visits = nil
 	if begun && errors.Is(cause, ErrTaken) {
 		w.do.Note("the run was cancelled or has another owner; this worker stops its step", r.id, nil)
@@ -334,6 +339,7 @@ func (w *Worker) unhold(r *run) {
 
 // free gives back a visit's slot.
 func (w *Worker) free(v *Visit) {
+	w.redeem(v)
 	if q := w.queue(v.Queue); q != nil {
 		q.used--
 	}

@@ -191,6 +191,11 @@ func (r *Runner) Poke(queue string) {
 	r.event(func(w *Worker, now time.Time) { w.Poke(queue, now) })
 }
 
+// Told says which queues are paused, as the store said when it was asked.
+func (r *Runner) Told(list []store.Pause, asked time.Time) {
+	r.event(func(w *Worker, now time.Time) { w.Told(list, asked, now) })
+}
+
 // Running tells how many executions are in this worker's hands.
 func (r *Runner) Running() int {
 	r.mu.Lock()

@@ -35,6 +35,7 @@ type Visit struct {
 	asking  *CallRequest // a call whose reply is outstanding
 	suspend *CallRequest // told to suspend on this wait
 	cause   error        // why the worker asked the shell to stop it
+	pledged bool         // it is about to take from limits over all workers
 }
 
 // CallRequest is a durable call that has no record yet.

@@ -72,6 +72,8 @@ type Worker struct {
 	hopeless hopeless
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
+	limited  bool      // some queue has limits over all workers
+	toldAt   time.Time // when the store was asked which queues are paused
 	running  bool
 	stopping bool
 	stopAt   time.Time
@@ -103,7 +105,9 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		w.claims = append(w.claims, store.Definition{Workflow: d.Tree.Name, Version: d.Tree.Version, Fingerprint: d.Fingerprint})
 	}
 	for name, q := range cfg.Queues {
-		w.queues = append(w.queues, &queue{name: name, slots: q.Concurrency, poll: q.PollInterval})
+		mine := &queue{name: name, slots: q.Concurrency, poll: q.PollInterval, global: q.Global, rate: q.Rate}
+		w.limited = w.limited || mine.limited()
+		w.queues = append(w.queues, mine)
 	}
 	slices.SortFunc(w.queues, func(a, b *queue) int {
 		if a.name < b.name {
@@ -192,10 +196,15 @@ func (w *Worker) Poke(name string, now time.Time) {
 // this worker owns may have messages or have been cancelled. So it asks for
 // its own too, at most once a second.
 func (w *Worker) Hint(now time.Time) {
+	w.renewSoon()
+	w.Poke("", now)
+}
+
+// renewSoon sees to it that the next renewal leaves a second after the last.
+func (w *Worker) renewSoon() {
 	if next := w.renewed.Add(hintPause); w.lease.held && next.Before(w.lease.next) {
 		w.lease.next = next
 	}
-	w.Poke("", now)
 }
 
 // Delivered says that a message was accepted for an execution.
@@ -245,8 +254,8 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	}
 	if w.lease.alive(now) && w.claimed.IsZero() && !w.stopping {
 		for _, q := range w.queues {
-			if q.free() > 0 {
-				sooner(q.next)
+			if q.open() {
+				sooner(q.when())
 			}
 		}
 	}
@@ -267,9 +276,12 @@ func (w *Worker) pump(now time.Time) {
 	if w.lease.held && !w.lease.alive(now) {
 		w.loseLease(now)
 	}
+	if w.lease.held && w.lease.asked.IsZero() && w.mustReport() {
+		w.renewSoon()
+	}
 	if w.lease.due(now) {
 		w.lease.asked, w.renewed = now, now
-		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held})
+		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held, Report: w.ownReport()})
 	}
 	for _, r := range w.dueRuns(now) {
 		delete(w.timed, r)
@@ -384,6 +396,7 @@ func (w *Worker) Renewed(who store.Incarnation, n store.Renewal, err error, now 
 		if !n.NextExpiry.IsZero() {
 			w.expireAt = w.clock.local(n.NextExpiry)
 		}
+		w.told(n.Paused, asked)
 		w.retireOld()
 		w.reconcile(asked, n.Owned)
 	}
@@ -409,10 +422,7 @@ func (w *Worker) reconcile(asked time.Time, owned []store.Owned) {
 		r := w.runs[o.ID]
 		switch {
 		case r == nil && w.strange[o.ID] == o.Epoch && w.claimed.IsZero():
-			w.do.Commit(store.Write{Control: &store.Control{
-				ID: o.ID, Owner: w.lease.who, From: []store.Status{store.Running},
-				Release: store.Release{Status: store.Pending},
-			}}, nil)
+			w.letGo(o.ID)
 		case r == nil:
 			strange[o.ID] = o.Epoch
 		case o.Inbox > r.seen && r.base > 0:
@@ -425,6 +435,14 @@ func (w *Worker) reconcile(asked time.Time, owned []store.Owned) {
 			w.drop(r, ErrTaken)
 		}
 	}
+}
+
+// letGo gives up an execution that this incarnation owns and does not drive.
+func (w *Worker) letGo(id store.ID) {
+	w.do.Commit(store.Write{Control: &store.Control{
+		ID: id, Owner: w.lease.who, From: []store.Status{store.Running},
+		Release: store.Release{Status: store.Pending},
+	}}, nil)
 }
 
 // Expired takes the answer to Expire.

@@ -51,6 +51,7 @@ func (s *Sim) plant() {
 	}
 	s.at(nil, second, s.people)
 	s.plantFaults()
+	s.plantHolds()
 }
 
 func (s *Sim) topic() string { return "event:" + string(rune('a'+s.rng.IntN(2))) }

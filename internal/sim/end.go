@@ -127,7 +127,15 @@ func (s *Sim) watch() {
 				continue
 			}
 			since = max(since, w.due.Sub(begin()))
-			if s.now > since+promptly {
+			patience := promptly
+			if len(s.Global)+len(s.Rates)+s.Holds > 0 {
+				room, ok := s.roomSince(w.queue)
+				if !ok {
+					continue
+				}
+				since, patience = max(since, room), refilled
+			}
+			if s.now > since+patience {
 				s.fail("calm", "%s is due since %s and nobody has claimed it", w, since)
 			}
 		case store.Running:

@@ -35,6 +35,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		}
 	}
 	w.hist.Length = w.rows
+	s.judgeShared(p, w, list)
 }
 
 // allowed tells why a fact should not be there: the plan before it does not

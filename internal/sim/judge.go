@@ -42,12 +42,15 @@ func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 		s.fail("G1", "%s begins twice", w)
 		return
 	}
-	w.begun, w.rows, w.status, w.due = true, 1, store.Pending, b.Due
+	w.begun, w.rows, w.status, w.due, w.queue = true, 1, store.Pending, b.Due, b.Queue
 	if b.Due.IsZero() {
 		w.due = s.clock()
 	}
 	if b.Owner != (store.Incarnation{}) {
 		s.mark("eager start")
+		if s.Global[b.Queue] > 0 || s.Rates[b.Queue].N > 0 {
+			s.fail("ST-10", "%s begins %s past the limit of %s", p.name, w, b.Queue)
+		}
 		if t := s.db.term(b.Owner); t == nil || t.gone || !s.clock().Before(t.ends) {
 			s.fail("G7", "%s begins in the hands of a worker without a lease", w)
 		}
@@ -73,6 +76,8 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		s.mark("message before the write that did not know it")
 	case store.Early:
 		s.mark("timer too early for the store")
+	case store.Full:
+		s.mark("others were faster")
 	}
 	if v.Code != store.Applied {
 		return
@@ -157,6 +162,9 @@ func (w *work) mail(seq int64) *mail {
 func (s *Sim) park(w *work, r *store.Release) {
 	w.owner, w.status, w.due = store.Incarnation{}, r.Status, r.Due
 	w.changed()
+	if r.Queue != "" {
+		w.queue = r.Queue
+	}
 	switch {
 	case r.Status == store.Waiting:
 		if len(w.waits) == 0 {
@@ -269,6 +277,9 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 	w := s.work(r.ID)
 	s.logf("%s claims %s at row %d, epoch %d", p.name, w, r.Length, r.Epoch)
 	t := s.db.term(owner)
+	if since, paused := s.shared.paused[r.Queue]; paused {
+		s.fail("QU-10", "%s claims %s from %s, which is paused since %s", p.name, w, r.Queue, since)
+	}
 	switch {
 	case w.owner != (store.Incarnation{}):
 		s.fail("G7", "%s claims %s, which has an owner", p.name, w)

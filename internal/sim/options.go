@@ -37,6 +37,10 @@ type Options struct {
 	Poison                                               bool // the database refuses one run's writes
 	Curse                                                bool // one run kills the engine that claims it
 
+	Global map[string]int      // bodies of a queue over all workers
+	Rates  map[string]run.Rate // starts of bodies of a queue over all workers
+	Holds  int                 // how often a queue is paused
+
 	Hash   bool // hash the trace
 	Mutant Mutant
 }
@@ -59,12 +63,23 @@ type Mutant struct {
 	Early   bool // writes are acknowledged when they leave
 	Deaf    bool // bodies are not stopped
 	Rows    bool // rows of a transaction land whatever becomes of its record
+
+	Unpaused bool // the store forgets that a queue is paused
+	Untold   bool // workers are not told which queues are
 }
 
 const second = time.Second
 
 // Draw makes the options of a seed. One seed in four is calm.
 func Draw(seed uint64) Options {
+	o := draw(seed)
+	if seed >= limitedSeeds {
+		o.limit()
+	}
+	return o
+}
+
+func draw(seed uint64) Options {
 	r := rand.New(rand.NewPCG(seed, 0x09710))
 	upTo := func(n int) int { return r.IntN(n + 1) }
 	o := Options{

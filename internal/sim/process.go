@@ -88,7 +88,7 @@ func (s *Sim) spawn(variant int) *process {
 		cfg.Definitions = append(cfg.Definitions, f.defs[variant])
 	}
 	for name, n := range p.slots {
-		cfg.Queues[name] = run.Queue{Concurrency: n, PollInterval: s.Poll}
+		cfg.Queues[name] = run.Queue{Concurrency: n, Global: s.Global[name], Rate: s.Rates[name], PollInterval: s.Poll}
 	}
 	if m := s.Mutant; m.Config != nil {
 		m.Config(&cfg)
@@ -350,7 +350,9 @@ func (p *process) Renew(l store.Lease) {
 			if m := p.s.Mutant; m.Renewed != nil {
 				n, err = m.Renewed(p, n, err)
 			}
-			n.Now = p.heard(n.Now)
+			if n.Now = p.heard(n.Now); p.s.Mutant.Untold {
+				n.Paused = nil
+			}
 			p.s.logf("%s hears of its renewal: %v", p.name, err)
 			p.w.Renewed(l.Who, n, err, p.local())
 		})
@@ -360,7 +362,9 @@ func (p *process) Claim(req store.ClaimRequest) {
 	call(p, "claim", storeTimeout,
 		func() (store.Claimed, error) { return p.s.db.claim(p, req) },
 		func(c store.Claimed, err error) {
-			c.Now = p.heard(c.Now)
+			if c.Now = p.heard(c.Now); p.s.Mutant.Untold {
+				c.Paused = nil
+			}
 			p.w.Claimed(req.Owner, c, err, p.local())
 			for i := range c.Records {
 				if w := p.s.work(c.Records[i].ID); w.cursed > 0 && w.owners[w.epoch] == p {

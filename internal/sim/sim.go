@@ -50,12 +50,13 @@ type Sim struct {
 	flows     []*flow // the workflows
 	seq       int     // for mutants
 	facts     int     // in the row that was judged last
-	closing   bool    // all runs have ended; the workers are told to stop
+	shared    shared
+	closing   bool // all runs have ended; the workers are told to stop
 }
 
 // Run simulates one seed. trace, if not nil, gets one line per event of note.
 func Run(o Options, trace io.Writer) Report {
-	s := &Sim{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), trace: trace, marks: make(map[string]int)}
+	s := &Sim{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), trace: trace, marks: make(map[string]int), shared: newShared()}
 	s.db = newDatabase(s)
 	s.plant()
 	s.loop()

@@ -65,6 +65,21 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// TestLimitedSeeds runs a quarter as many with limits over all workers and
+// queues that are paused.
+func TestG18_QU10_LimitedSeeds(t *testing.T) {
+	n := number(t, "SIM_SEEDS", 4000) / 4
+	marks := runSeeds(t, limitedSeeds+number(t, "SIM_FIRST", 1), n)
+	if t.Failed() || n < 1000 {
+		return
+	}
+	for _, name := range []string{"queue paused", "limit reached", "rate reached", "others were faster", "takeover", "completed"} {
+		if t.Logf("%8d %s", marks[name], name); marks[name] == 0 {
+			t.Errorf("not one of %d seeds came to: %s", n, name)
+		}
+	}
+}
+
 // runSeeds runs n seeds on all cores and returns what they came to.
 func runSeeds(t *testing.T, first, n uint64) map[string]int {
 	var (

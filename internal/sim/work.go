@@ -33,6 +33,7 @@ type work struct {
 	epoch  int64
 	owner  store.Incarnation
 	status store.Status
+	queue  string
 	due    time.Time
 	inbox  []*mail
 	used   map[string]bool // dedupes

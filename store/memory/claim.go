@@ -103,12 +103,17 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claime
 	for _, d := range req.Definitions {
 		fingerprints[[2]string{d.Workflow, d.Version}] = d.Fingerprint
 	}
-	t, res := s.data.begin(now), store.Claimed{Now: now, More: map[string]bool{}}
+	t, res := s.data.begin(now), store.Claimed{Now: now, More: map[string]bool{}, Paused: s.data.paused()}
 	for _, name := range slices.Sorted(maps.Keys(req.Queues)) {
-		line, left := s.data.queues[name], req.Queues[name]
-		if line == nil {
-			continue
+		queue := s.data.queues[name]
+		if queue == nil {
+			queue = &line{}
 		}
+		limit, scarce := t.narrow(max(req.Queues[name], 0), req.Needs[name])
+		if t.isPaused(name) {
+			limit, scarce = 0, nil
+		}
+		left := limit
 		take := func(id store.ID) (more bool) {
 			x := s.data.executions[id]
 			fingerprint, asked := fingerprints[[2]string{x.Workflow, x.Version}]
@@ -120,20 +125,19 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claime
 				x.claim(req.Owner, now)
 				res.Records = append(res.Records, x.record(now, false))
 			default:
-				res.More[name] = req.Queues[name] > 0
+				res.More[name] = limit > 0 && limit == req.Queues[name]
 				return false
 			}
 			return true
 		}
-		next := line.due(now, take)
-		if res.NextDue.IsZero() || !next.IsZero() && next.Before(res.NextDue) {
-			res.NextDue = next
-		}
-		for _, p := range line.blocked {
+		next := queue.due(now, take)
+		for _, p := range queue.blocked {
 			if !take(p.id) {
 				break
 			}
 		}
+		next = sooner(next, t.whenFree(scarce, int64(limit), int64(left)))
+		res.NextDue = sooner(res.NextDue, next)
 	}
 	if len(t.edits) > 0 {
 		s.changed()

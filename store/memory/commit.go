@@ -82,7 +82,7 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	switch {
 	case x == nil:
 		return store.Verdict{Code: store.Superseded}, nil
-	case len(a.Row) > 0 && a.Base >= 0 && a.Base < x.Length && x.rows[a.Base].Epoch == a.Epoch:
+	case len(a.Row) > 0 && a.Base >= 0 && a.Base < x.Length && x.rows[a.Base].Epoch == a.Epoch && bytes.Equal(x.rows[a.Base].Body, a.Row):
 		return store.Verdict{Code: store.Landed, Inbox: x.Inbox}, nil
 	case a.Owner == uuid.Nil || x.Owner != a.Owner || x.Epoch != a.Epoch || x.Length != a.Base:
 		return store.Verdict{Code: store.Superseded}, nil
@@ -93,9 +93,9 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	}
 	x = t.edit(a.ID)
 	was := *x
-	if !t.hold(x, a.Holds) {
+	if fits, at := t.hold(x, a.Holds); !fits {
 		t.undo(was)
-		return store.Verdict{Code: store.Full}, nil
+		return store.Verdict{Code: store.Full, At: at}, nil
 	}
 	if len(a.Row) > 0 {
 		x.append(t.now, a.Row)

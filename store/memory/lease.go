@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -13,8 +14,8 @@ import (
 
 // alive tells whether a lease is there and has not run out.
 func (d *data) alive(who store.Incarnation, now time.Time) bool {
-	end, ok := d.leases[who]
-	return ok && now.Before(end)
+	l, ok := d.leases[who]
+	return ok && now.Before(l.Expires)
 }
 
 // Renew implements store.Store.
@@ -29,15 +30,15 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (store.Renewal, error)
 	if l.Who == uuid.Nil || known && !d.alive(l.Who, now) || !known && !l.New {
 		return store.Renewal{}, store.ErrLeaseLost
 	}
-	d.leases[l.Who] = now.Add(l.Duration)
-	res := store.Renewal{Now: now}
+	d.leases[l.Who] = store.Living{Who: l.Who, Name: l.Name, Expires: now.Add(l.Duration), Report: bytes.Clone(l.Report)}
+	res := store.Renewal{Now: now, Paused: d.paused()}
 	for _, id := range slices.SortedFunc(maps.Keys(d.owned[l.Who]), compareIDs) {
 		x := d.executions[id]
 		res.Owned = append(res.Owned, store.Owned{ID: id, Epoch: x.Epoch, Inbox: x.Inbox})
 	}
-	for who, end := range d.leases {
-		if who != l.Who && (res.NextExpiry.IsZero() || end.Before(res.NextExpiry)) {
-			res.NextExpiry = end
+	for who, other := range d.leases {
+		if who != l.Who && (res.NextExpiry.IsZero() || other.Expires.Before(res.NextExpiry)) {
+			res.NextExpiry = other.Expires
 		}
 	}
 	return res, nil

@@ -44,10 +44,12 @@ type data struct {
 	waits      map[string]store.ID // open waits
 	blobs      map[blob][]byte
 	logs       map[store.ID]map[logKey]store.Log
-	leases     map[store.Incarnation]time.Time             // end of each
+	leases     map[store.Incarnation]store.Living
 	owned      map[store.Incarnation]map[store.ID]struct{} // by owner
 	queues     map[string]*line
 	holds      map[string]map[store.ID]struct{} // who holds of a name
+	tokens     map[string][]token
+	pauses     map[string]store.Pause
 	watchers   map[*watcher]struct{}
 }
 
@@ -72,10 +74,12 @@ func New(opts ...Option) *Store {
 		waits:      map[string]store.ID{},
 		blobs:      map[blob][]byte{},
 		logs:       map[store.ID]map[logKey]store.Log{},
-		leases:     map[store.Incarnation]time.Time{},
+		leases:     map[store.Incarnation]store.Living{},
 		owned:      map[store.Incarnation]map[store.ID]struct{}{},
 		queues:     map[string]*line{},
 		holds:      map[string]map[store.ID]struct{}{},
+		tokens:     map[string][]token{},
+		pauses:     map[string]store.Pause{},
 		watchers:   map[*watcher]struct{}{},
 	}
 	for _, o := range opts {

@@ -20,6 +20,7 @@ type tx struct {
 	keys    overlay[key, store.ID]
 	dedupes overlay[dedupe, bool]
 	opened  map[string]bool // waits opened here
+	tokens  overlay[string, []token]
 	blobs   map[blob][]byte
 	logs    []loggedBy
 }
@@ -32,6 +33,7 @@ func (d *data) begin(now time.Time) *tx {
 		keys:    overlay[key, store.ID]{under: d.keys, over: map[key]store.ID{}},
 		dedupes: overlay[dedupe, bool]{under: d.dedupes, over: map[dedupe]bool{}},
 		opened:  map[string]bool{},
+		tokens:  overlay[string, []token]{under: d.tokens, over: map[string][]token{}},
 		blobs:   map[blob][]byte{},
 	}
 }
@@ -71,6 +73,7 @@ func (t *tx) install() {
 	}
 	maps.Copy(d.keys, t.keys.over)
 	maps.Copy(d.dedupes, t.dedupes.over)
+	maps.Copy(d.tokens, t.tokens.over)
 	maps.Copy(d.blobs, t.blobs)
 	for _, l := range t.logs {
 		d.keepLog(l)

@@ -23,8 +23,8 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 		return store.Verdict{Code: store.Early}, nil
 	}
 	if len(a.Holds) > 0 {
-		if fits, err := t.hold(ctx, a.ID, x, a.Holds); err != nil || !fits {
-			return store.Verdict{Code: store.Full}, err
+		if fits, at, err := t.hold(ctx, a.ID, x, a.Holds); err != nil || !fits {
+			return store.Verdict{Code: store.Full, At: at}, err
 		}
 	}
 	if len(a.Row) > 0 {

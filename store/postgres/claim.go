@@ -40,7 +40,7 @@ const (
 					OR EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version AND e.blocked > d.fingerprint)
 			)
 		)
-		SELECT clock.now, EXISTS (SELECT FROM durable.lease WHERE who = $2 AND expires > clock.now), seen.*
+		SELECT clock.now, EXISTS (SELECT FROM durable.lease WHERE who = $2 AND expires > clock.now), ` + pauseColumns + `, seen.*
 		FROM clock LEFT JOIN seen ON TRUE
 		ORDER BY seen.blocked, seen.queue, seen.priority DESC`
 
@@ -72,15 +72,18 @@ const (
 // Claim implements store.Store. It looks before it opens a transaction, so that
 // an idle worker costs one statement.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Claimed, err error) {
-	c := claim{definitions: columns(req.Definitions)}
+	c := claim{definitions: columns(req.Definitions), room: room{req: &req}}
 	if err := s.enter(ctx); err != nil {
 		return got, explain("claim", err)
 	}
 	if err := c.look(ctx, s, req); err != nil {
 		return got, explain("claim", err)
 	}
+	if err := c.narrow(ctx, s); err != nil {
+		return got, explain("claim", err)
+	}
 	if len(c.due) == 0 && len(c.blocked) == 0 {
-		return store.Claimed{Now: c.now, NextDue: c.next}, nil
+		return store.Claimed{Now: c.now, NextDue: c.nextDue(), Paused: c.paused}, nil
 	}
 	err = s.update(ctx, "claim", func(ctx context.Context, t *tx) error {
 		got, err = c.take(ctx, t, req)
@@ -112,6 +115,7 @@ func columns(asked []store.Definition) (d definitions) {
 // claim is a search for what to take.
 type claim struct {
 	definitions
+	room
 	now     time.Time
 	due     []line   // priorities that have due executions, highest first
 	blocked []string // queues that have blocked ones
@@ -146,15 +150,17 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 		var priority *int
 		var any, isBlocked *bool
 		var next time.Time
-		if err := r.Scan((*instant)(&c.now), &alive, &queue, &priority, &any, (*instant)(&next), &isBlocked); err != nil {
+		var p pauses
+		if err := r.Scan((*instant)(&c.now), &alive, &p.queues, &p.since, &p.by, &queue, &priority, &any, (*instant)(&next), &isBlocked); err != nil {
 			return err
 		}
+		c.paused = p.list()
 		switch {
 		case queue == nil:
 		case *isBlocked:
 			c.blocked = append(c.blocked, *queue)
 		default:
-			if *any && req.Queues[*queue] > 0 {
+			if *any {
 				c.due = append(c.due, line{*queue, *priority})
 			}
 			if c.next.IsZero() || !next.IsZero() && next.Before(c.next) {
@@ -172,8 +178,8 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 // take locks and claims what look has found.
 func (c claim) take(ctx context.Context, t *tx, req store.ClaimRequest) (got store.Claimed, err error) {
 	c.left, c.taken = map[string]int{}, nil
-	for name, limit := range req.Queues {
-		if limit > 0 {
+	for name := range req.Queues {
+		if limit := c.limit(name); limit > 0 {
 			c.left[name] = limit
 		}
 	}
@@ -190,13 +196,13 @@ func (c claim) take(ctx context.Context, t *tx, req store.ClaimRequest) (got sto
 	if at, there := expires[req.Owner]; !there || !t.now.Before(at) {
 		return got, leaseLost(req.Owner)
 	}
-	got = store.Claimed{Now: t.now, NextDue: c.next, More: map[string]bool{}}
+	got = store.Claimed{Now: t.now, NextDue: c.nextDue(), More: map[string]bool{}, Paused: c.paused}
 	if len(c.taken) == 0 {
 		return got, nil
 	}
 	t.exec(claimAll, [][16]byte(c.taken), [16]byte(req.Owner), t.now)
 	for queue, left := range c.left {
-		if left > 0 {
+		if left > 0 || c.cut(queue) {
 			continue
 		}
 		t.read(anyLeft, []any{queue, t.now, c.workflows, c.versions, c.fingerprints}, func(r pgx.CollectableRow) error {

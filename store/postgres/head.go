@@ -23,7 +23,7 @@ type head struct {
 	open    map[string]string // topics of open waits by their ids; nil: not read
 	used    map[string]bool   // dedupe names that are asked about and were used
 	untaken int64             // messages not yet taken; read for deliveries only
-	rowAt   map[int]int64     // epochs of journal rows that are asked about, by seq
+	rowAt   map[int]int64     // epochs of journal rows that are what is to be written, by seq
 	isLast  bool              // the last row is the one that a Control would append
 
 	parked *parking // the last release

@@ -15,14 +15,14 @@ const (
 	// since a row that has changed meanwhile is looked at anew.
 	renewLease = `
 		WITH renewed AS (
-			UPDATE durable.lease SET expires = clock_timestamp() + $2::interval, name = $3 WHERE who = $1 AND expires > clock_timestamp()
+			UPDATE durable.lease SET expires = clock_timestamp() + $2::interval, name = $3, report = $4 WHERE who = $1 AND expires > clock_timestamp()
 			RETURNING expires - $2::interval AS now
 		)
-		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), owned.id, owned.epoch, owned.inbox
+		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), ` + pauseColumns + `, owned.id, owned.epoch, owned.inbox
 		FROM renewed LEFT JOIN (SELECT id, epoch, inbox FROM durable.execution WHERE owner = $1) AS owned ON TRUE
 		ORDER BY owned.id`
 	// One that is there but has expired stays as it is.
-	newLease = `INSERT INTO durable.lease (who, expires, name) VALUES ($1, clock_timestamp() + $2::interval, $3) ON CONFLICT DO NOTHING`
+	newLease = `INSERT INTO durable.lease (who, expires, name, report) VALUES ($1, clock_timestamp() + $2::interval, $3, $4) ON CONFLICT DO NOTHING`
 
 	// The clock is asked again for a lease that was renewed while we waited for it.
 	seizeExpired = `SELECT who FROM durable.lease WHERE expires <= clock_timestamp() ORDER BY who FOR UPDATE`
@@ -52,7 +52,7 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	}
 	answer, renewed, err := s.renew(ctx, l)
 	if err == nil && !renewed && l.New {
-		if _, err = s.beat.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name); err == nil {
+		if _, err = s.beat.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name, l.Report); err == nil {
 			answer, renewed, err = s.renew(ctx, l) // for what it tells
 		}
 	}
@@ -66,14 +66,16 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 }
 
 func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal, renewed bool, err error) {
-	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name)
+	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name, l.Report)
 	if err != nil {
 		return answer, false, err
 	}
 	err = each(rows, func(r pgx.CollectableRow) error {
 		var o store.Owned
 		var epoch, inbox *int64
-		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), (*nullable)(&o.ID), &epoch, &inbox)
+		var p pauses
+		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), &p.queues, &p.since, &p.by, (*nullable)(&o.ID), &epoch, &inbox)
+		answer.Paused = p.list()
 		if renewed = true; epoch != nil {
 			o.Epoch, o.Inbox = *epoch, *inbox
 			answer.Owned = append(answer.Owned, o)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -31,8 +32,9 @@ const (
 
 	// What writes of some kinds are judged by, beside the heads.
 	readEpochs = `
-		SELECT w.id, j.seq, j.epoch FROM unnest($1::uuid[], $2::integer[]) AS w (id, seq)
-		CROSS JOIN LATERAL (SELECT seq, epoch FROM durable.journal WHERE execution = w.id AND seq = w.seq LIMIT 1) AS j`
+		SELECT w.id, j.seq, j.epoch FROM unnest($1::uuid[], $2::integer[], $3::bytea[]) AS w (id, seq, hash)
+		CROSS JOIN LATERAL (SELECT seq, epoch, body FROM durable.journal WHERE execution = w.id AND seq = w.seq LIMIT 1) AS j
+		WHERE sha256(j.body) = w.hash`
 	readLast = `
 		SELECT w.id, j.body = w.body FROM unnest($1::uuid[], $2::bytea[]) AS w (id, body)
 		CROSS JOIN LATERAL (SELECT body FROM durable.journal WHERE execution = w.id ORDER BY seq DESC LIMIT 1) AS j`
@@ -185,7 +187,7 @@ func (t *tx) owners(ctx context.Context, of ids) (owners []uuid.UUID, err error)
 func (t *tx) evidence(writes []store.Write, of []int) {
 	var rows, last, waits, told ids
 	var seqs []int32
-	var bodies [][]byte
+	var hashes, bodies [][]byte
 	var named ids // may have one more than once
 	var names []string
 	for _, i := range of {
@@ -193,7 +195,8 @@ func (t *tx) evidence(writes []store.Write, of []int) {
 		switch {
 		case w.Advance != nil:
 			if a := w.Advance; len(a.Row) > 0 && a.Base >= 0 && a.Base <= maxBase {
-				rows, seqs = append(rows, a.ID), append(seqs, int32(a.Base+1))
+				hash := sha256.Sum256(a.Row)
+				rows, seqs, hashes = append(rows, a.ID), append(seqs, int32(a.Base+1)), append(hashes, hash[:])
 			}
 			if len(w.Advance.Shut) > 0 {
 				waits = append(waits, w.Advance.ID)
@@ -206,7 +209,7 @@ func (t *tx) evidence(writes []store.Write, of []int) {
 		}
 	}
 	if len(rows) > 0 {
-		t.readEpochs(rows, seqs)
+		t.readEpochs(rows, seqs, hashes)
 	}
 	if len(last) > 0 {
 		t.read(readLast, []any{[][16]byte(last), bodies}, func(r pgx.CollectableRow) error {
@@ -233,8 +236,8 @@ func (t *tx) head(id store.ID) *head {
 	return new(head)
 }
 
-func (t *tx) readEpochs(rows ids, seqs []int32) {
-	t.read(readEpochs, []any{[][16]byte(rows), seqs}, func(r pgx.CollectableRow) error {
+func (t *tx) readEpochs(rows ids, seqs []int32, hashes [][]byte) {
+	t.read(readEpochs, []any{[][16]byte(rows), seqs, hashes}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		var seq int
 		var epoch int64

@@ -40,6 +40,7 @@ type tx struct {
 	begun map[store.ID]bool          // executions that this transaction has made: is it their begin's turn?
 	later pgx.Batch                  // statements whose answers nobody needs
 	draft draft                      // rows to be written, a statement per table
+	books map[string]*book           // what counts of names of holds that are locked
 	hints bool                       // somebody else may want to know
 
 	// patient waits for executions that others hold. The engine does not: a

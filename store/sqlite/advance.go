@@ -26,8 +26,8 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 		return store.Verdict{Code: store.Early}, nil
 	}
 	if len(a.Holds) > 0 {
-		if fits, err := t.hold(x, a.Holds); err != nil || !fits {
-			return store.Verdict{Code: store.Full}, err
+		if fits, at, err := t.hold(x, a.Holds); err != nil || !fits {
+			return store.Verdict{Code: store.Full, At: at}, err
 		}
 	}
 	if len(a.Row) > 0 {
@@ -51,7 +51,7 @@ func (t *tx) late(x *head, a *store.Advance) (store.Verdict, error) {
 	if len(a.Row) == 0 || a.Base < 0 || a.Base >= x.length {
 		return store.Verdict{Code: store.Superseded}, nil
 	}
-	landed, err := t.one("SELECT 1 FROM journal WHERE execution = ? AND seq = ? AND epoch = ?", func(row) {}, x.n, a.Base+1, a.Epoch)
+	landed, err := t.one("SELECT 1 FROM journal WHERE execution = ? AND seq = ? AND epoch = ? AND body = ?", func(row) {}, x.n, a.Base+1, a.Epoch, a.Row)
 	if err != nil || !landed {
 		return store.Verdict{Code: store.Superseded}, err
 	}

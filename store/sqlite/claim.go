@@ -28,21 +28,30 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Cl
 			return err
 		}
 		var ns []int64
-		got.More = map[string]bool{}
+		n, err := t.narrow(req)
+		if err != nil {
+			return err
+		}
+		got.More, got.Paused = map[string]bool{}, n.paused
 		var next int64 = forever
 		for _, queue := range slices.Sorted(maps.Keys(req.Queues)) {
-			found, soon, err := t.due(queue, definitions, req.Queues[queue])
+			limit := n.limit(queue)
+			found, soon, err := t.due(queue, definitions, limit)
 			if err != nil {
 				return err
 			}
-			if limit := max(req.Queues[queue], 0); len(found) > limit {
+			if len(found) > limit {
 				found = found[:limit]
 				if limit > 0 {
-					got.More[queue] = true
+					got.More[queue] = limit == req.Queues[queue]
 				}
 			}
 			ns = append(ns, found...)
-			next = min(next, soon)
+			free, err := t.whenFree(n, queue, len(found))
+			if err != nil {
+				return err
+			}
+			next = min(next, soon, free)
 		}
 		got.NextDue = fromMicros(next)
 		got.Records, err = t.take(req.Owner, ns)

@@ -15,10 +15,10 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	}
 	now, err := s.update(ctx, "renew", func(t *tx) error {
 		expires := t.now + l.Duration.Microseconds()
-		n, err := t.changes("UPDATE lease SET expires = ?2, name = ?3 WHERE who = ?1 AND expires > ?4", l.Who, expires, l.Name, t.now)
+		n, err := t.changes("UPDATE lease SET expires = ?2, name = ?3, report = ?5 WHERE who = ?1 AND expires > ?4", l.Who, expires, l.Name, t.now, l.Report)
 		if err == nil && n == 0 && l.New {
 			// One that is there but has expired stays as it is.
-			n, err = t.changes("INSERT INTO lease (who, expires, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", l.Who, expires, l.Name)
+			n, err = t.changes("INSERT INTO lease (who, expires, name, report) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", l.Who, expires, l.Name, l.Report)
 		}
 		if err != nil {
 			return err
@@ -27,6 +27,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 			return fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
 		}
 		if _, err := t.one("SELECT min(expires) FROM lease WHERE who <> ?", func(r row) { answer.NextExpiry = r.time(0) }, l.Who); err != nil {
+			return err
+		}
+		if answer.Paused, err = paused(t.conn); err != nil {
 			return err
 		}
 		return t.query("SELECT id, epoch, inbox FROM execution INDEXED BY execution_owner WHERE owner = ? ORDER BY id",

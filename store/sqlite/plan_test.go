@@ -72,6 +72,7 @@ func TestConformance(t *testing.T) {
 	harmless := []string{
 		"SCAN CONSTANT ROW",
 		"SCAN lease",               // one row per worker
+		"SCAN pause",               // one row per paused queue
 		"SCAN d VIRTUAL TABLE",     // the arguments
 		"SCAN want VIRTUAL TABLE",  // the arguments
 		"SCAN json_each",           // the arguments

@@ -12,6 +12,7 @@ func advanceClauses() []clause {
 	return []clause{
 		{"advance/appends a row", "G3", advanceAppends},
 		{"advance/again has landed, once", "QU-8, G3", advanceAgain},
+		{"advance/another row on that base has not landed", "G3, QU-8", advanceOther},
 		{"advance/again after later rows has landed", "QU-8, G3", advanceAgainLater},
 		{"advance/again after a release has landed", "QU-8", advanceAgainReleased},
 		{"advance/again after a takeover has landed", "QU-8", advanceAgainTakenOver},
@@ -299,5 +300,18 @@ func (e *env) untouched(r run) {
 	}
 	if ws := e.waits(r.id); len(ws) != 0 {
 		e.failf("a refused write left %d waits", len(ws))
+	}
+}
+
+// A write that was refused may arrive once more, when nothing refuses it any
+// longer: what its writer tried instead must not pass for it.
+func advanceOther(e *env) {
+	r := e.running()
+	e.advance(r, r.next("this"))
+	e.one(advancing(r.next("that")), store.Superseded, "another row of the same owner on the same base")
+	e.one(advancing(r.park(store.Pending)), store.Superseded, "another row, with a release")
+	e.one(advancing(r.next("this")), store.Landed, "the row that is there")
+	if rec := e.whole(r.id); rec.Length != 2 || string(rec.Rows[1].Body) != "this" || rec.Status != store.Running {
+		e.failf("the journal has changed: %s", describe(rec.Execution))
 	}
 }

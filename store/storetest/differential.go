@@ -95,7 +95,9 @@ func (p *pair) step() {
 	case n < 89:
 		who := p.worker()
 		both(p, fmt.Sprintf("retire %s", who), func(s *side) error { return s.st.Retire(s.ctx(), who) })
-	case n < 90:
+	case n < 92:
+		p.pauseBoth()
+	case n < 93:
 		both(p, "restart", func(s *side) bool { s.restart(); return true })
 	default:
 		p.listBoth()
@@ -140,6 +142,9 @@ func (p *pair) commitBoth(writes []store.Write) {
 	}
 	got := both(p, "commit "+printed(writes), func(s *side) answer {
 		r, err := s.st.Commit(s.ctx(), shifted(writes, s.base.Sub(p.sides[0].base)))
+		for i := range r.Verdicts {
+			r.Verdicts[i].At = s.about(r.Verdicts[i].At)
+		}
 		return answer{r.Verdicts, errorName(err)}
 	})
 	if got.Err != "" {
@@ -152,10 +157,13 @@ func (p *pair) commitBoth(writes []store.Write) {
 
 func (p *pair) claimBoth() {
 	p.tb.Helper()
-	req := store.ClaimRequest{Owner: p.worker(), Queues: map[string]int{}}
+	req := store.ClaimRequest{Owner: p.worker(), Queues: map[string]int{}, Needs: map[string][]store.Hold{}}
 	for _, q := range queues() {
 		if p.rnd.IntN(3) > 0 {
 			req.Queues[q] = p.rnd.IntN(6)
+		}
+		if p.rnd.IntN(3) == 0 {
+			req.Needs[q] = p.needs()
 		}
 	}
 	for _, v := range []string{"v1", "v2"} {
@@ -167,12 +175,13 @@ func (p *pair) claimBoth() {
 		Records []store.Record
 		NextDue time.Time
 		More    []string
+		Paused  []store.Pause
 		Err     string
 	}
 	both(p, fmt.Sprintf("claim %+v", req), func(s *side) answer {
 		c, err := s.st.Claim(s.ctx(), req)
 		maps.DeleteFunc(c.More, func(_ string, more bool) bool { return !more })
-		a := answer{NextDue: s.normal(c.NextDue), More: slices.Sorted(maps.Keys(c.More)), Err: errorName(err)}
+		a := answer{NextDue: s.about(c.NextDue), Paused: s.pauses(c.Paused), More: slices.Sorted(maps.Keys(c.More)), Err: errorName(err)}
 		for _, r := range c.Records {
 			a.Records = append(a.Records, s.record(r))
 		}
@@ -183,19 +192,35 @@ func (p *pair) claimBoth() {
 
 func (p *pair) renewBoth() {
 	p.tb.Helper()
-	l := store.Lease{Who: p.worker(), Name: "worker", Duration: 24 * time.Hour}
+	l := store.Lease{Who: p.worker(), Name: "worker", Duration: 24 * time.Hour, Report: pick(p.rnd, nil, []byte("busy"), []byte{0})}
 	if len(p.workers) < 3 || p.rnd.IntN(3) == 0 {
 		l.Who, l.New = p.newID(), true
 		p.workers = append(p.workers, l.Who)
 	}
 	type answer struct {
-		Owned []store.Owned
-		Err   string
+		Owned  []store.Owned
+		Paused []store.Pause
+		Err    string
 	}
 	both(p, fmt.Sprintf("renew %+v", l), func(s *side) answer {
 		r, err := s.st.Renew(s.ctx(), l)
 		slices.SortFunc(r.Owned, func(x, y store.Owned) int { return strings.Compare(x.ID.String(), y.ID.String()) })
-		return answer{r.Owned, errorName(err)}
+		return answer{r.Owned, s.pauses(r.Paused), errorName(err)}
+	})
+}
+
+// pauseBoth pauses or resumes a queue and looks at what workers share.
+func (p *pair) pauseBoth() {
+	p.tb.Helper()
+	queue, by, paused := pick(p.rnd, queues()...), pick(p.rnd, "ann", "bob"), p.rnd.IntN(3) == 0
+	both(p, fmt.Sprintf("pause %q: %v by %s", queue, paused, by), func(s *side) store.Survey {
+		s.ok(s.st.SetPaused(s.ctx(), queue, by, paused), "pause")
+		got := s.survey()
+		got.Now, got.Paused = time.Time{}, s.pauses(got.Paused)
+		for i := range got.Leases {
+			got.Leases[i].Expires = s.about(got.Leases[i].Expires)
+		}
+		return got
 	})
 }
 
@@ -278,6 +303,21 @@ func (s *side) normal(t time.Time) time.Time {
 		d = 0
 	}
 	return time.Unix(0, 0).Add(d).Truncate(time.Millisecond)
+}
+
+// about is normal for times that follow from the store's now.
+func (s *side) about(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.Unix(0, 0).Add(t.Sub(s.base).Round(time.Hour))
+}
+
+func (s *side) pauses(list []store.Pause) []store.Pause {
+	for i := range list {
+		list[i].Since = s.normal(list[i].Since)
+	}
+	return list
 }
 
 func (s *side) header(x store.Execution) store.Execution {

@@ -182,8 +182,8 @@ func (p *pair) advance(x store.Execution) store.Advance {
 		a.Logs = []store.Log{{Path: pick(p.rnd, "a", "b"), Attempt: 1, N: p.rnd.IntN(5), At: p.hours(1 + p.rnd.IntN(3)), Text: "hello"}}
 		a.Blobs = [][]byte{fmt.Append(nil, "blob ", p.rnd.IntN(4))}
 	}
-	if p.rnd.IntN(4) == 0 {
-		a.Holds = []store.Hold{{Name: pick(p.rnd, "gpu", "cpu"), Amount: int64(p.rnd.IntN(3)), Limit: 3, Until: p.hours(pick(p.rnd, -1, 5, 5))}}
+	if p.rnd.IntN(3) == 0 {
+		a.Holds = p.holds()
 	}
 	if p.rnd.IntN(6) == 0 {
 		a.Row = nil
@@ -212,6 +212,31 @@ func (p *pair) advance(x store.Execution) store.Advance {
 		a.Snapshot = fmt.Append(nil, "up to ", x.Length+1)
 	}
 	return a
+}
+
+// holds draws loans and tokens, now and then of which no write may have two.
+func (p *pair) holds() []store.Hold {
+	var holds []store.Hold
+	if p.rnd.IntN(3) > 0 {
+		holds = append(holds, store.Hold{Name: pick(p.rnd, "gpu", "cpu"), Amount: int64(p.rnd.IntN(3)), Limit: 3, Until: p.hours(pick(p.rnd, -1, 5, 5))})
+	}
+	for range p.rnd.IntN(3) {
+		window := time.Duration(pick(p.rnd, 3, 5)) * time.Hour
+		holds = append(holds, store.Hold{Name: pick(p.rnd, "gpu", "rate", "slow rate"), Amount: int64(1 + p.rnd.IntN(2)), Limit: int64(3 + p.rnd.IntN(3)), Window: window})
+	}
+	return holds
+}
+
+// needs draws what the executions of a queue are going to take.
+func (p *pair) needs() []store.Hold {
+	var needs []store.Hold
+	if p.rnd.IntN(2) == 0 {
+		needs = append(needs, store.Hold{Name: pick(p.rnd, "gpu", "cpu"), Amount: 1, Limit: 3})
+	}
+	if p.rnd.IntN(2) == 0 {
+		needs = append(needs, store.Hold{Name: pick(p.rnd, "rate", "slow rate"), Amount: int64(1 + p.rnd.IntN(2)), Limit: 5, Window: 7 * time.Hour})
+	}
+	return needs
 }
 
 // shifted moves the times that a caller gives, for a store with another clock.

@@ -132,6 +132,8 @@ func lifeClosed(e *env) {
 		"Waits":  func() error { _, err := st.Waits(ctx, store.WaitFilter{}); return err },
 		"Logs":   func() error { _, err := st.Logs(ctx, id, time.Time{}); return err },
 		"Blob":   func() error { _, err := st.Blob(ctx, id, hashOf("")); return err },
+		"Survey": func() error { _, err := st.Survey(ctx); return err },
+		"Pause":  func() error { return st.SetPaused(ctx, queue, "", true) },
 	}
 	for name, call := range calls {
 		if call() == nil {

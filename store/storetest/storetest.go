@@ -88,6 +88,8 @@ func clauses() []clause {
 		leaseClauses(),
 		batchClauses(),
 		holdClauses(),
+		tokenClauses(),
+		pauseClauses(),
 		recordClauses(),
 		listClauses(),
 		waitClauses(),

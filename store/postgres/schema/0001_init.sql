@@ -11,7 +11,10 @@
 -- message     Messages accepted and not yet taken.
 -- accepted    Which messages were ever accepted, by their dedupe names.
 -- wait        Open waits; a closed wait has no row. execution.waits counts them.
--- hold        Amounts taken from named limits that are shared by executions.
+-- hold        Amounts lent from named limits that are shared by executions.
+-- token       Amounts taken from named limits for a time, by whomever. Those of one
+--             moment share a row; rows whose time is over go when the next is taken.
+-- pause       Queues that are paused, since when and by whom.
 -- log         Log entries of attempts.
 -- blob        Blobs of an execution by the SHA-256 of their content.
 -- lease       One row per living worker incarnation, and per dead one until it
@@ -131,6 +134,19 @@ CREATE TABLE durable.hold (
 
 CREATE INDEX hold_execution ON durable.hold (execution);
 
+CREATE TABLE durable.token (
+  name   text        COLLATE "C" NOT NULL,
+  until  timestamptz NOT NULL,
+  amount bigint      NOT NULL,
+  PRIMARY KEY (name, until)
+);
+
+CREATE TABLE durable.pause (
+  queue text        COLLATE "C" PRIMARY KEY,
+  since timestamptz NOT NULL,
+  who   text        COLLATE "C" NOT NULL
+);
+
 CREATE TABLE durable.log (
   execution uuid        NOT NULL,
   path      text        COLLATE "C" NOT NULL,
@@ -153,5 +169,6 @@ CREATE TABLE durable.blob (
 CREATE TABLE durable.lease (
   who     uuid        PRIMARY KEY,
   name    text        COLLATE "C" NOT NULL,
-  expires timestamptz NOT NULL
+  expires timestamptz NOT NULL,
+  report  bytea
 );

@@ -13,7 +13,10 @@
 -- message     Messages accepted and not yet taken.
 -- accepted    Which messages were ever accepted, by their dedupe names.
 -- wait        Open waits; a closed wait has no row. execution.waits counts them.
--- hold        Amounts taken from named limits that are shared by executions.
+-- hold        Amounts lent from named limits that are shared by executions.
+-- token       Amounts taken from named limits for a time, by whomever. Those of one
+--             moment share a row; rows whose time is over go when the next is taken.
+-- pause       Queues that are paused, since when and by whom.
 -- log         Log entries of attempts.
 -- blob        Blobs of an execution by the SHA-256 of their content.
 -- durable_schema  Which of these files have been applied, and when.
@@ -137,6 +140,19 @@ CREATE TABLE hold (
 
 CREATE INDEX hold_execution ON hold (execution);
 
+CREATE TABLE token (
+  name   TEXT    NOT NULL,
+  until  INTEGER NOT NULL,
+  amount INTEGER NOT NULL,
+  PRIMARY KEY (name, until)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pause (
+  queue TEXT    NOT NULL PRIMARY KEY,
+  since INTEGER NOT NULL,
+  who   TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE log (
   execution INTEGER NOT NULL,
   path      TEXT    NOT NULL,
@@ -159,5 +175,6 @@ CREATE TABLE blob (
 CREATE TABLE lease (
   who     BLOB    NOT NULL PRIMARY KEY CHECK (length(who) = 16),
   name    TEXT    NOT NULL,
-  expires INTEGER NOT NULL
+  expires INTEGER NOT NULL,
+  report  BLOB
 ) STRICT, WITHOUT ROWID;
