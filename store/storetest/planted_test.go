@@ -25,7 +25,7 @@ type bug struct {
 // bugs are those that a store's authors are most likely to make, or that would
 // cost users most.
 func bugs() []bug {
-	return []bug{
+	return append(pruneBugs(), []bug{
 		{"epoch not checked", []string{"advance/wrong epoch alone"}, onAdvance(func(a *store.Advance, is store.Record) { a.Epoch = is.Epoch })},
 		{"owner not checked", []string{"advance/wrong owner alone"}, onAdvance(func(a *store.Advance, is store.Record) { a.Owner = is.Owner })},
 		{
@@ -73,7 +73,7 @@ func bugs() []bug {
 		{"filters with wildcards", []string{"list/filters have no wildcards"}, wildcards},
 		{"pages by offset", []string{"list/pages are stable under inserts"}, offsets},
 		{"a closed store works", []string{"life/calls after Close fail"}, neverClosed},
-	}
+	}...)
 }
 
 // rewriting is a store that changes writes before they are committed.

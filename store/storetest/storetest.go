@@ -78,6 +78,7 @@ func clauses() []clause {
 		recordClauses(),
 		listClauses(),
 		waitClauses(),
+		pruneClauses(),
 		lifeClauses(),
 		raceClauses(),
 	)

@@ -73,6 +73,8 @@ CREATE INDEX execution_blocked ON durable.execution (queue, workflow, version, b
 CREATE INDEX execution_owner ON durable.execution (owner) WHERE owner IS NOT NULL;
 CREATE INDEX execution_status ON durable.execution (status, id) WHERE status <> 'completed';
 CREATE INDEX execution_workflow ON durable.execution (workflow, id);
+-- What may be pruned, oldest end first. What is open or kept for ever is never looked at.
+CREATE INDEX execution_ended ON durable.execution (workflow, version, status, ended) WHERE ended IS NOT NULL;
 
 CREATE TABLE durable.journal (
   execution uuid        NOT NULL,
