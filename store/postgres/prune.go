@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,10 +38,9 @@ const (
 	pruneExecutions = `DELETE FROM durable.execution WHERE id = ANY($1)`
 	pruneMessages   = `DELETE FROM durable.message WHERE execution = ANY($1)`
 	pruneAccepted   = `DELETE FROM durable.accepted WHERE execution = ANY($1)`
-	pruneJournals   = `DELETE FROM durable.journal WHERE execution = ANY($1)`
-	pruneSnapshots  = `DELETE FROM durable.snapshot WHERE execution = ANY($1)`
-	pruneLogs       = `DELETE FROM durable.log WHERE execution = ANY($1)`
-	pruneBlobs      = `DELETE FROM durable.blob WHERE execution = ANY($1)`
+	// Ranges of ids whose time is over: nothing new comes into their partitions.
+	closedParts = `SELECT name, first, until FROM durable.part WHERE until <= $1 ORDER BY first`
+	noteOrphans = `UPDATE durable.part SET orphans = coalesce(orphans, $2) WHERE name = ANY($1)`
 )
 
 // Prune implements store.Store. A message that is on its way to an execution
@@ -49,7 +49,7 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 	if err := req.Check(); err != nil {
 		return store.Pruned{}, explain("prune", err)
 	}
-	err = s.update(ctx, "prune", func(ctx context.Context, t *tx) error {
+	prune := func(ctx context.Context, t *tx) error {
 		if err := t.lock(ctx, locks{}); err != nil { // for the time
 			return err
 		}
@@ -62,11 +62,19 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 			return t.countEnded(ctx, groups, req, &res)
 		}
 		return t.prune(ctx, groups, req, &res)
-	})
-	if err != nil {
-		return store.Pruned{}, err
 	}
-	return res, nil
+	err = s.enter(ctx)
+	for try := 1; err == nil; try++ {
+		// Not on a connection that commits or claims may wait for.
+		if err = s.attempt(ctx, s.read, prune); err == nil {
+			s.tendLater()
+			return res, nil
+		}
+		if raced(err) && try < raceTries {
+			err = nil
+		}
+	}
+	return store.Pruned{}, explain("prune", err)
 }
 
 // group is what the index of ended executions begins with.
@@ -140,8 +148,40 @@ func (t *tx) prune(ctx context.Context, groups []group, req store.PruneRequest, 
 		return nil
 	}
 	all := [][16]byte(gone)
-	for _, statement := range []string{pruneExecutions, pruneMessages, pruneAccepted, pruneJournals, pruneSnapshots, pruneLogs, pruneBlobs} {
+	for _, statement := range []string{pruneExecutions, pruneMessages, pruneAccepted} {
 		t.exec(statement, all)
+	}
+	return t.leave(ctx, gone)
+}
+
+// leave deletes the rows that executions have in partitions into which new ones still
+// come, or which are never dropped. In those whose time is over they stay, as nobody's: these
+// partitions go as a whole, or are swept.
+func (t *tx) leave(ctx context.Context, gone ids) error {
+	var closed []part
+	t.read(closedParts, []any{[16]byte(firstID(t.now))}, func(r pgx.CollectableRow) error {
+		var p part
+		err := r.Scan(&p.name, (*nullable)(&p.first), (*nullable)(&p.until))
+		closed = append(closed, p)
+		return err
+	})
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	var now ids
+	var noted []string
+	for _, id := range gone {
+		i := slices.IndexFunc(closed, func(p part) bool { return compareIDs(id, p.first) >= 0 && compareIDs(id, p.until) < 0 })
+		switch {
+		case i < 0:
+			now = append(now, id)
+		case !slices.Contains(noted, closed[i].name):
+			noted = append(noted, closed[i].name)
+		}
+	}
+	t.clear(now)
+	if len(noted) > 0 {
+		t.exec(noteOrphans, noted, t.now)
 	}
 	return nil
 }
