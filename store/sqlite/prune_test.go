@@ -27,8 +27,8 @@ func TestRN1_FreedPagesAreUsedAgain(t *testing.T) {
 		return n
 	}
 	var first int64
-	for round := range 6 {
-		fill(t, s, who, 500)
+	for round := range 4 {
+		fill(t, s, who, 150)
 		if n := pages(); round == 0 {
 			first = n
 		} else if n > first+first/10 {
@@ -86,18 +86,10 @@ func TestRN1_ABatchIsShort(t *testing.T) {
 	if _, err := s.Renew(t.Context(), store.Lease{Who: who, Duration: time.Hour, New: true}); err != nil {
 		t.Fatal(err)
 	}
-	const runs = 3000
+	const runs = 900 // fewer than the limit, and more than 10 ms of work for any machine
 	fill(t, s, who, runs)
-	left := runs
-	for left > 0 {
-		begun := time.Now()
-		p, err := s.Prune(t.Context(), store.PruneRequest{})
-		if err != nil || p.Removed < 1 || p.Removed > store.MaxPrune || !p.More && p.Removed < left {
-			t.Fatalf("%+v of %d, %v", p, left, err)
-		}
-		left -= p.Removed
-		if took := time.Since(begun); took > 50*pruneFor { // far from what the machine's load explains
-			t.Errorf("a batch of %d took %s", p.Removed, took)
-		}
+	p, err := s.Prune(t.Context(), store.PruneRequest{})
+	if err != nil || p.Removed < 1 || p.Removed >= runs || !p.More {
+		t.Errorf("%+v of %d, %v: it did not stop after %s", p, runs, err, pruneFor)
 	}
 }
