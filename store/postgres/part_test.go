@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -24,6 +25,11 @@ type parted struct {
 func newParted(t *testing.T) parted {
 	t.Helper()
 	url, schema := testServer(t)
+	return partedIn(t, url, schema)
+}
+
+func partedIn(t *testing.T, url, schema string) parted {
+	t.Helper()
 	st, err := Open(url, Schema(schema), Partition(time.Hour)).OpenStore(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -346,22 +352,49 @@ func TestPartitions_KeepNobodyWaiting(t *testing.T) {
 }
 
 // testServer is a server, as the other tests find it, and a schema of its own.
-func testServer(t *testing.T) (url, schema string) {
+func testServer(t *testing.T) (address, schema string) {
 	t.Helper()
-	if url = os.Getenv("DURABLE_TEST_POSTGRES_URL"); url == "" {
-		url = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
+	address, c := dialTest(t)
+	schema = fmt.Sprintf("durable part %016x", rand.Uint64())
+	t.Cleanup(func() { drop(t, c, "drop schema if exists "+pgx.Identifier{schema}.Sanitize()+" cascade") })
+	return address, schema
+}
+
+// testDatabase is a database of its own: what others do on the server does not keep a
+// vacuum from its work there.
+func testDatabase(t *testing.T) (address string) {
+	t.Helper()
+	address, c := dialTest(t)
+	name := fmt.Sprintf("durable_part_%016x", rand.Uint64())
+	if _, err := c.Exec(t.Context(), "create database "+name); err != nil {
+		t.Fatal(err)
 	}
-	c, err := pgx.Connect(t.Context(), url)
+	t.Cleanup(func() { drop(t, c, "drop database if exists "+name+" with (force)") })
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func dialTest(t *testing.T) (address string, c *pgx.Conn) {
+	t.Helper()
+	if address = os.Getenv("DURABLE_TEST_POSTGRES_URL"); address == "" {
+		address = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
+	}
+	c, err := pgx.Connect(t.Context(), address)
 	if err != nil {
 		t.Skip("SKIPPED: there is no PostgreSQL at 127.0.0.1:5432, and DURABLE_TEST_POSTGRES_URL is not set; scripts/postgres starts one")
 	}
-	schema = fmt.Sprintf("durable part %016x", rand.Uint64())
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		if _, err := c.Exec(ctx, "drop schema if exists "+pgx.Identifier{schema}.Sanitize()+" cascade"); err != nil {
-			t.Error(err)
-		}
-		_ = c.Close(ctx)
-	})
-	return url, schema
+	return address, c
+}
+
+func drop(t *testing.T, c *pgx.Conn, statement string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	if _, err := c.Exec(ctx, statement); err != nil {
+		t.Error(err)
+	}
+	_ = c.Close(ctx)
 }
