@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/run"
@@ -23,6 +24,8 @@ type Workflow[S any] struct {
 	codes *codes
 	state shape
 	typ   reflect.Type
+
+	retain time.Duration // 0: for ever
 }
 
 // Definition is a Workflow of any state type.
@@ -39,6 +42,7 @@ type definition struct {
 	state       shape
 	typ         reflect.Type
 	fingerprint string
+	retain      time.Duration
 }
 
 // codes holds the functions behind a tree's nodes.
@@ -100,5 +104,5 @@ func (w *Workflow[S]) Queue(name string) *Workflow[S] {
 func (w *Workflow[S]) Name() string { return w.tree.Name }
 
 func (w *Workflow[S]) definition() *definition {
-	return &definition{tree: w.tree, codes: w.codes, state: w.state, typ: w.typ, fingerprint: tree.Fingerprint(w.tree) + "-" + signature(w.typ)}
+	return &definition{tree: w.tree, codes: w.codes, state: w.state, typ: w.typ, fingerprint: tree.Fingerprint(w.tree) + "-" + signature(w.typ), retain: w.retain}
 }

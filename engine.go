@@ -127,6 +127,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, d := range e.defs {
 		cfg.Definitions = append(cfg.Definitions, &run.Definition{Tree: d.tree, Fingerprint: d.fingerprint})
 	}
+	tidying, end := context.WithCancel(ctx)
+	var tidy sync.WaitGroup
+	tidy.Go(func() { e.retain(tidying) })
+	defer tidy.Wait()
+	defer end()
 	return e.runner.Run(ctx, cfg, e.stopNow)
 }
 

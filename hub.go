@@ -55,6 +55,13 @@ func (h *hub) tell(id ID, end ended) {
 	}
 }
 
+// forget drops what is remembered: some of it may have been removed.
+func (h *hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.recent)
+}
+
 // wait subscribes to the end of an execution.
 func (h *hub) wait(id ID) (c chan ended, cancel func()) {
 	c = make(chan ended, 1)

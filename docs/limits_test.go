@@ -46,6 +46,13 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"failure.go", "maxErrorText", "64 << 10", "| text of an error | 64 KiB; 32 wrapped errors"},
 		{"failure.go", "maxChain", "32", "| text of an error | 64 KiB; 32 wrapped errors"},
 		{"start.go", "startsAtOnce", "512", "| starts on their way in `StartMany` | 512 |"},
+		{"store/prune.go", "MaxPrune", "1000", "| runs removed in one transaction | 1,000; SQLite: those of 10 ms |"},
+		{"store/sqlite/prune.go", "pruneFor", "10 * time.Millisecond", "| runs removed in one transaction | 1,000; SQLite: those of 10 ms |"},
+		{"retention.go", "pruneOften", "time.Second", "| looks for runs to remove | every second to every 10 min |"},
+		{"retention.go", "pruneRarely", "10 * time.Minute", "| looks for runs to remove | every second to every 10 min |"},
+		{"store/postgres/part.go", "defaultWidth", "30 * 24 * time.Hour", "| width of a PostgreSQL partition (`postgres.Partition`) | at least 1 h | 30 days |"},
+		{"store/postgres/part.go", "smallestWidth", "time.Hour", "| width of a PostgreSQL partition (`postgres.Partition`) | at least 1 h | 30 days |"},
+		{"store/postgres/part.go", "partPatience", "50 * time.Millisecond", "| how long PostgreSQL's tables are waited for to change partitions | 50 ms |"},
 		{"internal/journal/snapshot.go", "SnapshotEvery", "256", "| rows between two snapshots | 256 |"},
 		{"store/sqlite/open.go", "busyTimeout", "5 * time.Second", "| patience with another process's SQLite transaction | 5 s |"},
 	} {

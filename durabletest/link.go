@@ -120,6 +120,16 @@ func (l *link) Expire(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+func (l *link) Prune(ctx context.Context, req store.PruneRequest) (p store.Pruned, err error) {
+	if dead := l.change(func() bool {
+		p, err = l.Store.Prune(ctx, req)
+		return err == nil && p.Removed > 0 && !req.Count
+	}); dead != nil {
+		return store.Pruned{}, dead
+	}
+	return p, err
+}
+
 func (l *link) Renew(ctx context.Context, lease store.Lease) (store.Renewal, error) {
 	if err := l.up(); err != nil {
 		return store.Renewal{}, err

@@ -7,8 +7,8 @@
 // not hold. It does not know steps, branches or retries: rows and payloads are
 // bytes to it, and it wakes executions by comparing topics.
 //
-// Every change goes through Commit, Claim, Renew, Expire, Retire or SetPaused,
-// each of them atomic. The store's clock decides what is due and what has expired; no
+// Every change goes through Commit, Claim, Renew, Expire, Retire, Prune or
+// SetPaused, each of them atomic. The store's clock decides what is due and what has expired; no
 // caller passes the current time.
 //
 // Strings are UTF-8 without NUL; a store may refuse any others, and batches
@@ -121,6 +121,20 @@ type Store interface {
 	// Survey returns what workers share, as one consistent state.
 	Survey(ctx context.Context) (Survey, error)
 
+	// Prune removes executions that have ended, and everything that belongs to
+	// them: journal, snapshot, messages and their dedupe names, logs, blobs,
+	// holds, and the key, which may be used again. It takes those that match the
+	// request, in no promised order, at most Limit of them, in one transaction; one
+	// that another call is changing at this very moment may be passed over. It
+	// never removes one that has not ended. To every call a removed execution is
+	// like one that never was: ErrNotFound, NotFound, Superseded; lists, counts
+	// and the keys of Begin agree. When its bytes leave the disk is the store's affair.
+	// ErrRefused for a status that is not an ended one, and for a negative age.
+	// After any other error it is unknown what was removed; asking again is
+	// harmless. The cost does not grow with executions that do not match, and claims
+	// do not wait for it.
+	Prune(ctx context.Context, req PruneRequest) (Pruned, error)
+
 	// Watch returns a channel that receives, coalesced, soon after somebody
 	// else (another connection, process or engine) may have changed something.
 	// It is a hint: it may come without a change and may be lost. It need not
@@ -173,7 +187,7 @@ type Begin struct {
 	Version   string
 	Queue     string
 	Priority  int    // -1000…1000, higher goes first
-	Key       string // unique within Workflow when not empty
+	Key       string // unique within Workflow when not empty, until the execution is pruned
 	InputHash []byte // compared when Key is taken
 	Tags      []string
 	Due       time.Time // zero: now by the store's clock
@@ -248,7 +262,7 @@ type Deliver struct {
 	ID      ID
 	Topic   string
 	Payload []byte
-	Dedupe  string // required; unique per execution for its lifetime
+	Dedupe  string // required; unique per execution until it is pruned
 	Wait    string // when set: this wait must be open, and is closed by this write
 	Max     int    // 0: no limit
 }

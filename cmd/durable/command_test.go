@@ -203,6 +203,19 @@ func TestCL1_ExitCodes(t *testing.T) {
 		{"cancel PAYMENT", 0, "is cancelled"},
 		{"cancel SHIP", 4, "it is completed"},
 		{"cancel " + unused, 3, "not found"},
+		{"cleanup", 2, "--older-than is missing: give an age such as 30d, 12h or 90m"},
+		{"cleanup --older-than soon", 2, "give an age such as 30d, 12h or 90m"},
+		{"cleanup --older-than 0s", 2, "give an age"},
+		{"cleanup --older-than -5m", 2, "give an age"},
+		{"cleanup --older-than 30", 2, "give an age"},
+		{"cleanup --older-than 30d --status waiting", 2, "their statuses are completed, failed, cancelled"},
+		{"cleanup --older-than 30d extra", 2, "extra"},
+		{"cleanup --older-than 30d", 0, "Removed 0 runs."},
+		{"cleanup --older-than 1ms --workflow other", 0, "Removed 0 runs."},
+		{"cleanup --older-than 1ms --status failed --dry-run", 0, "Would remove 1 run."},
+		{"cleanup --older-than 1ms --status failed", 0, "Removed 1 run."},
+		{"show BURN", 3, "not found"},
+		{"show SHIP", 0, "handle"},
 		{"demo --workers 2", 2, "goes with --chaos"},
 		{"demo --latency -1s", 2, "zero or more"},
 		{"demo --chaos --workers 0", 2, "1 to 20"},
@@ -244,7 +257,7 @@ func TestCL1_ExitCodes(t *testing.T) {
 
 func TestMissingDatabaseIsNotMade(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, args := range [][]string{{"list"}, {"show", "01"}, {"inbox", "list"}, {"cancel", "01"}, {"event", "01", "x"}, {"logs", "01"}} {
+	for _, args := range [][]string{{"list"}, {"show", "01"}, {"inbox", "list"}, {"cancel", "01"}, {"cleanup", "--older-than", "1d"}, {"event", "01", "x"}, {"logs", "01"}} {
 		if r := command(t, "", args...); r.code != 3 || !strings.Contains(r.err, "there is no database durable.db; name it with --db") {
 			t.Errorf("%v: %+v", args, r)
 		}
@@ -336,8 +349,33 @@ func TestCL1_JSON(t *testing.T) {
 		{"event", []string{"event", f.id("payment"), "note", "hello", "--id", "n1"}},
 		{"inbox_answer", []string{"inbox", "answer", f.id("address"), "address", "--file", "-"}},
 		{"cancel", []string{"cancel", f.id("payment")}},
+		{"cleanup_dry", []string{"cleanup", "--older-than", "1ms", "--dry-run"}},
+		{"cleanup", []string{"cleanup", "--older-than", "1ms", "--workflow", "orders"}},
 	} {
 		golden(t, c.name, command(t, `{"address":"here","parcels":2}`, append(c.args, "--json", "--db", f.db)...))
+	}
+}
+
+// CL-3 but for doctor: what is left is what has not ended, whatever the options.
+func TestCleanup_TouchesEndedRunsOnly(t *testing.T) {
+	f := newFixture(t)
+	list := func() string { return command(t, "", "list", "--json", "--db", f.db).out }
+	before := list()
+	for _, args := range [][]string{{"--older-than", "1h"}, {"--older-than", "1d"}, {"--older-than", "1ms", "--dry-run"}, {"--older-than", "1ms", "--workflow", "x"}} {
+		if r := command(t, "", append([]string{"cleanup", "--db", f.db}, args...)...); r.code != 0 || list() != before {
+			t.Errorf("%v: %+v\n%s", args, r, list())
+		}
+	}
+	if r := command(t, "", "cleanup", "--db", f.db, "--older-than", "1ms"); r.code != 0 || r.out != "Removed 2 runs.\n" {
+		t.Errorf("%+v", r)
+	}
+	for way, gone := range map[string]bool{"ship": true, "burn": true, "approve": false, "address": false, "payment": false} {
+		if r := command(t, "", "show", f.id(way), "--db", f.db); (r.code == 3) != gone || (r.code == 0) == gone {
+			t.Errorf("%s: %+v", way, r)
+		}
+	}
+	if r := command(t, "", "list", "--db", f.db, "--json"); !strings.Contains(r.out, `"count": 3`) {
+		t.Errorf("%s", r.out)
 	}
 }
 

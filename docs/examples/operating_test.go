@@ -112,3 +112,36 @@ func TestVersions(t *testing.T) {
 		}
 	}
 }
+
+func TestRetain(t *testing.T) {
+	// [retain]
+	w := durable.Define("ticket", durable.Step("greet", greet), durable.Step("bye", bye)).
+		Retain(90 * 24 * time.Hour) // from the end of a run; without it, for ever
+	// [/retain]
+	engine, err := durable.Open(t.Context(), sqlite.Open(filepath.Join(t.TempDir(), "durable.db")), durable.Config{Workflows: []durable.Definition{w}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	go engine.Run(t.Context())
+	run, err := w.Start(t.Context(), engine, Ticket{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	// [prune]
+	n, err := engine.Prune(ctx, durable.PruneOptions{
+		Workflow: "ticket", Statuses: []durable.Status{durable.Failed}, OlderThan: 30 * 24 * time.Hour,
+		DryRun: true, // only count
+	})
+	// [/prune]
+	if err != nil || n != 0 {
+		t.Errorf("a young run counts: %d, %v", n, err)
+	}
+	if _, err := engine.Execution(ctx, run.ID); err != nil {
+		t.Errorf("a young run: %v", err)
+	}
+}

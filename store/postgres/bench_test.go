@@ -11,20 +11,30 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/durable-go/durable/store"
+	"github.com/durable-go/durable/store/postgres"
 )
 
 // BenchmarkPlainSteps commits steps of 150 bytes, with as many committers as it
-// says, each a worker with executions of its own. Look at rows/s.
+// says, each a worker with executions of its own, and with partitions of the
+// past. Look at rows/s.
 func BenchmarkPlainSteps(b *testing.B) {
+	for _, parts := range []int{12, 60} {
+		b.Run(fmt.Sprintf("parts=%d/writers=1/batch=64", parts), func(b *testing.B) { plainSteps(b, 1, 64, parts) })
+	}
 	for _, writers := range []int{1, 2, 4} {
 		for _, size := range []int{1, 64, 256} {
-			b.Run(fmt.Sprintf("writers=%d/batch=%d", writers, size), func(b *testing.B) { plainSteps(b, writers, size) })
+			b.Run(fmt.Sprintf("writers=%d/batch=%d", writers, size), func(b *testing.B) { plainSteps(b, writers, size, 1) })
 		}
 	}
 }
 
-func plainSteps(b *testing.B, writers, size int) {
+func plainSteps(b *testing.B, writers, size, parts int) {
 	st := open(b, opener(b))
+	for k := 1; k < parts; k++ { // of the past: what a batch must not pay for
+		if err := postgres.MakePart(b.Context(), st, time.Now().AddDate(0, 0, -30*k)); err != nil {
+			b.Fatal(err)
+		}
+	}
 	row := bytes.Repeat([]byte("0123456789abcde"), 10)
 	batches := make([][]store.Write, writers)
 	for i := range batches {

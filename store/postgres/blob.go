@@ -9,7 +9,7 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-const readBlob = `SELECT body FROM durable.blob WHERE execution = $1 AND hash = $2`
+const readBlob = `SELECT body FROM durable.blob WHERE execution = $1 AND hash = $2 AND EXISTS (SELECT FROM durable.execution WHERE id = $1)`
 
 // Blob implements store.Store.
 func (s *Store) Blob(ctx context.Context, id store.ID, hash string) (body []byte, err error) {

@@ -32,8 +32,12 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result,
 		// write that was refused, no caller can tell one transaction from two.
 	}
 	judged := slices.Clone(res.Verdicts)
+	tries := 0
 	err := s.update(ctx, "commit", func(ctx context.Context, t *tx) error {
 		copy(res.Verdicts, judged)
+		if tries++; tries > 1 {
+			t.clear(unjudgedBegins(writes, res.Verdicts))
+		}
 		if err := t.commit(ctx, writes, res.Verdicts); err != nil {
 			return err
 		}
@@ -47,6 +51,17 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result,
 }
 
 func unjudged(v store.Verdict) bool { return v.Code == 0 }
+
+// unjudgedBegins are the executions that are yet to begin. If one has the id of one that
+// was pruned, what that left behind is in its way.
+func unjudgedBegins(writes []store.Write, verdicts []store.Verdict) (list ids) {
+	for i, w := range writes {
+		if w.Begin != nil && unjudged(verdicts[i]) {
+			list = append(list, w.Begin.ID)
+		}
+	}
+	return list
+}
 
 // commit judges the writes that have no verdict yet, in their order. What they
 // change is written when the transaction ends.

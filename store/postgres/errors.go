@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -49,7 +50,7 @@ func raced(err error) bool {
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return true
 	case "23505": // unique_violation: another write of the same owner was faster
-		return e.ConstraintName == "journal_pkey"
+		return strings.HasPrefix(e.TableName, "journal_") // a partition of it
 	}
 	return false
 }

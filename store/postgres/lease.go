@@ -62,6 +62,7 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	if err != nil {
 		return store.Renewal{}, explain("renew", err)
 	}
+	s.tendLater()
 	return answer, nil
 }
 

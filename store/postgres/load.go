@@ -18,15 +18,21 @@ const (
 			e.owner, e.epoch, (SELECT max(seq) FROM durable.journal WHERE execution = e.id), e.inbox, e.stalls, e.stall_length,
 			e.error_code, e.error, e.blocked `
 
-	readHeaders   = headerColumns + `FROM durable.execution e WHERE e.id = ANY($1)`
-	readSnapshots = `SELECT execution, seq, body FROM durable.snapshot WHERE execution = ANY($1)`
-	// With $2, all rows; else those after the snapshot.
+	readHeaders = headerColumns + `FROM durable.execution e WHERE e.id = ANY($1)`
+	// The ids are between $2 and $3, which says nothing new, but leaves aside at once the
+	// partitions in which they cannot be.
+	readSnapshots = `
+		SELECT s.* FROM unnest($1::uuid[]) AS w (id)
+		CROSS JOIN LATERAL (
+			SELECT execution, seq, body FROM durable.snapshot WHERE execution = w.id AND execution BETWEEN $2 AND $3 LIMIT 1) AS s`
+	// With $4, all rows; else those after the snapshot.
 	readRows = `
 		SELECT j.execution, j.seq, j.epoch, j.at, j.body
 		FROM unnest($1::uuid[]) AS w (id)
 		CROSS JOIN LATERAL (
 			SELECT j.* FROM durable.journal j
-			WHERE j.execution = w.id AND j.seq > CASE WHEN $2 THEN 0 ELSE coalesce((SELECT s.seq FROM durable.snapshot s WHERE s.execution = w.id), 0) END
+			WHERE j.execution = w.id AND j.execution BETWEEN $2 AND $3 AND j.seq > CASE WHEN $4 THEN 0 ELSE coalesce(
+				(SELECT s.seq FROM durable.snapshot s WHERE s.execution = w.id AND s.execution BETWEEN $2 AND $3), 0) END
 			ORDER BY j.seq OFFSET 0
 		) AS j`
 	readMessages = `
@@ -73,13 +79,14 @@ type loading struct {
 func (l *loading) queue(in schema, b *pgx.Batch, whole bool) {
 	l.at = make(map[uuid.UUID]*store.Record, len(l.of))
 	which := [][16]byte(l.of)
+	first, last := l.of.span()
 	read(in, b, readHeaders, []any{which}, func(r pgx.CollectableRow) error {
 		x, err := header(r)
 		l.at[x.ID] = &store.Record{Execution: x}
 		return err
 	})
 	if !whole {
-		read(in, b, readSnapshots, []any{which}, func(r pgx.CollectableRow) error {
+		read(in, b, readSnapshots, []any{which, first, last}, func(r pgx.CollectableRow) error {
 			var id uuid.UUID
 			var seq int
 			var body []byte
@@ -90,7 +97,7 @@ func (l *loading) queue(in schema, b *pgx.Batch, whole bool) {
 			return err
 		})
 	}
-	read(in, b, readRows, []any{which, whole}, func(r pgx.CollectableRow) error {
+	read(in, b, readRows, []any{which, first, last, whole}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		var row store.Row
 		err := r.Scan((*nullable)(&id), &row.Seq, &row.Epoch, (*instant)(&row.At), &row.Body)

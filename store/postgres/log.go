@@ -14,6 +14,7 @@ const (
 	readLogs = `
 		SELECT path, attempt, n, at, level, text, attrs FROM durable.log
 		WHERE execution = $1 AND at >= coalesce($2, '-infinity'::timestamptz)
+			AND EXISTS (SELECT FROM durable.execution WHERE id = $1)
 		ORDER BY at, path, attempt, n`
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,6 +25,7 @@ type opener struct {
 	url    string
 	pool   *pgxpool.Pool
 	schema schema
+	width  time.Duration // of partitions
 }
 
 // Open names a database by its URL, as libpq and pgx write it; pool_max_conns
@@ -38,7 +40,7 @@ func New(pool *pgxpool.Pool, opts ...Option) store.Opener {
 }
 
 func newOpener(o opener, opts []Option) store.Opener {
-	o.schema = defaultSchema
+	o.schema, o.width = defaultSchema, defaultWidth
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -49,6 +51,9 @@ func newOpener(o opener, opts []Option) store.Opener {
 func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	if n := len(o.schema); n == 0 || n > longestName {
 		return nil, explain("open", fmt.Errorf("the name of a schema has 1 to %d bytes, and %.80q has %d", longestName, string(o.schema), n))
+	}
+	if o.width < smallestWidth {
+		return nil, explain("open", fmt.Errorf("partitions of %s are too narrow; give at least %s", o.width, smallestWidth))
 	}
 	home := ""
 	c, err := connect(ctx, o, func(ctx context.Context, c *pgx.Conn) error {
@@ -65,7 +70,10 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 		c.close()
 		return nil, explain("open", err)
 	}
-	return newStore(c, o.schema, home), nil
+	s := newStore(c, o.schema, home, o.width)
+	// What cannot be made now is made soon; until then the default partitions take what comes.
+	s.tendAt(s.makeParts(ctx))
+	return s, nil
 }
 
 // inspect refuses servers that could lose what they have confirmed, or on which

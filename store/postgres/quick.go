@@ -31,7 +31,8 @@ const (
 			SELECT w.id, w.base, w.epoch, w.body, x.inbox
 			FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::bytea[]) AS w (id, owner, epoch, base, seen, body)
 			CROSS JOIN LATERAL (SELECT e.owner, e.epoch, e.inbox FROM durable.execution e WHERE e.id = w.id LIMIT 1) AS x
-			CROSS JOIN LATERAL (SELECT j.seq FROM durable.journal j WHERE j.execution = w.id ORDER BY j.seq DESC LIMIT 1) AS last
+			CROSS JOIN LATERAL (
+				SELECT j.seq FROM durable.journal j WHERE j.execution = w.id AND j.execution BETWEEN $7 AND $8 ORDER BY j.seq DESC LIMIT 1) AS last
 			WHERE x.owner = w.owner AND x.epoch = w.epoch AND last.seq = w.base AND (w.seen < 0 OR x.inbox <= w.seen)
 		),
 		written AS (
@@ -53,7 +54,8 @@ const (
 				SELECT e.owner, e.epoch, e.inbox, e.waits, e.status FROM durable.execution e WHERE e.id = w.id
 				LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 			) AS x
-			CROSS JOIN LATERAL (SELECT j.seq FROM durable.journal j WHERE j.execution = w.id ORDER BY j.seq DESC LIMIT 1) AS last
+			CROSS JOIN LATERAL (
+				SELECT j.seq FROM durable.journal j WHERE j.execution = w.id AND j.execution BETWEEN $25 AND $26 ORDER BY j.seq DESC LIMIT 1) AS last
 			WHERE x.owner = w.owner AND x.epoch = w.epoch AND x.status = 'running' AND x.waits = 0 AND last.seq = w.base
 				AND (w.seen < 0 OR x.inbox <= w.seen) AND (w.not_before IS NULL OR w.not_before <= clock.now)
 				AND NOT EXISTS (SELECT FROM durable.hold h WHERE h.execution = w.id)
@@ -146,7 +148,7 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 	if leases := locksOf(writes, all).leases; len(leases) > 0 {
 		b.Queue(s.schema.of(shareLeases), [][16]byte(leases))
 	}
-	s.schema.queueSteps(&b, steps, stepColumns(writes, q.steps), writes, q.steps, verdicts, &now)
+	s.schema.queueSteps(&b, steps, stepArgs(writes, q.steps), writes, q.steps, verdicts, &now)
 	s.schema.queueSteps(&b, partings, partingColumns(writes, q.partings), writes, q.partings, verdicts, &now)
 	if len(q.begins) > 0 { // last: it may wait for another's key
 		s.schema.queueBegins(&b, writes, q.begins, func(at time.Time, made ids) {
@@ -215,7 +217,14 @@ func (n schema) queueSteps(b *pgx.Batch, statement string, args []any, writes []
 	})
 }
 
-// stepColumns are the arguments of steps, and the first of partings.
+// stepArgs are the arguments of steps.
+func stepArgs(writes []store.Write, of []int) []any {
+	args := stepColumns(writes, of)
+	first, last := ids(args[0].([][16]byte)).span()
+	return append(args, first, last)
+}
+
+// stepColumns are the first arguments of steps and partings.
 func stepColumns(writes []store.Write, of []int) []any {
 	n := len(of)
 	id, owner, epoch := make(ids, n), make(ids, n), make([]int64, n)
@@ -253,5 +262,6 @@ func partingColumns(writes []store.Write, of []int) []any {
 		}
 	}
 	args := append(stepColumns(writes, of), notBefore, status, queue, due, ends, code, detail, blocked, waits)
-	return append(args, waitColumns(opened)...)
+	first, last := ids(args[0].([][16]byte)).span()
+	return append(append(args, waitColumns(opened)...), first, last)
 }

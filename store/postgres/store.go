@@ -49,13 +49,25 @@ type Store struct {
 
 	done chan struct{} // closed by Close
 	once sync.Once
-	wg   sync.WaitGroup // watchers
+	wg   sync.WaitGroup // watchers, and who looks after partitions
+
+	width   time.Duration   // of partitions
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	tending sync.Mutex // of the next
+	tended  struct {
+		busy bool
+		next time.Time
+	}
 }
 
 var _ store.Store = (*Store)(nil)
 
-func newStore(c conns, in schema, home string) *Store {
-	s := &Store{conns: c, schema: in, home: home, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{})}
+func newStore(c conns, in schema, home string, width time.Duration) *Store {
+	s := &Store{
+		conns: c, schema: in, home: home, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{}), width: width,
+	}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.wg.Add(1)
 	go s.tellOthers()
 	return s
@@ -114,7 +126,10 @@ func (s *Store) ask(ctx context.Context, doing, statement string, args []any, ro
 // Close waits for what is running. A pool that the caller made stays open.
 func (s *Store) Close() error {
 	s.once.Do(func() {
+		s.tending.Lock()
 		close(s.done)
+		s.tending.Unlock()
+		s.end()
 		s.wg.Wait()
 		s.conns.close()
 	})

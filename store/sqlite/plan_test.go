@@ -107,6 +107,9 @@ func TestPlans_Claim(t *testing.T) {
 		pageByStatus: "SEARCH e USING INDEX execution_status (status=? AND id>? AND id<?)",
 		pageOfAll:    "SEARCH e USING INDEX sqlite_autoindex_execution_1 (id>? AND id<?)",
 		pageByKey:    "SEARCH e USING INDEX execution_key (workflow=? AND key=?)",
+		nextEnded:    "SEARCH execution USING COVERING INDEX execution_ended ((workflow,version,status)>(?,?,?))",
+		oldestEnded:  "SEARCH execution USING INDEX execution_ended (workflow=? AND version=? AND status=? AND ended>? AND ended<?)",
+		countEnded:   "SEARCH execution USING COVERING INDEX execution_ended (workflow=? AND version=? AND status=? AND ended>? AND ended<?)",
 		"SELECT id, input_hash FROM execution WHERE workflow = ? AND key = ?": "SEARCH execution USING INDEX execution_key (workflow=? AND key=?)",
 	} {
 		var plan []string

@@ -76,27 +76,29 @@ func (p *pair) drive(steps int) {
 func (p *pair) step() {
 	p.tb.Helper()
 	switch n := p.rnd.IntN(100); {
-	case n < 55:
+	case n < 54:
 		p.commitBoth(p.batch())
-	case n < 60 && len(p.batches) > 0:
+	case n < 59 && len(p.batches) > 0:
 		p.commitBoth(p.batches[p.rnd.IntN(len(p.batches))])
-	case n < 77:
+	case n < 75:
 		p.claimBoth()
-	case n < 83:
+	case n < 81:
 		p.renewBoth()
-	case n < 85:
+	case n < 83:
 		p.lapseOne()
-	case n < 88:
+	case n < 86:
 		both(p, "expire", func(s *side) int {
 			n, err := s.st.Expire(s.ctx())
 			s.ok(err, "expire")
 			return n
 		})
-	case n < 89:
+	case n < 87:
 		who := p.worker()
 		both(p, fmt.Sprintf("retire %s", who), func(s *side) error { return s.st.Retire(s.ctx(), who) })
-	case n < 92:
+	case n < 89:
 		p.pauseBoth()
+	case n < 92:
+		p.pruneBoth()
 	case n < 93:
 		both(p, "restart", func(s *side) bool { s.restart(); return true })
 	default:
@@ -224,6 +226,16 @@ func (p *pair) pauseBoth() {
 	})
 }
 
+// pruneBoth removes all that match: which go first is for the store to choose.
+func (p *pair) pruneBoth() {
+	p.tb.Helper()
+	req := store.PruneRequest{
+		Workflow: pick(p.rnd, "", "", flow, "other"), Version: pick(p.rnd, nil, new("v1"), new("v2")), Age: pick(p.rnd, 0, 0, 0, time.Hour), Count: p.rnd.IntN(4) == 0,
+		Statuses: pick(p.rnd, nil, []store.Status{store.Failed}, []store.Status{store.Cancelled, store.Compensated}),
+	}
+	both(p, fmt.Sprintf("prune %+v", req), func(s *side) int { return s.prune(req) })
+}
+
 // lapseOne lets one worker's lease run out on both sides.
 func (p *pair) lapseOne() {
 	p.tb.Helper()
@@ -276,10 +288,10 @@ func (p *pair) compare(ids []store.ID) {
 	for _, id := range ids {
 		both(p, "read "+id.String(), func(s *side) (a all) {
 			whole, err := s.st.Load(s.ctx(), id, true)
-			if a.Err = errorName(err); err != nil {
-				return a
+			if a.Err = errorName(err); err == nil {
+				a.Whole, a.Short = s.record(whole), s.record(s.load(id))
 			}
-			a.Whole, a.Short, a.Waits = s.record(whole), s.record(s.load(id)), s.sorted(s.waits(id))
+			a.Waits = s.sorted(s.waits(id))
 			logs, err := s.st.Logs(s.ctx(), id, time.Time{})
 			s.ok(err, "logs")
 			for _, l := range logs {

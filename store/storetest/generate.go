@@ -98,7 +98,7 @@ func (p *pair) known() store.Execution {
 
 func (p *pair) begin() store.Begin {
 	b := store.Begin{
-		ID: p.newID(), Workflow: flow, Version: pick(p.rnd, "v1", "v1", "v2"), Queue: pick(p.rnd, queues()...),
+		ID: p.newID(), Workflow: pick(p.rnd, flow, flow, flow, flow, "other"), Version: pick(p.rnd, "v1", "v1", "v2"), Queue: pick(p.rnd, queues()...),
 		Key: pick(p.rnd, "", "", "", "k1", "k2"), InputHash: []byte(pick(p.rnd, "h1", "h2")),
 		Tags: pick(p.rnd, nil, []string{"x"}, []string{"x", "y"}), Row: []byte("began"),
 		// A priority of its own fixes the order of claims, which would else
@@ -108,6 +108,11 @@ func (p *pair) begin() store.Begin {
 	}
 	if p.rnd.IntN(3) == 0 {
 		b.Owner = p.worker()
+	}
+	if len(p.ids) > 0 && p.rnd.IntN(3) == 0 {
+		if again := p.known(); again.Workflow == "" {
+			b.ID = again.ID // one that was never begun, or was pruned
+		}
 	}
 	p.ids = append(p.ids, b.ID)
 	return b

@@ -130,6 +130,7 @@ func lifeClosed(e *env) {
 		"Retire": func() error { return st.Retire(ctx, who) },
 		"List":   func() error { _, err := st.List(ctx, store.Filter{}); return err },
 		"Waits":  func() error { _, err := st.Waits(ctx, store.WaitFilter{}); return err },
+		"Prune":  func() error { _, err := st.Prune(ctx, store.PruneRequest{}); return err },
 		"Logs":   func() error { _, err := st.Logs(ctx, id, time.Time{}); return err },
 		"Blob":   func() error { _, err := st.Blob(ctx, id, hashOf("")); return err },
 		"Survey": func() error { _, err := st.Survey(ctx); return err },

@@ -93,6 +93,7 @@ func clauses() []clause {
 		recordClauses(),
 		listClauses(),
 		waitClauses(),
+		pruneClauses(),
 		lifeClauses(),
 		outsideClauses(),
 		guestClauses(),

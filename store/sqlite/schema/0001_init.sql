@@ -3,7 +3,8 @@
 -- execution   One header row per execution: what it is, where it stands, whose
 --             it is. Written when an execution begins, is claimed, parked or
 --             ended, and when a message arrives; never per step. n is its short
---             name in all other tables; it says nothing about age.
+--             name in all other tables; it says nothing about age, and that of
+--             a pruned execution may be given again.
 -- journal     One row per write of an owner, opaque bytes. Append-only; rows
 --             lie in the order in which they were written, whosever they are,
 --             so a batch touches few pages. An execution's length is its
@@ -81,6 +82,8 @@ CREATE INDEX execution_owner ON execution (owner) WHERE owner IS NOT NULL;
 -- Lists by status. Completed ones are most of all and are found without it.
 CREATE INDEX execution_status ON execution (status, id) WHERE status <> 'completed';
 CREATE INDEX execution_workflow ON execution (workflow, id);
+-- What may be pruned, oldest end first. What is open or kept for ever is never looked at.
+CREATE INDEX execution_ended ON execution (workflow, version, status, ended) WHERE ended IS NOT NULL;
 
 CREATE TABLE journal (
   execution INTEGER NOT NULL,
