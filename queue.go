@@ -34,9 +34,9 @@ type Queue struct {
 }
 
 // Rate allows N bodies to begin in any span of length Per: Rate{N: 60, Per:
-// time.Minute}. Attempts count, and so does a body that runs again after a wait.
-// All N may begin at once; there is no smoothing. The database's clock decides. N
-// is at most 100,000, Per at least 1 ms.
+// time.Minute}. Attempts count, and so do a body that runs again after a wait and
+// a Reconcile. All N may begin at once; there is no smoothing. The database's
+// clock decides. N is at most 100,000, Per at least 1 ms.
 type Rate struct {
 	N   int
 	Per time.Duration

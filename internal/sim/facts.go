@@ -293,6 +293,9 @@ func (b *body) judgeStart() {
 	if !b.p.local().Before(b.p.trust) {
 		s.fail("G7", "%s begins %s of %s past its trust", b.p.name, v.Path, w)
 	}
+	if v.Question == nil && v.Mode == plan.Reconcile {
+		s.shared.asked[v.Queue] = append(s.shared.asked[v.Queue], s.clock())
+	}
 	if v.Question != nil || v.Mode != plan.Run {
 		return
 	}

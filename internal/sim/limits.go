@@ -38,6 +38,7 @@ func (o *Options) limit() {
 // shared is what the world knows of what queues share.
 type shared struct {
 	starts  map[string][]time.Time // by the store's clock
+	asked   map[string][]time.Time // when Reconcile began, which takes a token too
 	room    map[string]time.Duration
 	paused  map[string]time.Duration // true time since when
 	resumed map[string]time.Duration
@@ -45,7 +46,7 @@ type shared struct {
 
 func newShared() shared {
 	return shared{
-		starts: map[string][]time.Time{}, room: map[string]time.Duration{},
+		starts: map[string][]time.Time{}, asked: map[string][]time.Time{}, room: map[string]time.Duration{},
 		paused: map[string]time.Duration{}, resumed: map[string]time.Duration{},
 	}
 }
@@ -118,7 +119,7 @@ func (s *Sim) judgeRate(p *process, w *work, name string) {
 	}
 	now := s.clock()
 	s.shared.starts[name] = append(s.shared.starts[name], now)
-	if n := s.lately(name, now); n > rate.N {
+	if n := s.lately(name, s.shared.starts, now); n > rate.N {
 		s.fail("G18", "%s begins the %dth body of %s within %s for %s, and %d may be", p.name, n, name, rate.Per, w, rate.N)
 	} else if n == rate.N {
 		s.mark("rate reached")
@@ -126,8 +127,8 @@ func (s *Sim) judgeRate(p *process, w *work, name string) {
 }
 
 // lately counts the starts in the window that ends now.
-func (s *Sim) lately(name string, now time.Time) (n int) {
-	for _, at := range s.shared.starts[name] {
+func (s *Sim) lately(name string, starts map[string][]time.Time, now time.Time) (n int) {
+	for _, at := range starts[name] {
 		if now.Sub(at) < s.Rates[name].Per {
 			n++
 		}
@@ -169,7 +170,7 @@ func (s *Sim) crowded(name string) bool {
 		}
 	}
 	rate, limited := s.Rates[name]
-	return limited && s.lately(name, s.clock()) >= rate.N
+	return limited && s.lately(name, s.shared.starts, s.clock())+s.lately(name, s.shared.asked, s.clock()) >= rate.N
 }
 
 // roomSince is since when a queue has had room for the run that is due in it;
