@@ -382,6 +382,7 @@ type Lease struct {
 	Name     string // label for people
 	Duration time.Duration
 	New      bool
+	Queues   []string // a look into these queues comes with the answer
 }
 
 // Renewal answers a renewal.
@@ -391,6 +392,13 @@ type Renewal struct {
 	// NextExpiry is the earliest end of another incarnation's lease that is
 	// not retired, past ones included; zero if there is none.
 	NextExpiry time.Time
+	// NextDue is the earliest Due, past ones included, of executions without an
+	// owner in Lease.Queues, whatever the definition; zero if there is none. It
+	// spares an idle worker a claim.
+	NextDue time.Time
+	// Blocked tells whether an execution in Lease.Queues is blocked, by whatever
+	// code.
+	Blocked bool
 }
 
 // Owned is an execution as its owner's heartbeat sees it.

@@ -230,9 +230,7 @@ func (w *Worker) released(r *run, b *batch) {
 		}
 	case !b.release.Due.IsZero():
 		if q := w.queue(b.release.Queue); q != nil {
-			if t := w.clock.local(b.release.Due); t.Before(q.next) {
-				q.next = t
-			}
+			q.soon(w.clock.local(b.release.Due))
 		}
 	}
 }

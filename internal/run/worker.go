@@ -246,7 +246,7 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	if w.lease.alive(now) && w.claimed.IsZero() && !w.stopping {
 		for _, q := range w.queues {
 			if q.free() > 0 {
-				sooner(q.next)
+				sooner(q.at(w.lease.asked))
 			}
 		}
 	}
@@ -269,7 +269,7 @@ func (w *Worker) pump(now time.Time) {
 	}
 	if w.lease.due(now) {
 		w.lease.asked, w.renewed = now, now
-		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held})
+		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held, Queues: w.queueNames()})
 	}
 	for _, r := range w.dueRuns(now) {
 		delete(w.timed, r)
@@ -380,6 +380,7 @@ func (w *Worker) Renewed(who store.Incarnation, n store.Renewal, err error, now 
 	default:
 		w.clock.sample(asked, now, n.Now)
 		w.lease.confirm(now)
+		w.glanced(asked, &n)
 		w.expireAt = time.Time{}
 		if !n.NextExpiry.IsZero() {
 			w.expireAt = w.clock.local(n.NextExpiry)

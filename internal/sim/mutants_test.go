@@ -80,7 +80,7 @@ func mutants() []planted {
 		o.Mutant = m
 	}
 	return []planted{
-		{Mutant: Mutant{Name: "epoch not checked", Write: epoch}, killers: []string{"G7"}},
+		{Mutant: Mutant{Name: "epoch not checked", Write: epoch}, killers: []string{"G7", "G3"}},
 		{Mutant: Mutant{Name: "base not checked", Write: base}, killers: []string{"G7"}},
 		{
 			Mutant: Mutant{Name: "neither is checked", Write: func(d *database, w *store.Write) {

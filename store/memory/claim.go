@@ -89,6 +89,19 @@ func (l *line) due(now time.Time, yield func(store.ID) (more bool)) (next time.T
 	return next
 }
 
+// earliest returns the earliest Due, past ones included. It jumps over what
+// comes after the first of each priority.
+func (l *line) earliest() (due time.Time) {
+	for i := 0; i < len(l.parked); {
+		p := l.parked[i]
+		if due.IsZero() || p.due.Before(due) {
+			due = p.due
+		}
+		i, _ = slices.BinarySearchFunc(l.parked, place{priority: p.priority - 1}, comparePlaces)
+	}
+	return due
+}
+
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
 	now, err := s.enter(ctx)

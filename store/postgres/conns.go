@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,6 +28,9 @@ const (
 	writeConns = 3 // the committer, a claim, a takeover
 	readConns  = 4
 )
+
+// pingAfter is how long a connection may lie idle before it is tried out first.
+const pingAfter = 30 * time.Second
 
 // Settings of our sessions.
 //
@@ -76,6 +80,11 @@ func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *
 func (c *conns) own(ctx context.Context, size int32, settings string) (*pgxpool.Pool, error) {
 	config := c.user.Config()
 	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, size
+	if config.ShouldPing == nil && settings == writeSettings {
+		// A worker uses its connection once a second, and would ask each time whether
+		// it still works. If not, that is an unknown outcome, and is asked again.
+		config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
+	}
 	after := config.AfterConnect
 	if c.pooler {
 		// What is set or prepared would stay with a session that the next

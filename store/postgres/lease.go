@@ -13,12 +13,25 @@ import (
 const (
 	// One statement. Who waited for the lease's lock judges by the time after it,
 	// since a row that has changed meanwhile is looked at anew.
+	//
+	// The look into queues jumps from one priority to the next.
 	renewLease = `
-		WITH renewed AS (
+		WITH RECURSIVE renewed AS (
 			UPDATE durable.lease SET expires = clock_timestamp() + $2::interval, name = $3 WHERE who = $1 AND expires > clock_timestamp()
 			RETURNING expires - $2::interval AS now
+		),
+		line (queue, priority) AS (
+			SELECT asked.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = asked.queue)
+			FROM unnest($4::text[]) AS asked (queue)
+			UNION ALL
+			SELECT line.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority < line.priority)
+			FROM line WHERE line.priority IS NOT NULL
 		)
-		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), owned.id, owned.epoch, owned.inbox
+		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), owned.id, owned.epoch, owned.inbox,
+			(SELECT min((SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority))
+				FROM line WHERE line.priority IS NOT NULL),
+			EXISTS (SELECT FROM unnest($4::text[]) AS asked (queue)
+				WHERE EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue))
 		FROM renewed LEFT JOIN (SELECT id, epoch, inbox FROM durable.execution WHERE owner = $1) AS owned ON TRUE
 		ORDER BY owned.id`
 	// One that is there but has expired stays as it is.
@@ -66,14 +79,14 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 }
 
 func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal, renewed bool, err error) {
-	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name)
+	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name, l.Queues)
 	if err != nil {
 		return answer, false, err
 	}
 	err = each(rows, func(r pgx.CollectableRow) error {
 		var o store.Owned
 		var epoch, inbox *int64
-		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), (*nullable)(&o.ID), &epoch, &inbox)
+		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), (*nullable)(&o.ID), &epoch, &inbox, (*instant)(&answer.NextDue), &answer.Blocked)
 		if renewed = true; epoch != nil {
 			o.Epoch, o.Inbox = *epoch, *inbox
 			answer.Owned = append(answer.Owned, o)

@@ -29,6 +29,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 		if _, err := t.one("SELECT min(expires) FROM lease WHERE who <> ?", func(r row) { answer.NextExpiry = r.time(0) }, l.Who); err != nil {
 			return err
 		}
+		if err := t.glance(l.Queues, &answer); err != nil {
+			return err
+		}
 		return t.query("SELECT id, epoch, inbox FROM execution INDEXED BY execution_owner WHERE owner = ? ORDER BY id",
 			func(r row) error {
 				answer.Owned = append(answer.Owned, store.Owned{ID: r.id(0), Epoch: r.int(1), Inbox: r.int(2)})
@@ -43,6 +46,37 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	}
 	answer.Now = now
 	return answer, nil
+}
+
+const firstDue = `
+	SELECT due FROM execution INDEXED BY execution_due
+	WHERE due IS NOT NULL AND queue = ? AND priority = ?
+	ORDER BY due LIMIT 1`
+
+// glance looks into queues without taking anything.
+func (t *tx) glance(queues []string, answer *store.Renewal) error {
+	var next int64 = forever
+	for _, queue := range queues {
+		for priority := forever; ; {
+			found, err := t.one(nextPriority, func(r row) { priority = r.int(0) }, queue, priority)
+			if err != nil {
+				return err
+			}
+			if !found {
+				break
+			}
+			if _, err := t.one(firstDue, func(r row) { next = min(next, r.int(0)) }, queue, priority); err != nil {
+				return err
+			}
+		}
+		found, err := t.one(anyBlocked, func(row) {}, queue)
+		if err != nil {
+			return err
+		}
+		answer.Blocked = answer.Blocked || found
+	}
+	answer.NextDue = fromMicros(next)
+	return nil
 }
 
 // Expire implements store.Store.

@@ -66,6 +66,8 @@ func bugs() []bug {
 		{"wake lost", []string{"deliver/wakes by topic", "race/no wake is lost"}, wakeLost},
 		{"Expire keeps the epoch", []string{"expire/releases with a new epoch, due now"}, expireKeepsEpoch},
 		{"expired lease comes back", []string{"lease/expired is never renewed"}, leaseReturns},
+		{"a renewal forgets what is due already", []string{"lease/renewal tells what is due in queues"}, renewalForgets},
+		{"a renewal says nothing of blocked ones", []string{"lease/renewal tells what is due in queues"}, renewalHides},
 		{"a stale write spoils its batch", []string{"batch/one stale write among 64 good"}, staleSpoils},
 		{"a refused batch is half done", []string{"batch/a refused write undoes the batch"}, halfDone},
 		{"a claim is handed out twice", []string{"race/claims never share an execution"}, claimTwice},
@@ -211,6 +213,34 @@ func (i immortal) Renew(ctx context.Context, l store.Lease) (store.Renewal, erro
 		return i.Store.Renew(ctx, l)
 	}
 	return r, err
+}
+
+// answering is a store that changes answers to renewals.
+type answering struct {
+	store.Store
+	spoil func(answer *store.Renewal)
+}
+
+func (a answering) Renew(ctx context.Context, l store.Lease) (store.Renewal, error) {
+	answer, err := a.Store.Renew(ctx, l)
+	a.spoil(&answer)
+	return answer, err
+}
+
+func renewalForgets() func(store.Store) store.Store {
+	return func(st store.Store) store.Store {
+		return answering{st, func(answer *store.Renewal) {
+			if !answer.NextDue.After(answer.Now) {
+				answer.NextDue = time.Time{}
+			}
+		}}
+	}
+}
+
+func renewalHides() func(store.Store) store.Store {
+	return func(st store.Store) store.Store {
+		return answering{st, func(answer *store.Renewal) { answer.Blocked = false }}
+	}
 }
 
 // spoiled refuses a whole batch when one of its writes is stale.
