@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Check refuses what no state of a database could make right, as Commit
 // must: see Write. Stores call it first. The error wraps ErrRefused and names
@@ -35,6 +38,9 @@ func Check(writes []Write) error {
 				return refuse(i, "a message without Dedupe")
 			}
 		}
+		if r := released(&w); r != nil && strings.Contains(r.Blocked, " ") {
+			return refuse(i, "a fingerprint with a space")
+		}
 		switch {
 		case set != 1:
 			return refuse(i, "exactly one field must be set")
@@ -56,4 +62,14 @@ func CheckIn(writes []Write) error {
 		}
 	}
 	return Check(writes)
+}
+
+func released(w *Write) *Release {
+	switch {
+	case w.Advance != nil:
+		return w.Advance.Release
+	case w.Control != nil:
+		return &w.Control.Release
+	}
+	return nil
 }

@@ -216,11 +216,6 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
-	if b.release.Status == store.Blocked {
-		w.hopeless.add(r.id)
-	} else {
-		delete(w.hopeless, r.id)
-	}
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
 		w.do.Ended(r.id, s, r.hist.State, b.err)

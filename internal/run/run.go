@@ -35,7 +35,6 @@ type run struct {
 	later    int64          // earliest time at which a body that is put off may begin
 	wanted   string         // queue of a body that found no slot here
 	held     time.Time      // waiting for an answer until then
-	rests    time.Time      // it is not looked at before then, see hopeless
 	fetching bool           // a Load is under way for new messages
 	rebuild  bool           // a Load is under way, and until then nothing can be done
 	stuck    *journal.Error // why it is to be blocked, once what runs has ended
@@ -95,29 +94,6 @@ func (r *run) sorted() []*Visit {
 	return list
 }
 
-// hopeless counts how often in a row this worker has blocked a run. Two kinds of
-// code that both cannot go on with it would take it from each other for ever,
-// as fast as they can: so the one that comes again takes its time.
-type hopeless map[store.ID]int
-
-const (
-	// maxHopeless is how many blocked runs a worker remembers.
-	maxHopeless = 10_000
-	// maxRest is how long it leaves one alone that has come back.
-	maxRest = 30 * time.Second
-)
-
-func (h hopeless) add(id store.ID) {
-	if len(h) >= maxHopeless {
-		clear(h)
-	}
-	h[id]++
-}
-
-func (h hopeless) pause(id store.ID) time.Duration {
-	return min(time.Second<<min(h[id]-1, 10), maxRest)
-}
-
 // adopt takes a claimed execution, with a slot of its queue.
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
@@ -140,10 +116,6 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 		w.block(r, fmt.Sprintf("%d workers in a row ended with this run in their hands before anything was recorded", rec.Stalls), nil)
 	case r.def == nil:
 		w.block(r, "this worker claimed a workflow that it does not have", nil)
-	case w.hopeless[r.id] > 0: // other code could not go on with it either
-		r.rests = now.Add(w.hopeless.pause(r.id))
-		w.timed[r] = r.rests
-		w.unhold(r)
 	default:
 		w.drive(r, now)
 	}

@@ -69,7 +69,6 @@ type Worker struct {
 	old      map[placeKey]int   // bodies of runs let go that still run here
 	cut      map[placeKey]int64 // epochs of bodies that were let go unrecorded, and did not crash
 	strange  map[store.ID]int64
-	hopeless hopeless
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
 	running  bool
@@ -95,7 +94,6 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
 
-		hopeless: make(hopeless),
 		doubtful: make(map[store.ID]*run),
 	}
 	for _, d := range cfg.Definitions {

@@ -264,6 +264,16 @@ func mutants() []planted {
 			}},
 			killers: []string{"G1"},
 		},
+		{
+			Mutant: Mutant{Name: "who could not go on is forgotten", Write: func(_ *database, w *store.Write) {
+				if w.Advance != nil && w.Advance.Release != nil {
+					r := *w.Advance.Release
+					r.Blocked = ""
+					w.Advance.Release = &r
+				}
+			}},
+			killers: []string{"VR-4"},
+		},
 		{Mutant: Mutant{Name: "nobody takes over from the dead", Expire: true}, killers: []string{"G8"}, draw: calm},
 		{
 			Mutant: Mutant{Name: "runs that nobody drives are kept", Write: func(_ *database, w *store.Write) {

@@ -126,7 +126,7 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claime
 			x := s.data.executions[id]
 			fingerprint, asked := fingerprints[[2]string{x.Workflow, x.Version}]
 			switch {
-			case !asked || x.Status == store.Blocked && x.Blocked == fingerprint:
+			case !asked || x.Status == store.Blocked && slices.Contains(x.Blocked, fingerprint):
 			case left > 0:
 				left--
 				x := t.edit(id)
@@ -160,6 +160,6 @@ func (x *execution) claim(owner store.Incarnation, now time.Time) {
 	if x.Status != store.Compensating {
 		x.Status = store.Running
 	}
-	x.Owner, x.Changed, x.ErrorCode, x.Error, x.Blocked = owner, now, "", nil, ""
+	x.Owner, x.Changed, x.ErrorCode, x.Error = owner, now, "", nil
 	x.Epoch++
 }

@@ -51,7 +51,7 @@ const (
 		WHERE e.id = of.id`
 	disownAll = `
 		UPDATE durable.execution SET
-			owner = NULL, epoch = epoch + 1, status = CASE WHEN status = 'compensating' THEN status ELSE 'pending' END, due = $2, changed = $2
+			owner = NULL, epoch = epoch + 1, status = CASE WHEN status = 'compensating' THEN status ELSE 'pending' END, due = $2, changed = $2, blocked = ''
 		WHERE owner = ANY($1)`
 )
 

@@ -138,7 +138,7 @@ func (t *tx) disown(who store.Incarnation, count bool) (int, error) {
 	}
 	n, err := t.changes(`
 		UPDATE execution INDEXED BY execution_owner SET
-			owner = NULL, epoch = epoch + 1, status = iif(status = 'compensating', status, 'pending'), due = ?2, changed = ?2
+			owner = NULL, epoch = epoch + 1, status = iif(status = 'compensating', status, 'pending'), due = ?2, changed = ?2, blocked = ''
 		WHERE owner = ?1`, who, t.now)
 	return int(n), err
 }

@@ -68,6 +68,8 @@ func bugs() []bug {
 		{"expired lease comes back", []string{"lease/expired is never renewed"}, leaseReturns},
 		{"a renewal forgets what is due already", []string{"lease/renewal tells what is due in queues"}, renewalForgets},
 		{"a renewal says nothing of blocked ones", []string{"lease/renewal tells what is due in queues"}, renewalHides},
+		{"only the last to block counts", []string{"claim/blocked by several kinds of code is taken by none of them"}, lastBlocks},
+		{"who blocked is never forgotten", []string{"claim/what went on gives all code another chance"}, blockedForEver},
 		{"a stale write spoils its batch", []string{"batch/one stale write among 64 good"}, staleSpoils},
 		{"a refused batch is half done", []string{"batch/a refused write undoes the batch"}, halfDone},
 		{"a claim is handed out twice", []string{"race/claims never share an execution"}, claimTwice},
@@ -241,6 +243,50 @@ func renewalHides() func(store.Store) store.Store {
 	return func(st store.Store) store.Store {
 		return answering{st, func(answer *store.Renewal) { answer.Blocked = false }}
 	}
+}
+
+// forgetful frees what is blocked by the asking code, unless it was the last to block.
+type forgetful struct{ store.Store }
+
+func lastBlocks() func(store.Store) store.Store {
+	return func(st store.Store) store.Store { return forgetful{st} }
+}
+
+func (f forgetful) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+	page, err := f.List(ctx, store.Filter{Statuses: []store.Status{store.Blocked}})
+	if err != nil {
+		return store.Claimed{}, err
+	}
+	for _, x := range page.Executions {
+		for _, d := range req.Definitions {
+			if at := slices.Index(x.Blocked, d.Fingerprint); at >= 0 && at < len(x.Blocked)-1 {
+				_, _ = f.Commit(ctx, []store.Write{{Control: &store.Control{ID: x.ID, From: []store.Status{store.Blocked}, Release: store.Release{Status: store.Pending}}}})
+			}
+		}
+	}
+	return f.Store.Claim(ctx, req)
+}
+
+// unforgiving tells of everything that ever blocked.
+type unforgiving struct {
+	store.Store
+	ever map[store.ID][]string
+}
+
+func blockedForEver() func(store.Store) store.Store {
+	ever := map[store.ID][]string{}
+	return func(st store.Store) store.Store { return unforgiving{st, ever} }
+}
+
+func (u unforgiving) Load(ctx context.Context, id store.ID, whole bool) (store.Record, error) {
+	r, err := u.Store.Load(ctx, id, whole)
+	if r.Status == store.Blocked || r.Status == store.Running {
+		for _, fingerprint := range r.Blocked {
+			u.ever[id] = store.AddBlocked(u.ever[id], fingerprint)
+		}
+		r.Blocked = slices.Clone(u.ever[id])
+	}
+	return r, err
 }
 
 // spoiled refuses a whole batch when one of its writes is stale.
