@@ -17,7 +17,7 @@ const (
 	// the next: is any due, and when is the next one? What sleeps is not looked at.
 	// Then the queues that have executions blocked by other code, by jumping from one
 	// list of fingerprints to the next, and with it all the time and whether the lease
-	// is alive.
+	// is alive. (A SELECT with LIMIT 1 where an EXISTS might read the whole index.)
 	lookAround = `
 		WITH RECURSIVE clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
 		line (queue, priority) AS (
@@ -32,7 +32,7 @@ const (
 				(SELECT min(e.blocked) FROM durable.execution e
 					WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version)
 			FROM unnest($1::text[]) AS asked (queue), unnest($3::text[], $4::text[], $5::text[]) AS d (workflow, version, fingerprint)
-			WHERE EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue)
+			WHERE (SELECT TRUE FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue LIMIT 1)
 			UNION ALL
 			SELECT kind.queue, kind.workflow, kind.version, kind.fingerprint,
 				(SELECT min(e.blocked) FROM durable.execution e
@@ -41,7 +41,7 @@ const (
 		),
 		seen AS (
 			SELECT line.queue, line.priority,
-				EXISTS (SELECT FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due <= (SELECT now FROM clock)) AS due,
+				(SELECT TRUE FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due <= (SELECT now FROM clock) LIMIT 1) IS NOT NULL AS due,
 				(SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due > (SELECT now FROM clock)) AS next,
 				FALSE AS blocked
 			FROM line WHERE line.priority IS NOT NULL
@@ -91,7 +91,8 @@ const (
 			due = NULL, changed = $3, error_code = '', error = NULL
 		WHERE id = ANY($1)`
 	// Without locks: what others are just claiming may still be counted in. To lock one
-	// more than the limit would hide it from those that have room for it.
+	// more than the limit would hide it from those that have room for it. The OFFSET
+	// keeps workflows out of the search: an index on them has all that has finished.
 	anyLeft = `
 		WITH RECURSIVE line (priority) AS (
 			SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = $1
@@ -110,9 +111,10 @@ const (
 					WHERE e.status = 'blocked' AND e.queue = $1 AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked > kind.blocked)
 			FROM kind WHERE kind.blocked IS NOT NULL
 		)
-		SELECT EXISTS (SELECT FROM line WHERE EXISTS (SELECT FROM durable.execution e
-				WHERE e.due IS NOT NULL AND e.queue = $1 AND e.priority = line.priority AND e.due <= $2
-					AND (e.workflow, e.version) IN (SELECT * FROM unnest($3::text[], $4::text[]))))
+		SELECT EXISTS (SELECT FROM line CROSS JOIN LATERAL (
+				SELECT e.workflow, e.version FROM durable.execution e
+				WHERE e.due IS NOT NULL AND e.queue = $1 AND e.priority = line.priority AND e.due <= $2 OFFSET 0
+			) AS e WHERE (e.workflow, e.version) IN (SELECT * FROM unnest($3::text[], $4::text[])))
 			OR EXISTS (SELECT FROM kind WHERE kind.fingerprint <> ALL (string_to_array(kind.blocked, ' ')))`
 )
 

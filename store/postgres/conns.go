@@ -36,10 +36,11 @@ const pingAfter = 30 * time.Second
 //
 // Each statement looks rows up by an index, and is planned once for any values:
 // a plan made while a table is small, and then kept, must not read all of it
-// later. Lists are planned for the values they are asked with.
+// later. Lists are planned for the values they are asked with; they go through an
+// index in its order until the page is full, and gather nothing before.
 const (
 	writeSettings = `set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off; set idle_in_transaction_session_timeout = `
-	readSettings  = `set enable_seqscan = off; set jit = off; set idle_in_transaction_session_timeout = `
+	readSettings  = `set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set idle_in_transaction_session_timeout = `
 )
 
 // connect makes the pools, after fn has seen that the server will do. Connections

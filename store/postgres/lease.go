@@ -31,7 +31,7 @@ const (
 			(SELECT min((SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority))
 				FROM line WHERE line.priority IS NOT NULL),
 			EXISTS (SELECT FROM unnest($4::text[]) AS asked (queue)
-				WHERE EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue))
+				WHERE (SELECT TRUE FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue LIMIT 1))
 		FROM renewed LEFT JOIN (SELECT id, epoch, inbox FROM durable.execution WHERE owner = $1) AS owned ON TRUE
 		ORDER BY owned.id`
 	// One that is there but has expired stays as it is.
@@ -41,14 +41,14 @@ const (
 	seizeExpired = `SELECT who FROM durable.lease WHERE expires <= clock_timestamp() ORDER BY who FOR UPDATE`
 	dropLeases   = `DELETE FROM durable.lease WHERE who = ANY($1)`
 	lockOwned    = `SELECT FROM durable.execution WHERE owner = ANY($1) ORDER BY id FOR NO KEY UPDATE`
-	dropOwned    = `DELETE FROM durable.hold WHERE execution IN (SELECT id FROM durable.execution WHERE owner = ANY($1))`
+	dropOwned    = `DELETE FROM durable.hold WHERE execution = ANY (ARRAY(SELECT id FROM durable.execution WHERE owner = ANY($1)))`
 	// An owner that was lost without a new row since the last time counts on.
 	countStalls = `
-		UPDATE durable.execution e SET
-			stalls = CASE WHEN stall_length = length THEN stalls + 1 ELSE 1 END,
-			stall_length = length
-		FROM (SELECT o.id, (SELECT max(seq) FROM durable.journal WHERE execution = o.id) AS length FROM durable.execution o WHERE o.owner = ANY($1)) AS of
-		WHERE e.id = of.id`
+		UPDATE durable.execution e SET (stalls, stall_length) = (
+			SELECT CASE WHEN e.stall_length = l.length THEN e.stalls + 1 ELSE 1 END, l.length
+			FROM (SELECT max(seq) AS length FROM durable.journal WHERE execution = e.id) AS l
+		)
+		WHERE owner = ANY($1)`
 	disownAll = `
 		UPDATE durable.execution SET
 			owner = NULL, epoch = epoch + 1, status = CASE WHEN status = 'compensating' THEN status ELSE 'pending' END, due = $2, changed = $2, blocked = ''

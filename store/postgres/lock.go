@@ -25,9 +25,9 @@ const (
 	readHeads = `
 		SELECT e.id, e.status, e.owner, e.epoch, e.inbox, e.waits, e.blocked,
 			(SELECT max(seq) FROM durable.journal WHERE execution = e.id),
-			EXISTS (SELECT FROM durable.hold WHERE execution = e.id)
+			(SELECT TRUE FROM durable.hold h WHERE h.execution = e.id LIMIT 1) IS NOT NULL
 		FROM durable.execution e WHERE e.id = ANY($1)`
-	readOwners = `SELECT DISTINCT owner FROM durable.execution WHERE id = ANY($1) AND owner IS NOT NULL`
+	readOwners = `SELECT DISTINCT owner FROM durable.execution WHERE id = ANY($1)` // nobody among them
 
 	// What writes of some kinds are judged by, beside the heads.
 	readEpochs = `

@@ -56,7 +56,7 @@ const (
 			CROSS JOIN LATERAL (SELECT j.seq FROM durable.journal j WHERE j.execution = w.id ORDER BY j.seq DESC LIMIT 1) AS last
 			WHERE x.owner = w.owner AND x.epoch = w.epoch AND x.status = 'running' AND x.waits = 0 AND last.seq = w.base
 				AND (w.seen < 0 OR x.inbox <= w.seen) AND (w.not_before IS NULL OR w.not_before <= clock.now)
-				AND NOT EXISTS (SELECT FROM durable.hold h WHERE h.execution = w.id)
+				AND (SELECT TRUE FROM durable.hold h WHERE h.execution = w.id LIMIT 1) IS NULL
 		),
 		written AS (
 			INSERT INTO durable.journal (execution, seq, epoch, at, body)
