@@ -105,6 +105,7 @@ func work(t *testing.T, s *Store) {
 	w.waits()
 	w.everything()
 	w.claims()
+	w.callers()
 	w.stranger()
 	w.takeovers()
 	w.looks()
@@ -213,6 +214,32 @@ func (w *worker) claims() {
 	if c := w.claim("now", atOnce); len(c.Records) != 0 { // as an idle worker does, beside many that it cannot go on with
 		w.t.Errorf("claimed %d of those blocked by this code", len(c.Records))
 	}
+}
+
+// callers write in transactions of their own, with whatever settings those have.
+func (w *worker) callers() {
+	of := w.begin(2, true)
+	w.commit(store.Applied, w.advance(of, 1, func(_ int, a *store.Advance) {
+		a.Open = []store.Wait{{ID: "caller's " + a.ID.String(), Execution: a.ID, Path: "p", Call: "1", Kind: "approval", Name: "n", Topic: "t"}}
+		a.Release = &store.Release{Status: store.Waiting}
+	})...)
+	tx, err := w.s.user.Begin(w.t.Context())
+	w.ok(err, "begin a transaction")
+	defer func() { _ = tx.Rollback(context.WithoutCancel(w.t.Context())) }()
+	first, second := of[0].Begin.ID, of[1].Begin.ID
+	_, _, err = w.s.WaitsIn(w.t.Context(), tx, first)
+	w.ok(err, "waits in it")
+	begin := store.Begin{ID: uuid.Must(uuid.NewV7()), Workflow: "flow", Version: "v1", Queue: "default", Row: []byte("one")}
+	again, taken := begin, begin
+	taken.ID, taken.Key = uuid.Must(uuid.NewV7()), "key 11"
+	for _, write := range []store.Write{
+		{Begin: &begin}, {Begin: &again}, {Begin: &taken},
+		{Deliver: &store.Deliver{ID: first, Topic: "t", Dedupe: "d"}}, {Deliver: &store.Deliver{ID: second, Wait: "caller's " + second.String(), Dedupe: "d"}},
+	} {
+		_, err := w.s.CommitIn(w.t.Context(), tx, []store.Write{write})
+		w.ok(err, "write in it")
+	}
+	w.ok(tx.Commit(w.t.Context()), "commit it")
 }
 
 // stranger waits for executions, as the caller's own transactions do.

@@ -245,14 +245,14 @@ func renewalHides() func(store.Store) store.Store {
 	}
 }
 
-// forgetful frees what is blocked by the asking code, unless it was the last to block.
-type forgetful struct{ store.Store }
+// lastOnly frees what is blocked by the asking code, unless it was the last to block.
+type lastOnly struct{ store.Store }
 
 func lastBlocks() func(store.Store) store.Store {
-	return func(st store.Store) store.Store { return forgetful{st} }
+	return func(st store.Store) store.Store { return lastOnly{st} }
 }
 
-func (f forgetful) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+func (f lastOnly) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
 	page, err := f.List(ctx, store.Filter{Statuses: []store.Status{store.Blocked}})
 	if err != nil {
 		return store.Claimed{}, err
@@ -278,9 +278,19 @@ func blockedForEver() func(store.Store) store.Store {
 	return func(st store.Store) store.Store { return unforgiving{st, ever} }
 }
 
+func (u unforgiving) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+	c, err := u.Store.Claim(ctx, req)
+	for _, r := range c.Records {
+		for _, fingerprint := range r.Blocked {
+			u.ever[r.ID] = store.AddBlocked(u.ever[r.ID], fingerprint)
+		}
+	}
+	return c, err
+}
+
 func (u unforgiving) Load(ctx context.Context, id store.ID, whole bool) (store.Record, error) {
 	r, err := u.Store.Load(ctx, id, whole)
-	if r.Status == store.Blocked || r.Status == store.Running {
+	if r.Status == store.Blocked {
 		for _, fingerprint := range r.Blocked {
 			u.ever[id] = store.AddBlocked(u.ever[id], fingerprint)
 		}
