@@ -254,19 +254,38 @@ func (e *Engine) await(ctx context.Context, id ID) (ended, error) {
 			return ended{}, fmt.Errorf("waiting for run %s: %w", id, context.Cause(ctx))
 		case <-timer.C:
 		}
-		rec, err := e.store.Load(ctx, id, false)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return ended{}, fmt.Errorf("run %s: %w", id, err)
-		case err == nil && rec.Status.Ended():
-			h, err := run.Replay(&rec)
-			if err != nil {
-				return ended{}, fmt.Errorf("run %s: %w", id, err)
-			}
-			return ended{rec.Status, h.State, storedError(rec.Error)}, nil
+		end, err := e.look(ctx, id)
+		if end.status.Ended() || err != nil {
+			return end, err
 		}
 		timer.Reset(pause)
 	}
+}
+
+// look asks the store how an execution ended. While it has not, that is one
+// question about one row; what cannot be answered now is asked again later.
+func (e *Engine) look(ctx context.Context, id ID) (ended, error) {
+	page, err := e.store.List(ctx, store.Filter{IDPrefix: id.String(), Limit: 1})
+	switch {
+	case err != nil:
+		return ended{}, nil
+	case len(page.Executions) == 0:
+		return ended{}, fmt.Errorf("run %s: %w", id, store.ErrNotFound)
+	case !page.Executions[0].Status.Ended():
+		return ended{}, nil
+	}
+	rec, err := e.store.Load(ctx, id, false)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return ended{}, fmt.Errorf("run %s: %w", id, err)
+	case err != nil:
+		return ended{}, nil
+	}
+	h, err := run.Replay(&rec)
+	if err != nil {
+		return ended{}, fmt.Errorf("run %s: %w", id, err)
+	}
+	return ended{rec.Status, h.State, storedError(rec.Error)}, nil
 }
 
 func storedError(raw []byte) *journal.Error {

@@ -164,3 +164,32 @@ func TestVR6_ARollingDeployFailsNothing(t *testing.T) {
 		}
 	})
 }
+
+// VR-4 but for Move: two workers whose code lacks the place take the run once
+// each, and then leave it alone until code comes that has it, or somebody says so.
+func TestVR4_TwoKindsOfCodeDoNotBounceARun(t *testing.T) {
+	lacks := func(name string) *durable.Workflow[note] { return durable.Define("w", mark("a"), mark(name)) }
+	old := durable.Define("w", mark("a"), take("s", "e"), mark("z"))
+	onStores(t, serve(old), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, old, note{})
+		run.Settle()
+		e.Deploy(serve(lacks("one")))
+		other := e.Join(serve(lacks("two")))
+		run.Event("e", "x")
+		epoch := e.record(t, run.ID).Epoch
+		for range 2 {
+			e.Sleep(24 * time.Hour)
+			rec := e.record(t, run.ID)
+			if rec.Status != durable.Blocked || len(rec.Blocked) != 2 || rec.Epoch > epoch+2 {
+				t.Errorf("after a day it is %s, blocked by %q, and was claimed %d times", rec.Status, rec.Blocked, rec.Epoch-epoch)
+			}
+			if err := e.Unblock(t.Context(), run.ID); err != nil {
+				t.Fatal(err)
+			}
+			epoch = rec.Epoch + 1
+		}
+		e.Sleep(time.Hour)
+		other.Deploy(serve(durable.Define("w", mark("a"), take("s", "e"), mark("three"))))
+		wantTrace(t, run.Done(), "a", "x", "three")
+	})
+}

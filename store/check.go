@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Check refuses what no state of a database could make right, as Commit
 // must: see Write. Stores call it first. The error wraps ErrRefused and names
@@ -37,6 +40,9 @@ func Check(writes []Write) error {
 			if d.Dedupe == "" {
 				return refuse(i, "a message without Dedupe")
 			}
+		}
+		if r := released(&w); r != nil && strings.Contains(r.Blocked, " ") {
+			return refuse(i, "a fingerprint with a space")
 		}
 		switch {
 		case set != 1:
@@ -79,4 +85,14 @@ func holdMistake(a *Advance) string {
 		}
 	}
 	return ""
+}
+
+func released(w *Write) *Release {
+	switch {
+	case w.Advance != nil:
+		return w.Advance.Release
+	case w.Control != nil:
+		return &w.Control.Release
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ type Lease struct {
 	Name     string // label for people
 	Duration time.Duration
 	New      bool
+	Queues   []string // a look into these queues comes with the answer
 	// Report is what the worker says about itself: bytes to the store, kept
 	// until the next renewal, for Survey.
 	Report []byte
@@ -21,6 +22,13 @@ type Renewal struct {
 	// not retired, past ones included; zero if there is none.
 	NextExpiry time.Time
 	Paused     []Pause // by name
+	// NextDue is the earliest Due, past ones included, of executions without an
+	// owner in Lease.Queues, whatever the definition; zero if there is none. It
+	// spares an idle worker a claim.
+	NextDue time.Time
+	// Blocked tells whether an execution in Lease.Queues is blocked, by whatever
+	// code.
+	Blocked bool
 }
 
 // Pause is a paused queue.

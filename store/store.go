@@ -62,8 +62,8 @@ type Store interface {
 	// queue; order within a queue by priority (highest first), then Due, then
 	// ID. Each gets the owner, epoch+1 and status running, or stays
 	// compensating. It also takes blocked executions of an asked definition
-	// whose Blocked fingerprint differs from the asked one: after the due ones
-	// of their queue, by priority, then ID, within the same limit.
+	// whose Blocked list does not have the asked fingerprint: after the due
+	// ones of their queue, by priority, then ID, within the same limit.
 	// What another call is changing at this very moment may be passed over; a
 	// later claim finds it. A paused queue is looked at as if its limit were 0.
 	// If the worker's lease is not alive, nothing is claimed and the error is
@@ -167,8 +167,8 @@ type Wide interface {
 // anew, and doing it twice is harmless.
 //
 // ErrRefused fails the whole batch if a write is malformed (not one field set,
-// an empty Row in Begin, no Dedupe, no valid status, two Holds of one Name, a
-// token without a Row or an Amount), if Legal forbids its
+// an empty Row in Begin, no Dedupe, no valid status, a space in Blocked, two
+// Holds of one Name, a token without a Row or an Amount), if Legal forbids its
 // change of status, if it would leave an execution waiting without an open
 // wait, or if it opens a wait whose ID is open already.
 type Write struct {
@@ -249,7 +249,7 @@ type Release struct {
 	Due       time.Time // pending, compensating: zero is now. waiting: zero is "until a message". ended, blocked: ignored
 	ErrorCode string    // ended or blocked: why, for filters
 	Error     []byte    // ended or blocked: why, as the engine wrote it
-	Blocked   string    // blocked: fingerprint of the code that could not go on
+	Blocked   string    // blocked: fingerprint of the code that could not go on, without spaces; see Execution.Blocked
 }
 
 // Deliver puts a message into an execution's inbox. Verdicts, the first that
@@ -418,10 +418,14 @@ type Execution struct {
 	Inbox    int64 // messages ever accepted
 	Stalls   int   // expiries in a row without a new row; 0 if rows came since
 	// ErrorCode and Error are those of the Release or Control that ended or
-	// blocked it; empty in every other status, as is Blocked unless blocked.
+	// blocked it; empty in every other status.
 	ErrorCode string
 	Error     []byte
-	Blocked   string
+	// Blocked has the fingerprints of all code that could not go on with it, as
+	// AddBlocked gathers them. A claim keeps the list, so that two kinds of code
+	// that both cannot go on do not take it from each other for ever; every
+	// other way of being let go empties it.
+	Blocked []string
 }
 
 // Wait is an open wait. Its ID is made by the engine and unique in the store.

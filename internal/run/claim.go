@@ -14,7 +14,7 @@ func (w *Worker) claim(now time.Time) {
 	}
 	var req store.ClaimRequest
 	for _, q := range w.queues {
-		if q.wants(now) {
+		if q.wants(now, w.lease.asked) {
 			if req.Queues == nil {
 				req = store.ClaimRequest{Owner: w.lease.who, Definitions: w.claims, Queues: make(map[string]int)}
 			}
@@ -65,9 +65,7 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 	w.clock.sample(asked, now, c.Now)
 	if !c.NextDue.IsZero() {
 		for _, q := range w.queues {
-			if t := w.clock.local(c.NextDue); t.Before(q.next) {
-				q.next = t
-			}
+			q.soon(w.clock.local(c.NextDue))
 		}
 	}
 	w.told(c.Paused, asked)
@@ -81,6 +79,34 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 		}
 	}
 	w.pump(now)
+}
+
+// queueNames is the queues to look into along with a renewal: those that a
+// claim would ask for.
+func (w *Worker) queueNames() (names []string) {
+	if w.stopping || len(w.claims) == 0 {
+		return nil
+	}
+	for _, q := range w.queues {
+		q.told = false
+		names = append(names, q.name)
+	}
+	return names
+}
+
+// glanced counts a renewal that saw nothing to claim as a look into all queues.
+// What it cannot tell about, the next claim finds at its time.
+func (w *Worker) glanced(asked time.Time, n *store.Renewal) {
+	if n.Blocked || !n.NextDue.IsZero() && !n.NextDue.After(n.Now) || !w.claimed.IsZero() {
+		return
+	}
+	var due time.Time
+	if !n.NextDue.IsZero() {
+		due = w.clock.local(n.NextDue)
+	}
+	for _, q := range w.queues {
+		q.quiet(asked, due)
+	}
 }
 
 // claimFailed waits longer after each failure, so that a store that is away is

@@ -31,9 +31,6 @@ func (w *Worker) drive(r *run, now time.Time) {
 	if !w.lease.alive(now) { // the pump that follows lets everything go
 		return
 	}
-	if now.Before(r.rests) && !w.stopping {
-		return
-	}
 	if w.runs[r.id] != r || r.rebuild || r.releasing() || r.base == 0 || r.tx != nil {
 		return
 	}

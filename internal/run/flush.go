@@ -224,11 +224,6 @@ func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
 	w.returnAll(r)
-	if b.release.Status == store.Blocked {
-		w.hopeless.add(r.id)
-	} else {
-		delete(w.hopeless, r.id)
-	}
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
 		w.do.Ended(r.id, s, r.hist.State, b.err)
@@ -238,9 +233,7 @@ func (w *Worker) released(r *run, b *batch) {
 		}
 	case !b.release.Due.IsZero():
 		if q := w.queue(b.release.Queue); q != nil {
-			if t := w.clock.local(b.release.Due); t.Before(q.next) {
-				q.next = t
-			}
+			q.soon(w.clock.local(b.release.Due))
 		}
 	}
 }

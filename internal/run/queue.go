@@ -18,6 +18,7 @@ type queue struct {
 	poll     time.Duration
 	wake     bool      // something may be due: ask
 	next     time.Time // ask at this time anyway
+	told     bool      // since the last renewal was asked, it was learnt when something is due
 	empty    bool      // the last claim found nothing left, and no wake came since
 	reserved int       // by the claim in flight
 
@@ -34,9 +35,10 @@ type queue struct {
 
 func (q *queue) free() int { return q.slots - q.used }
 
-// wants tells whether a claim should ask for this queue now.
-func (q *queue) wants(now time.Time) bool {
-	return q.open() && !now.Before(q.rests) && (q.wake || !now.Before(q.next))
+// wants tells whether a claim should ask for this queue now. A look that is
+// only due for safety leaves it to a renewal that is under way.
+func (q *queue) wants(now, renewing time.Time) bool {
+	return q.open() && !now.Before(q.rests) && (q.wake || !now.Before(q.at(renewing)))
 }
 
 // open tells whether a claim may ask for this queue. Not while bodies are about
@@ -44,11 +46,44 @@ func (q *queue) wants(now time.Time) bool {
 func (q *queue) open() bool { return q.free() > 0 && q.pledged == 0 }
 
 // when is the time at which a claim will be wanted, if nothing happens before.
-func (q *queue) when() time.Time {
+func (q *queue) when(renewing time.Time) time.Time {
 	if q.wake && !q.rests.IsZero() {
 		return q.rests
 	}
-	return later(q.next, q.rests)
+	return later(q.at(renewing), q.rests)
+}
+
+// at is when to ask anyway. renewing is when the renewal in flight was asked,
+// zero if there is none.
+func (q *queue) at(renewing time.Time) time.Time {
+	if renewing.IsZero() {
+		return q.next
+	}
+	return later(q.next, renewing.Add(glancePatience))
+}
+
+// glancePatience is how long a look for safety waits for a renewal, which
+// looks, too.
+const glancePatience = 100 * time.Millisecond
+
+// soon says that something is due in the queue at t.
+func (q *queue) soon(t time.Time) {
+	q.told = true
+	if t.Before(q.next) {
+		q.next = t
+	}
+}
+
+// quiet says that a look which was asked for at some time has found nothing
+// due, and the first at due; zero: none.
+func (q *queue) quiet(asked, due time.Time) {
+	if q.told || q.wake {
+		return // that look may not have seen it
+	}
+	q.next = later(q.next, asked.Add(q.poll))
+	if !due.IsZero() && due.Before(q.next) {
+		q.next = due
+	}
 }
 
 // poke says that something may be due in the queue.

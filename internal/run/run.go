@@ -38,7 +38,6 @@ type run struct {
 	refused  []string         // places whose beginnings were refused; none of them has begun
 	full     map[string]int64 // queues whose limits had no room, and when they may; 0: not known
 	held     time.Time        // waiting for an answer until then
-	rests    time.Time        // it is not looked at before then, see hopeless
 	fetching bool             // a Load is under way for new messages
 	rebuild  bool             // a Load is under way, and until then nothing can be done
 	stuck    *journal.Error   // why it is to be blocked, once what runs has ended
@@ -99,29 +98,6 @@ func (r *run) sorted() []*Visit {
 	return list
 }
 
-// hopeless counts how often in a row this worker has blocked a run. Two kinds of
-// code that both cannot go on with it would take it from each other for ever,
-// as fast as they can: so the one that comes again takes its time.
-type hopeless map[store.ID]int
-
-const (
-	// maxHopeless is how many blocked runs a worker remembers.
-	maxHopeless = 10_000
-	// maxRest is how long it leaves one alone that has come back.
-	maxRest = 30 * time.Second
-)
-
-func (h hopeless) add(id store.ID) {
-	if len(h) >= maxHopeless {
-		clear(h)
-	}
-	h[id]++
-}
-
-func (h hopeless) pause(id store.ID) time.Duration {
-	return min(time.Second<<min(h[id]-1, 10), maxRest)
-}
-
 // adopt takes a claimed execution, with a slot of its queue.
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
@@ -144,10 +120,6 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 		w.block(r, fmt.Sprintf("%d workers in a row ended with this run in their hands before anything was recorded", rec.Stalls), nil)
 	case r.def == nil:
 		w.block(r, "this worker claimed a workflow that it does not have", nil)
-	case w.hopeless[r.id] > 0: // other code could not go on with it either
-		r.rests = now.Add(w.hopeless.pause(r.id))
-		w.timed[r] = r.rests
-		w.unhold(r)
 	default:
 		w.drive(r, now)
 	}

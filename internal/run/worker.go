@@ -69,7 +69,6 @@ type Worker struct {
 	old      map[placeKey]int   // bodies of runs let go that still run here
 	cut      map[placeKey]int64 // epochs of bodies that were let go unrecorded, and did not crash
 	strange  map[store.ID]int64
-	hopeless hopeless
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
 	limited  bool      // some queue has limits over all workers
@@ -97,7 +96,6 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
 
-		hopeless: make(hopeless),
 		doubtful: make(map[store.ID]*run),
 	}
 	for _, d := range cfg.Definitions {
@@ -255,7 +253,7 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	if w.lease.alive(now) && w.claimed.IsZero() && !w.stopping {
 		for _, q := range w.queues {
 			if q.open() {
-				sooner(q.when())
+				sooner(q.when(w.lease.asked))
 			}
 		}
 	}
@@ -281,7 +279,9 @@ func (w *Worker) pump(now time.Time) {
 	}
 	if w.lease.due(now) {
 		w.lease.asked, w.renewed = now, now
-		w.do.Renew(store.Lease{Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held, Report: w.ownReport()})
+		w.do.Renew(store.Lease{
+			Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held, Queues: w.queueNames(), Report: w.ownReport(),
+		})
 	}
 	for _, r := range w.dueRuns(now) {
 		delete(w.timed, r)
@@ -392,6 +392,7 @@ func (w *Worker) Renewed(who store.Incarnation, n store.Renewal, err error, now 
 	default:
 		w.clock.sample(asked, now, n.Now)
 		w.lease.confirm(now)
+		w.glanced(asked, &n)
 		w.expireAt = time.Time{}
 		if !n.NextExpiry.IsZero() {
 			w.expireAt = w.clock.local(n.NextExpiry)

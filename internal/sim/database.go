@@ -231,6 +231,7 @@ func (s *Sim) release(who store.Incarnation, why string) int {
 			s.logf("%s is released: its owner has %s", w, why)
 			w.owner, w.status, w.due = store.Incarnation{}, store.Pending, s.clock()
 			w.epoch++
+			w.blocked = nil
 			w.changed()
 		}
 	}

@@ -165,6 +165,9 @@ func (s *Sim) park(w *work, r *store.Release) {
 	if r.Queue != "" {
 		w.queue = r.Queue
 	}
+	if r.Status != store.Blocked {
+		w.blocked = nil
+	}
 	switch {
 	case r.Status == store.Waiting:
 		if len(w.waits) == 0 {
@@ -181,6 +184,13 @@ func (s *Sim) park(w *work, r *store.Release) {
 		}
 	case r.Status == store.Blocked:
 		s.mark("blocked")
+		if len(w.blocked) > 0 {
+			s.mark("blocked by several kinds of code")
+		}
+		if w.blocked == nil {
+			w.blocked = make(map[string]bool)
+		}
+		w.blocked[r.Blocked] = true
 		s.blocked(w, r)
 	case r.Status.Ended():
 		w.waits = nil
@@ -293,6 +303,9 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 		s.fail("G11", "%s claims %s before it is due", p.name, w)
 	case r.Length != w.rows || r.Inbox != int64(len(w.inbox)):
 		s.fail("G9", "%s claims %s with %d rows and %d messages; it has %d and %d", p.name, w, r.Length, r.Inbox, w.rows, len(w.inbox))
+	}
+	if d := p.defs[w.flow.name]; w.status == store.Blocked && d != nil && w.blocked[d.Fingerprint] {
+		s.fail("VR-4", "%s takes up %s, with which it could not go on before", p.name, w)
 	}
 	if w.status == store.Blocked {
 		s.mark("blocked, then taken up by other code")

@@ -80,7 +80,7 @@ func mutants() []planted {
 		o.Mutant = m
 	}
 	return []planted{
-		{Mutant: Mutant{Name: "epoch not checked", Write: epoch}, killers: []string{"G7"}},
+		{Mutant: Mutant{Name: "epoch not checked", Write: epoch}, killers: []string{"G7", "G3"}},
 		{Mutant: Mutant{Name: "base not checked", Write: base}, killers: []string{"G7"}},
 		{
 			Mutant: Mutant{Name: "neither is checked", Write: func(d *database, w *store.Write) {
@@ -263,6 +263,16 @@ func mutants() []planted {
 				}
 			}},
 			killers: []string{"G1"},
+		},
+		{
+			Mutant: Mutant{Name: "who could not go on is forgotten", Write: func(_ *database, w *store.Write) {
+				if w.Advance != nil && w.Advance.Release != nil {
+					r := *w.Advance.Release
+					r.Blocked = ""
+					w.Advance.Release = &r
+				}
+			}},
+			killers: []string{"VR-4"},
 		},
 		{Mutant: Mutant{Name: "nobody takes over from the dead", Expire: true}, killers: []string{"G8"}, draw: calm},
 		{

@@ -112,7 +112,7 @@ func draw(seed uint64) Options {
 	o.Deploy, o.Poison = r.IntN(3) == 0, r.IntN(8) == 0
 	o.Curse = r.IntN(20) == 0
 	if r.IntN(8) == 0 {
-		o.Jumps = 12
+		o.Jumps = 20
 	}
 	if r.IntN(20) == 0 {
 		o.Limit = 10 + r.IntN(10)

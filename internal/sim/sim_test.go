@@ -116,6 +116,7 @@ func rare() []string {
 		"a run nobody drives is let go",
 		"another worker goes on",
 		"blocked",
+		"blocked by several kinds of code",
 		"blocked, then taken up by other code",
 		"body ignores the end of its context",
 		"busy",

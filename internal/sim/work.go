@@ -46,8 +46,9 @@ type work struct {
 	handed  map[string]bool // hand-backs that somebody tried to deliver, by path and epoch
 	crashes []crash
 	blocks  int
-	stalled bool // blocked since its owners died
-	closed  bool // has ended, or stands where it must for ever
+	blocked map[string]bool // fingerprints of code that could not go on, since it was let go in another way
+	stalled bool            // blocked since its owners died
+	closed  bool            // has ended, or stands where it must for ever
 }
 
 // mail is an accepted message.

@@ -89,6 +89,19 @@ func (l *line) due(now time.Time, yield func(store.ID) (more bool)) (next time.T
 	return next
 }
 
+// earliest returns the earliest Due, past ones included. It jumps over what
+// comes after the first of each priority.
+func (l *line) earliest() (due time.Time) {
+	for i := 0; i < len(l.parked); {
+		p := l.parked[i]
+		if due.IsZero() || p.due.Before(due) {
+			due = p.due
+		}
+		i, _ = slices.BinarySearchFunc(l.parked, place{priority: p.priority - 1}, comparePlaces)
+	}
+	return due
+}
+
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
 	now, err := s.enter(ctx)
@@ -118,7 +131,7 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (store.Claime
 			x := s.data.executions[id]
 			fingerprint, asked := fingerprints[[2]string{x.Workflow, x.Version}]
 			switch {
-			case !asked || x.Status == store.Blocked && x.Blocked == fingerprint:
+			case !asked || x.Status == store.Blocked && slices.Contains(x.Blocked, fingerprint):
 			case left > 0:
 				left--
 				x := t.edit(id)
@@ -151,6 +164,6 @@ func (x *execution) claim(owner store.Incarnation, now time.Time) {
 	if x.Status != store.Compensating {
 		x.Status = store.Running
 	}
-	x.Owner, x.Changed, x.ErrorCode, x.Error, x.Blocked = owner, now, "", nil, ""
+	x.Owner, x.Changed, x.ErrorCode, x.Error = owner, now, "", nil
 	x.Epoch++
 }

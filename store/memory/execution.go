@@ -54,6 +54,7 @@ func (x *execution) release(now time.Time, r store.Release) error {
 	if r.Status == store.Waiting && len(x.waits) == 0 {
 		return fmt.Errorf("memory: execution %s would wait without a wait: %w", x.ID, store.ErrRefused)
 	}
+	blocked := x.Blocked
 	x.park(now, r.Status, r.Due)
 	if r.Queue != "" {
 		x.Queue = r.Queue
@@ -65,7 +66,7 @@ func (x *execution) release(now time.Time, r store.Release) error {
 		x.ErrorCode, x.Error = r.ErrorCode, bytes.Clone(r.Error)
 	}
 	if r.Status == store.Blocked {
-		x.Blocked = r.Blocked
+		x.Blocked = store.AddBlocked(blocked, r.Blocked)
 	}
 	return nil
 }
@@ -80,7 +81,7 @@ func (x *execution) park(now time.Time, s store.Status, due time.Time) {
 		due = now
 	}
 	x.Status, x.Due, x.Changed, x.Owner, x.holds = s, due.Round(0), now, uuid.Nil, nil
-	x.Ended, x.ErrorCode, x.Error, x.Blocked = time.Time{}, "", nil, ""
+	x.Ended, x.ErrorCode, x.Error, x.Blocked = time.Time{}, "", nil, nil
 }
 
 // expire takes the execution from a worker that is gone.
@@ -105,7 +106,7 @@ func (x *execution) expire(now time.Time, count bool) {
 // header is the execution's header row as callers may keep it.
 func (x *execution) header() store.Execution {
 	h := x.Execution
-	h.Tags, h.Error = slices.Clone(h.Tags), bytes.Clone(h.Error)
+	h.Tags, h.Error, h.Blocked = slices.Clone(h.Tags), bytes.Clone(h.Error), slices.Clone(h.Blocked)
 	if x.stallLength != x.Length {
 		h.Stalls = 0
 	}

@@ -41,6 +41,16 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (store.Renewal, error)
 			res.NextExpiry = other.Expires
 		}
 	}
+	for _, name := range l.Queues {
+		line := d.queues[name]
+		if line == nil {
+			continue
+		}
+		if due := line.earliest(); res.NextDue.IsZero() || !due.IsZero() && due.Before(res.NextDue) {
+			res.NextDue = due
+		}
+		res.Blocked = res.Blocked || len(line.blocked) > 0
+	}
 	return res, nil
 }
 

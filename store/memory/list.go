@@ -39,7 +39,7 @@ func (s *Store) List(ctx context.Context, f store.Filter) (store.Page, error) {
 	defer s.leave()
 	var page store.Page
 	size, full := pageSize(f.Limit), false
-	for _, id := range slices.Backward(s.data.ids) {
+	for _, id := range slices.Backward(s.data.prefixed(f.IDPrefix)) {
 		x := s.data.executions[id]
 		if full && !f.Count {
 			break
@@ -61,6 +61,19 @@ func (s *Store) List(ctx context.Context, f store.Filter) (store.Page, error) {
 		page.Count = 0
 	}
 	return page, nil
+}
+
+// prefixed is the IDs in which a filter looks: one, if it names a whole ID.
+func (d *data) prefixed(prefix string) []store.ID {
+	id, err := uuid.Parse(prefix)
+	if err != nil || len(prefix) != 36 && len(prefix) != 32 {
+		return d.ids
+	}
+	at, there := slices.BinarySearchFunc(d.ids, id, compareIDs)
+	if !there {
+		return nil
+	}
+	return d.ids[at : at+1]
 }
 
 func parseListCursor(cursor string) (store.ID, error) {

@@ -15,8 +15,9 @@ import (
 const (
 	// The priorities that some queues have, highest first, by jumping from one to
 	// the next: is any due, and when is the next one? What sleeps is not looked at.
-	// Then the queues that have executions blocked by other code, and with it all the
-	// time and whether the lease is alive.
+	// Then the queues that have executions blocked by other code, by jumping from one
+	// list of fingerprints to the next, and with it all the time and whether the lease
+	// is alive. (A SELECT with LIMIT 1 where an EXISTS might read the whole index.)
 	lookAround = `
 		WITH RECURSIVE clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
 		line (queue, priority) AS (
@@ -26,19 +27,27 @@ const (
 			SELECT line.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority < line.priority)
 			FROM line WHERE line.priority IS NOT NULL
 		),
+		kind (queue, workflow, version, fingerprint, blocked) AS (
+			SELECT asked.queue, d.workflow, d.version, d.fingerprint,
+				(SELECT min(e.blocked) FROM durable.execution e
+					WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version)
+			FROM unnest($1::text[]) AS asked (queue), unnest($3::text[], $4::text[], $5::text[]) AS d (workflow, version, fingerprint)
+			WHERE (SELECT TRUE FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue LIMIT 1)
+			UNION ALL
+			SELECT kind.queue, kind.workflow, kind.version, kind.fingerprint,
+				(SELECT min(e.blocked) FROM durable.execution e
+					WHERE e.status = 'blocked' AND e.queue = kind.queue AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked > kind.blocked)
+			FROM kind WHERE kind.blocked IS NOT NULL
+		),
 		seen AS (
 			SELECT line.queue, line.priority,
-				EXISTS (SELECT FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due <= (SELECT now FROM clock)) AS due,
+				(SELECT TRUE FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due <= (SELECT now FROM clock) LIMIT 1) IS NOT NULL AS due,
 				(SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority AND e.due > (SELECT now FROM clock)) AS next,
 				FALSE AS blocked
 			FROM line WHERE line.priority IS NOT NULL
 			UNION ALL
-			SELECT asked.queue, NULL, NULL, NULL, TRUE FROM unnest($1::text[]) AS asked (queue)
-			WHERE EXISTS (
-				SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS d (workflow, version, fingerprint)
-				WHERE EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version AND e.blocked < d.fingerprint)
-					OR EXISTS (SELECT FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue AND e.workflow = d.workflow AND e.version = d.version AND e.blocked > d.fingerprint)
-			)
+			SELECT DISTINCT kind.queue, NULL::integer, NULL::boolean, NULL::timestamptz, TRUE FROM kind
+			WHERE kind.fingerprint <> ALL (string_to_array(kind.blocked, ' '))
 		)
 		SELECT clock.now, EXISTS (SELECT FROM durable.lease WHERE who = $2 AND expires > clock.now), ` + pauseColumns + `, seen.*
 		FROM clock LEFT JOIN seen ON TRUE
@@ -50,23 +59,63 @@ const (
 		WHERE e.due IS NOT NULL AND e.queue = $1 AND e.priority = $2 AND e.due <= $3
 			AND (e.workflow, e.version) IN (SELECT * FROM unnest($4::text[], $5::text[]))
 		ORDER BY e.due, e.id LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED`
+	// Of each list of fingerprints a few more than asked for, since others may have some.
 	takeBlocked = `
-		SELECT e.id FROM durable.execution e JOIN unnest($2::text[], $3::text[], $4::text[]) AS d (workflow, version, fingerprint)
-			ON d.workflow = e.workflow AND d.version = e.version AND d.fingerprint <> e.blocked
-		WHERE e.status = 'blocked' AND e.queue = $1
-		ORDER BY e.priority DESC, e.id LIMIT $5 FOR NO KEY UPDATE OF e SKIP LOCKED`
+		WITH RECURSIVE kind (workflow, version, fingerprint, blocked) AS (
+			SELECT d.workflow, d.version, d.fingerprint,
+				(SELECT min(e.blocked) FROM durable.execution e
+					WHERE e.status = 'blocked' AND e.queue = $1 AND e.workflow = d.workflow AND e.version = d.version)
+			FROM unnest($2::text[], $3::text[], $4::text[]) AS d (workflow, version, fingerprint)
+			UNION ALL
+			SELECT kind.workflow, kind.version, kind.fingerprint,
+				(SELECT min(e.blocked) FROM durable.execution e
+					WHERE e.status = 'blocked' AND e.queue = $1 AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked > kind.blocked)
+			FROM kind WHERE kind.blocked IS NOT NULL
+		),
+		few AS MATERIALIZED (
+			SELECT x.id, kind.blocked FROM kind CROSS JOIN LATERAL (
+				SELECT e.id, e.priority FROM durable.execution e
+				WHERE e.status = 'blocked' AND e.queue = $1 AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked = kind.blocked
+				ORDER BY e.priority DESC, e.id LIMIT $5 + 100
+			) AS x
+			WHERE kind.fingerprint <> ALL (string_to_array(kind.blocked, ' '))
+			ORDER BY x.priority DESC, x.id LIMIT $5 + 100
+		)
+		SELECT x.id FROM few CROSS JOIN LATERAL (
+			SELECT e.id FROM durable.execution e WHERE e.id = few.id AND e.status = 'blocked' AND e.queue = $1 AND e.blocked = few.blocked
+			LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+		) AS x
+		LIMIT $5`
 	claimAll = `
 		UPDATE durable.execution SET owner = $2, epoch = epoch + 1, status = CASE WHEN status = 'compensating' THEN status ELSE 'running' END,
-			due = NULL, changed = $3, error_code = '', error = NULL, blocked = ''
+			due = NULL, changed = $3, error_code = '', error = NULL
 		WHERE id = ANY($1)`
 	// Without locks: what others are just claiming may still be counted in. To lock one
-	// more than the limit would hide it from those that have room for it.
+	// more than the limit would hide it from those that have room for it. The OFFSET
+	// keeps workflows out of the search: an index on them has all that has finished.
 	anyLeft = `
-		SELECT EXISTS (SELECT FROM durable.execution e
-				WHERE e.due IS NOT NULL AND e.queue = $1 AND e.due <= $2 AND (e.workflow, e.version) IN (SELECT * FROM unnest($3::text[], $4::text[])))
-			OR EXISTS (SELECT FROM durable.execution e JOIN unnest($3::text[], $4::text[], $5::text[]) AS d (workflow, version, fingerprint)
-				ON d.workflow = e.workflow AND d.version = e.version AND d.fingerprint <> e.blocked
-				WHERE e.status = 'blocked' AND e.queue = $1)`
+		WITH RECURSIVE line (priority) AS (
+			SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = $1
+			UNION ALL
+			SELECT (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = $1 AND e.priority < line.priority)
+			FROM line WHERE line.priority IS NOT NULL
+		),
+		kind (workflow, version, fingerprint, blocked) AS (
+			SELECT d.workflow, d.version, d.fingerprint,
+				(SELECT min(e.blocked) FROM durable.execution e
+					WHERE e.status = 'blocked' AND e.queue = $1 AND e.workflow = d.workflow AND e.version = d.version)
+			FROM unnest($3::text[], $4::text[], $5::text[]) AS d (workflow, version, fingerprint)
+			UNION ALL
+			SELECT kind.workflow, kind.version, kind.fingerprint,
+				(SELECT min(e.blocked) FROM durable.execution e
+					WHERE e.status = 'blocked' AND e.queue = $1 AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked > kind.blocked)
+			FROM kind WHERE kind.blocked IS NOT NULL
+		)
+		SELECT EXISTS (SELECT FROM line CROSS JOIN LATERAL (
+				SELECT e.workflow, e.version FROM durable.execution e
+				WHERE e.due IS NOT NULL AND e.queue = $1 AND e.priority = line.priority AND e.due <= $2 OFFSET 0
+			) AS e WHERE (e.workflow, e.version) IN (SELECT * FROM unnest($3::text[], $4::text[])))
+			OR EXISTS (SELECT FROM kind WHERE kind.fingerprint <> ALL (string_to_array(kind.blocked, ' ')))`
 )
 
 // Claim implements store.Store. It looks before it opens a transaction, so that

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -28,14 +29,18 @@ const (
 	readConns  = 4
 )
 
+// pingAfter is how long a connection may lie idle before it is tried out first.
+const pingAfter = 30 * time.Second
+
 // Settings of our sessions.
 //
 // Each statement looks rows up by an index, and is planned once for any values:
 // a plan made while a table is small, and then kept, must not read all of it
-// later. Lists are planned for the values they are asked with.
+// later. Lists are planned for the values they are asked with; they go through an
+// index in its order until the page is full, and gather nothing before.
 const (
 	writeSettings = `set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off; set idle_in_transaction_session_timeout = `
-	readSettings  = `set enable_seqscan = off; set jit = off; set idle_in_transaction_session_timeout = `
+	readSettings  = `set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set idle_in_transaction_session_timeout = `
 )
 
 // connect makes the pools, after fn has seen that the server will do. Connections
@@ -76,6 +81,11 @@ func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *
 func (c *conns) own(ctx context.Context, size int32, settings string) (*pgxpool.Pool, error) {
 	config := c.user.Config()
 	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, size
+	if config.ShouldPing == nil && settings == writeSettings {
+		// A worker uses its connection once a second, and would ask each time whether
+		// it still works. If not, that is an unknown outcome, and is asked again.
+		config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
+	}
 	after := config.AfterConnect
 	if c.pooler {
 		// What is set or prepared would stay with a session that the next

@@ -42,7 +42,7 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 		t.shutAll(id, x)
 		p.ended, p.code, p.detail = t.now, r.ErrorCode, r.Error
 	case r.Status == store.Blocked:
-		p.code, p.detail, p.blocked = r.ErrorCode, r.Error, r.Blocked
+		p.code, p.detail, p.blocked = r.ErrorCode, r.Error, store.JoinBlocked(store.AddBlocked(x.blocked, r.Blocked))
 	case !r.Due.IsZero():
 		p.due = stamp(r.Due)
 	case r.Status != store.Waiting:

@@ -11,3 +11,6 @@ import (
 func MakePart(ctx context.Context, st store.Store, at time.Time) error {
 	return st.(*Store).makePart(ctx, at)
 }
+
+// Channel is where a schema's hints go.
+func Channel(name string) string { return schema(name).channel() }

@@ -24,6 +24,7 @@ type head struct {
 	used    map[string]bool   // dedupe names that are asked about and were used
 	untaken int64             // messages not yet taken; read for deliveries only
 	rowAt   map[int]int64     // epochs of journal rows that are what is to be written, by seq
+	blocked []string          // by which code
 	isLast  bool              // the last row is the one that a Control would append
 
 	parked *parking // the last release

@@ -13,12 +13,25 @@ import (
 const (
 	// One statement. Who waited for the lease's lock judges by the time after it,
 	// since a row that has changed meanwhile is looked at anew.
+	//
+	// The look into queues jumps from one priority to the next.
 	renewLease = `
-		WITH renewed AS (
-			UPDATE durable.lease SET expires = clock_timestamp() + $2::interval, name = $3, report = $4 WHERE who = $1 AND expires > clock_timestamp()
+		WITH RECURSIVE renewed AS (
+			UPDATE durable.lease SET expires = clock_timestamp() + $2::interval, name = $3, report = $5 WHERE who = $1 AND expires > clock_timestamp()
 			RETURNING expires - $2::interval AS now
+		),
+		line (queue, priority) AS (
+			SELECT asked.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = asked.queue)
+			FROM unnest($4::text[]) AS asked (queue)
+			UNION ALL
+			SELECT line.queue, (SELECT max(e.priority) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority < line.priority)
+			FROM line WHERE line.priority IS NOT NULL
 		)
-		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), ` + pauseColumns + `, owned.id, owned.epoch, owned.inbox
+		SELECT renewed.now, (SELECT min(expires) FROM durable.lease WHERE who <> $1), ` + pauseColumns + `, owned.id, owned.epoch, owned.inbox,
+			(SELECT min((SELECT min(e.due) FROM durable.execution e WHERE e.due IS NOT NULL AND e.queue = line.queue AND e.priority = line.priority))
+				FROM line WHERE line.priority IS NOT NULL),
+			EXISTS (SELECT FROM unnest($4::text[]) AS asked (queue)
+				WHERE (SELECT TRUE FROM durable.execution e WHERE e.status = 'blocked' AND e.queue = asked.queue LIMIT 1))
 		FROM renewed LEFT JOIN (SELECT id, epoch, inbox FROM durable.execution WHERE owner = $1) AS owned ON TRUE
 		ORDER BY owned.id`
 	// One that is there but has expired stays as it is.
@@ -28,17 +41,17 @@ const (
 	seizeExpired = `SELECT who FROM durable.lease WHERE expires <= clock_timestamp() ORDER BY who FOR UPDATE`
 	dropLeases   = `DELETE FROM durable.lease WHERE who = ANY($1)`
 	lockOwned    = `SELECT FROM durable.execution WHERE owner = ANY($1) ORDER BY id FOR NO KEY UPDATE`
-	dropOwned    = `DELETE FROM durable.hold WHERE execution IN (SELECT id FROM durable.execution WHERE owner = ANY($1))`
+	dropOwned    = `DELETE FROM durable.hold WHERE execution = ANY (ARRAY(SELECT id FROM durable.execution WHERE owner = ANY($1)))`
 	// An owner that was lost without a new row since the last time counts on.
 	countStalls = `
-		UPDATE durable.execution e SET
-			stalls = CASE WHEN stall_length = length THEN stalls + 1 ELSE 1 END,
-			stall_length = length
-		FROM (SELECT o.id, (SELECT max(seq) FROM durable.journal WHERE execution = o.id) AS length FROM durable.execution o WHERE o.owner = ANY($1)) AS of
-		WHERE e.id = of.id`
+		UPDATE durable.execution e SET (stalls, stall_length) = (
+			SELECT CASE WHEN e.stall_length = l.length THEN e.stalls + 1 ELSE 1 END, l.length
+			FROM (SELECT max(seq) AS length FROM durable.journal WHERE execution = e.id) AS l
+		)
+		WHERE owner = ANY($1)`
 	disownAll = `
 		UPDATE durable.execution SET
-			owner = NULL, epoch = epoch + 1, status = CASE WHEN status = 'compensating' THEN status ELSE 'pending' END, due = $2, changed = $2
+			owner = NULL, epoch = epoch + 1, status = CASE WHEN status = 'compensating' THEN status ELSE 'pending' END, due = $2, changed = $2, blocked = ''
 		WHERE owner = ANY($1)`
 )
 
@@ -67,7 +80,7 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 }
 
 func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal, renewed bool, err error) {
-	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name, l.Report)
+	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name, l.Queues, l.Report)
 	if err != nil {
 		return answer, false, err
 	}
@@ -75,7 +88,8 @@ func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 		var o store.Owned
 		var epoch, inbox *int64
 		var p pauses
-		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), &p.queues, &p.since, &p.by, (*nullable)(&o.ID), &epoch, &inbox)
+		err := r.Scan((*instant)(&answer.Now), (*instant)(&answer.NextExpiry), &p.queues, &p.since, &p.by, (*nullable)(&o.ID), &epoch, &inbox,
+			(*instant)(&answer.NextDue), &answer.Blocked)
 		answer.Paused = p.list()
 		if renewed = true; epoch != nil {
 			o.Epoch, o.Inbox = *epoch, *inbox

@@ -24,8 +24,14 @@ const (
 		AND ($9::text IS NULL OR e.error_code = $9)
 		AND ($10::timestamptz IS NULL OR e.created >= $10)
 		AND ($11::timestamptz IS NULL OR e.created < $11)`
-	readPage  = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.id DESC LIMIT $13`
-	countPage = `SELECT count(*) ` + listFilters
+	readPage = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.id DESC LIMIT $13`
+	// For one status. It is in the order so that the index must be one that has it:
+	// else a guess that it is frequent could go through all that is newer.
+	readPageOfStatus = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.status DESC, e.id DESC LIMIT $13`
+	// For one key of a workflow, so at most one execution: no order that would favour
+	// another index.
+	readPageByKey = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) LIMIT $13`
+	countPage     = `SELECT count(*) ` + listFilters
 )
 
 // List implements store.Store.
@@ -43,11 +49,17 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 		page.Executions = append(page.Executions, x)
 		return err
 	}
-	of := append(args, idOrNull(below), limit+1)
+	statement, of := readPage, append(args, idOrNull(below), limit+1)
+	switch {
+	case f.Workflow != "" && f.Key != "":
+		statement = readPageByKey
+	case len(f.Statuses) == 1 && f.Statuses[0] != store.Completed:
+		statement = readPageOfStatus
+	}
 	if f.Count {
-		page.Count, err = s.listAndCount(ctx, of, args, row)
+		page.Count, err = s.listAndCount(ctx, statement, of, args, row)
 	} else {
-		err = s.ask(ctx, "list", readPage, of, row)
+		err = s.ask(ctx, "list", statement, of, row)
 	}
 	if err != nil {
 		return store.Page{}, err
@@ -61,12 +73,12 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 
 // listAndCount asks for a page and for how many there are in all, within one
 // state of the database.
-func (s *Store) listAndCount(ctx context.Context, page, all []any, row func(pgx.CollectableRow) error) (n int, err error) {
+func (s *Store) listAndCount(ctx context.Context, statement string, page, all []any, row func(pgx.CollectableRow) error) (n int, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, explain("list", err)
 	}
 	err = pgx.BeginTxFunc(ctx, s.read, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(q pgx.Tx) error {
-		rows, err := q.Query(ctx, s.schema.of(readPage), page...)
+		rows, err := q.Query(ctx, s.schema.of(statement), page...)
 		if err == nil {
 			err = each(rows, row)
 		}

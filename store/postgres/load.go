@@ -43,9 +43,11 @@ const (
 // header reads a row that has headerColumns.
 func header(r pgx.CollectableRow) (x store.Execution, err error) {
 	var stallLength int
+	var blocked string
 	err = r.Scan((*nullable)(&x.ID), &x.Workflow, &x.Version, &x.Queue, &x.Key, &x.Priority, &x.Tags, &x.Status,
 		(*instant)(&x.Due), (*instant)(&x.Created), (*instant)(&x.Changed), (*instant)(&x.Ended),
-		(*nullable)(&x.Owner), &x.Epoch, &x.Length, &x.Inbox, &x.Stalls, &stallLength, &x.ErrorCode, &x.Error, &x.Blocked)
+		(*nullable)(&x.Owner), &x.Epoch, &x.Length, &x.Inbox, &x.Stalls, &stallLength, &x.ErrorCode, &x.Error, &blocked)
+	x.Blocked = store.SplitBlocked(blocked)
 	if stallLength != x.Length {
 		x.Stalls = 0 // rows came since the last expiry
 	}

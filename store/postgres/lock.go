@@ -24,11 +24,11 @@ const (
 	// A statement of its own: who waits for a row's lock gets the newest row, but
 	// everything else as it was before the wait.
 	readHeads = `
-		SELECT e.id, e.status, e.owner, e.epoch, e.inbox, e.waits,
+		SELECT e.id, e.status, e.owner, e.epoch, e.inbox, e.waits, e.blocked,
 			(SELECT max(seq) FROM durable.journal WHERE execution = e.id),
-			EXISTS (SELECT FROM durable.hold WHERE execution = e.id)
+			(SELECT TRUE FROM durable.hold h WHERE h.execution = e.id LIMIT 1) IS NOT NULL
 		FROM durable.execution e WHERE e.id = ANY($1)`
-	readOwners = `SELECT DISTINCT owner FROM durable.execution WHERE id = ANY($1) AND owner IS NOT NULL`
+	readOwners = `SELECT DISTINCT owner FROM durable.execution WHERE id = ANY($1)` // nobody among them
 
 	// What writes of some kinds are judged by, beside the heads.
 	readEpochs = `
@@ -166,7 +166,9 @@ func (t *tx) readHeads(of ids) {
 	t.read(readHeads, []any{[][16]byte(of)}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		x := new(head)
-		err := r.Scan((*nullable)(&id), &x.status, (*nullable)(&x.owner), &x.epoch, &x.inbox, &x.waits, &x.length, &x.held)
+		var blocked string
+		err := r.Scan((*nullable)(&id), &x.status, (*nullable)(&x.owner), &x.epoch, &x.inbox, &x.waits, &blocked, &x.length, &x.held)
+		x.blocked = store.SplitBlocked(blocked)
 		t.heads[id] = x
 		return err
 	})

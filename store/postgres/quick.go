@@ -48,17 +48,17 @@ const (
 		fits AS MATERIALIZED (
 			SELECT w.*, x.inbox
 			FROM clock, unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::bytea[], $7::timestamptz[],
-					$8::text[], $9::text[], $10::timestamptz[], $11::boolean[], $12::text[], $13::bytea[], $14::text[], $15::bigint[])
-				AS w (id, owner, epoch, base, seen, body, not_before, status, queue, due, ends, code, detail, blocked, waits)
+					$8::text[], $9::text[], $10::timestamptz[], $11::boolean[], $12::text[], $13::bytea[], $14::bigint[])
+				AS w (id, owner, epoch, base, seen, body, not_before, status, queue, due, ends, code, detail, waits)
 			CROSS JOIN LATERAL (
 				SELECT e.owner, e.epoch, e.inbox, e.waits, e.status FROM durable.execution e WHERE e.id = w.id
 				LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 			) AS x
 			CROSS JOIN LATERAL (
-				SELECT j.seq FROM durable.journal j WHERE j.execution = w.id AND j.execution BETWEEN $25 AND $26 ORDER BY j.seq DESC LIMIT 1) AS last
+				SELECT j.seq FROM durable.journal j WHERE j.execution = w.id AND j.execution BETWEEN $24 AND $25 ORDER BY j.seq DESC LIMIT 1) AS last
 			WHERE x.owner = w.owner AND x.epoch = w.epoch AND x.status = 'running' AND x.waits = 0 AND last.seq = w.base
 				AND (w.seen < 0 OR x.inbox <= w.seen) AND (w.not_before IS NULL OR w.not_before <= clock.now)
-				AND NOT EXISTS (SELECT FROM durable.hold h WHERE h.execution = w.id)
+				AND (SELECT TRUE FROM durable.hold h WHERE h.execution = w.id LIMIT 1) IS NULL
 		),
 		written AS (
 			INSERT INTO durable.journal (execution, seq, epoch, at, body)
@@ -67,14 +67,14 @@ const (
 		opened AS (
 			INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, detail)
 			SELECT v.id, v.execution, v.path, v.call, v.kind, v.name, v.topic, v.deadline, clock.now, v.detail
-			FROM clock, unnest($16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::timestamptz[], $24::bytea[])
+			FROM clock, unnest($15::text[], $16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[], $23::bytea[])
 				AS v (id, execution, path, call, kind, name, topic, deadline, detail)
 			WHERE (v.execution IN (SELECT id FROM fits)) IS TRUE
 		),
 		parted AS (
 			UPDATE durable.execution e SET status = f.status, due = CASE WHEN f.due = '-infinity' THEN clock.now ELSE f.due END, owner = NULL,
 				changed = clock.now, ended = CASE WHEN f.ends THEN clock.now END, waits = f.waits,
-				queue = coalesce(nullif(f.queue, ''), e.queue), error_code = f.code, error = f.detail, blocked = f.blocked
+				queue = coalesce(nullif(f.queue, ''), e.queue), error_code = f.code, error = f.detail, blocked = ''
 			FROM fits f, clock WHERE e.id = f.id
 		)
 		SELECT clock.now, ARRAY(SELECT id FROM fits), ARRAY(SELECT inbox FROM fits) FROM clock`
@@ -127,7 +127,8 @@ func parts(a *store.Advance) bool {
 	case s == store.Pending:
 		return true
 	default:
-		return len(a.Open) == 0 && s != store.Running && store.Legal(store.Running, s)
+		// Who is blocked remembers by which code, which is read first.
+		return len(a.Open) == 0 && s != store.Running && s != store.Blocked && store.Legal(store.Running, s)
 	}
 }
 
@@ -240,7 +241,7 @@ func stepColumns(writes []store.Write, of []int) []any {
 func partingColumns(writes []store.Write, of []int) []any {
 	n := len(of)
 	notBefore, due, waits, ends := make([]pgtype.Timestamptz, n), make([]pgtype.Timestamptz, n), make([]int64, n), make([]bool, n)
-	status, queue, code, blocked, detail := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([][]byte, n)
+	status, queue, code, detail := make([]string, n), make([]string, n), make([]string, n), make([][]byte, n)
 	var opened []waitDraft
 	for k, i := range of {
 		a := writes[i].Advance
@@ -250,8 +251,6 @@ func partingColumns(writes []store.Write, of []int) []any {
 		switch {
 		case r.Status.Ended():
 			code[k], detail[k] = r.ErrorCode, r.Error
-		case r.Status == store.Blocked:
-			code[k], detail[k], blocked[k] = r.ErrorCode, r.Error, r.Blocked
 		case r.Due.IsZero() && r.Status != store.Waiting:
 			due[k] = pgtype.Timestamptz{Valid: true, InfinityModifier: pgtype.NegativeInfinity} // now
 		default:
@@ -261,7 +260,7 @@ func partingColumns(writes []store.Write, of []int) []any {
 			opened = append(opened, waitDraft{a.ID, &a.Open[w]})
 		}
 	}
-	args := append(stepColumns(writes, of), notBefore, status, queue, due, ends, code, detail, blocked, waits)
+	args := append(stepColumns(writes, of), notBefore, status, queue, due, ends, code, detail, waits)
 	first, last := ids(args[0].([][16]byte)).span()
 	return append(append(args, waitColumns(opened)...), first, last)
 }

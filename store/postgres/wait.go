@@ -7,21 +7,43 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/durable-go/durable/store"
 )
 
+// A NULL does not filter. The lateral joins pin the plan: one look into an index
+// per wait.
 const (
-	// A NULL does not filter.
-	readWaits = `
+	waitRows = `
 		SELECT w.id, w.execution, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened
-		FROM durable.wait w JOIN durable.execution e ON e.id = w.execution
+		FROM durable.wait w CROSS JOIN LATERAL (SELECT x.workflow, x.queue FROM durable.execution x WHERE x.id = w.execution LIMIT 1) AS e
 		WHERE ($1::text IS NULL OR w.id = $1) AND ($2::uuid IS NULL OR w.execution = $2)
 			AND ($3::text IS NULL OR e.workflow = $3) AND ($4::text IS NULL OR w.name = $4)
+			AND ($6::timestamptz IS NULL OR (w.deadline, w.opened, w.id) > ($6, $7::timestamptz, $8::text)) `
+	// For those of one execution, or one.
+	readWaits = waitRows + `
 			AND ($5::text[] IS NULL OR w.kind = ANY($5))
-			AND ($6::timestamptz IS NULL OR (w.deadline, w.opened, w.id) > ($6, $7::timestamptz, $8::text))
 		ORDER BY w.deadline, w.opened, w.id LIMIT $9`
+	// Each kind has its own order in the index, so that a million sleepers do not
+	// hide one approval. If no kinds are asked for, it jumps from one to the next.
+	readWaitsByKind = `
+		WITH RECURSIVE there (kind) AS (
+			SELECT min(w.kind) FROM durable.wait w WHERE $5::text[] IS NULL
+			UNION ALL
+			SELECT (SELECT min(w.kind) FROM durable.wait w WHERE w.kind > there.kind) FROM there WHERE there.kind IS NOT NULL
+		),
+		asked AS (
+			SELECT there.kind FROM there WHERE there.kind IS NOT NULL
+			UNION
+			SELECT unnest($5::text[])
+		)
+		SELECT found.* FROM asked CROSS JOIN LATERAL (` + waitRows + `
+			AND w.kind = asked.kind
+			ORDER BY w.deadline, w.opened, w.id LIMIT $9
+		) AS found
+		ORDER BY found.deadline, found.opened, found.id LIMIT $9`
 )
 
 func (t *tx) open(id store.ID, x *head, waits []store.Wait) {
@@ -76,8 +98,11 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 			return store.WaitPage{}, explain("waits", err)
 		}
 	}
-	limit := pageSize(f.Limit)
-	err = s.ask(ctx, "waits", readWaits, waitArgs(f, at, limit+1), func(r pgx.CollectableRow) error {
+	limit, statement := pageSize(f.Limit), readWaitsByKind
+	if f.ID != "" || f.Execution != uuid.Nil {
+		statement = readWaits
+	}
+	err = s.ask(ctx, "waits", statement, waitArgs(f, at, limit+1), func(r pgx.CollectableRow) error {
 		var w store.Wait
 		err := r.Scan(&w.ID, (*nullable)(&w.Execution), &w.Workflow, &w.Queue, &w.Path, &w.Call, &w.Kind, &w.Name, &w.Topic, &w.Detail,
 			(*instant)(&w.Deadline), (*instant)(&w.Opened))
@@ -94,7 +119,7 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 	return page, nil
 }
 
-// waitArgs are the arguments of readWaits. The first says that it is planned
+// waitArgs are the arguments of readWaits and readWaitsByKind. The first says that it is planned
 // for these values: a plan for any filter would use no index.
 func waitArgs(f store.WaitFilter, at *waitPlace, limit int) []any {
 	var deadline, opened, id, kinds any

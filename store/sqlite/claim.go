@@ -97,15 +97,24 @@ const (
 	anyBlocked = `
 		SELECT 1 FROM execution INDEXED BY execution_blocked
 		WHERE status = 'blocked' AND queue = ? LIMIT 1`
-	// Two ranges around the fingerprint, so that those which wait for other
-	// code are not even looked at.
+	// From one list of fingerprints to the next, so that those which wait for
+	// other code are not even looked at.
 	unblocked = `
-		SELECT e.n, e.priority, e.id FROM json_each(?2) d CROSS JOIN execution e INDEXED BY execution_blocked
-		WHERE e.status = 'blocked' AND e.queue = ?1 AND e.workflow = d.value ->> 0 AND e.version = d.value ->> 1 AND e.blocked < d.value ->> 2
-		UNION
-		SELECT e.n, e.priority, e.id FROM json_each(?2) d CROSS JOIN execution e INDEXED BY execution_blocked
-		WHERE e.status = 'blocked' AND e.queue = ?1 AND e.workflow = d.value ->> 0 AND e.version = d.value ->> 1 AND e.blocked > d.value ->> 2
-		ORDER BY 2 DESC, 3 LIMIT ?3`
+		WITH RECURSIVE kind (workflow, version, fingerprint, blocked) AS (
+			SELECT d.value ->> 0, d.value ->> 1, d.value ->> 2,
+				(SELECT min(e.blocked) FROM execution e INDEXED BY execution_blocked
+					WHERE e.status = 'blocked' AND e.queue = ?1 AND e.workflow = d.value ->> 0 AND e.version = d.value ->> 1)
+			FROM json_each(?2) d
+			UNION ALL
+			SELECT kind.workflow, kind.version, kind.fingerprint,
+				(SELECT min(e.blocked) FROM execution e INDEXED BY execution_blocked
+					WHERE e.status = 'blocked' AND e.queue = ?1 AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked > kind.blocked)
+			FROM kind WHERE kind.blocked IS NOT NULL
+		)
+		SELECT e.n FROM kind CROSS JOIN execution e INDEXED BY execution_blocked
+		WHERE kind.blocked IS NOT NULL AND instr(' ' || kind.blocked || ' ', ' ' || kind.fingerprint || ' ') = 0
+			AND e.status = 'blocked' AND e.queue = ?1 AND e.workflow = kind.workflow AND e.version = kind.version AND e.blocked = kind.blocked
+		ORDER BY e.priority DESC, e.id LIMIT ?3`
 )
 
 // due finds what may be claimed in one queue: up to one more than the limit, to
@@ -151,7 +160,7 @@ func (t *tx) take(owner store.Incarnation, ns []int64) ([]store.Record, error) {
 	for _, n := range ns {
 		if _, err := t.exec(`
 			UPDATE execution SET owner = ?2, epoch = epoch + 1, status = iif(status = 'compensating', status, 'running'), due = NULL,
-				changed = ?3, error_code = '', error = NULL, blocked = ''
+				changed = ?3, error_code = '', error = NULL
 			WHERE n = ?1`, n, owner, t.now); err != nil {
 			return nil, err
 		}

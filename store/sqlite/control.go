@@ -51,7 +51,8 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 		return fmt.Errorf("execution %s would wait without an open wait: %w", id, store.ErrRefused)
 	}
 	var due, ended, detail any
-	var code, blocked string
+	var code string
+	var blocked []string
 	switch {
 	case r.Status.Ended():
 		if err := t.shutAll(x); err != nil {
@@ -59,7 +60,7 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 		}
 		ended, code, detail = t.now, r.ErrorCode, r.Error
 	case r.Status == store.Blocked:
-		code, detail, blocked = r.ErrorCode, r.Error, r.Blocked
+		code, detail, blocked = r.ErrorCode, r.Error, store.AddBlocked(x.blocked, r.Blocked)
 	case !r.Due.IsZero():
 		due = micros(r.Due)
 	case r.Status != store.Waiting:
@@ -69,11 +70,11 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 		return err
 	}
 	fail.Point(fail.Release)
-	x.status, x.owner = r.Status, uuid.Nil
+	x.status, x.owner, x.blocked = r.Status, uuid.Nil, blocked
 	_, err := t.exec(`
 		UPDATE execution SET status = ?2, due = ?3, owner = NULL, epoch = ?4, changed = ?5, ended = ?6, waits = ?7,
 			queue = ifnull(?8, queue), error_code = ?9, error = ?10, blocked = ?11
 		WHERE n = ?1`,
-		x.n, r.Status, due, x.epoch, t.now, ended, x.waits, textOrNull(r.Queue), code, detail, blocked)
+		x.n, r.Status, due, x.epoch, t.now, ended, x.waits, textOrNull(r.Queue), code, detail, store.JoinBlocked(blocked))
 	return err
 }

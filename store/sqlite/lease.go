@@ -32,6 +32,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 		if answer.Paused, err = paused(t.conn); err != nil {
 			return err
 		}
+		if err := t.glance(l.Queues, &answer); err != nil {
+			return err
+		}
 		return t.query("SELECT id, epoch, inbox FROM execution INDEXED BY execution_owner WHERE owner = ? ORDER BY id",
 			func(r row) error {
 				answer.Owned = append(answer.Owned, store.Owned{ID: r.id(0), Epoch: r.int(1), Inbox: r.int(2)})
@@ -46,6 +49,37 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	}
 	answer.Now = now
 	return answer, nil
+}
+
+const firstDue = `
+	SELECT due FROM execution INDEXED BY execution_due
+	WHERE due IS NOT NULL AND queue = ? AND priority = ?
+	ORDER BY due LIMIT 1`
+
+// glance looks into queues without taking anything.
+func (t *tx) glance(queues []string, answer *store.Renewal) error {
+	var next int64 = forever
+	for _, queue := range queues {
+		for priority := forever; ; {
+			found, err := t.one(nextPriority, func(r row) { priority = r.int(0) }, queue, priority)
+			if err != nil {
+				return err
+			}
+			if !found {
+				break
+			}
+			if _, err := t.one(firstDue, func(r row) { next = min(next, r.int(0)) }, queue, priority); err != nil {
+				return err
+			}
+		}
+		found, err := t.one(anyBlocked, func(row) {}, queue)
+		if err != nil {
+			return err
+		}
+		answer.Blocked = answer.Blocked || found
+	}
+	answer.NextDue = fromMicros(next)
+	return nil
 }
 
 // Expire implements store.Store.
@@ -107,7 +141,7 @@ func (t *tx) disown(who store.Incarnation, count bool) (int, error) {
 	}
 	n, err := t.changes(`
 		UPDATE execution INDEXED BY execution_owner SET
-			owner = NULL, epoch = epoch + 1, status = iif(status = 'compensating', status, 'pending'), due = ?2, changed = ?2
+			owner = NULL, epoch = epoch + 1, status = iif(status = 'compensating', status, 'pending'), due = ?2, changed = ?2, blocked = ''
 		WHERE owner = ?1`, who, t.now)
 	return int(n), err
 }

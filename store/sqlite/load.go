@@ -21,7 +21,7 @@ func header(r row) (x store.Execution, err error) {
 		ID: r.id(0), Workflow: r.text(1), Version: r.text(2), Queue: r.text(3), Key: r.text(4), Priority: int(r.int(5)),
 		Status: store.Status(r.text(7)), Due: r.time(8), Created: r.time(9), Changed: r.time(10), Ended: r.time(11),
 		Owner: r.id(12), Epoch: r.int(13), Length: int(r.int(14)), Inbox: r.int(15), Stalls: int(r.int(16)),
-		ErrorCode: r.text(18), Error: r.bytes(19), Blocked: r.text(20),
+		ErrorCode: r.text(18), Error: r.bytes(19), Blocked: store.SplitBlocked(r.text(20)),
 	}
 	if r.int(17) != r.int(14) {
 		x.Stalls = 0 // rows came since the last expiry
@@ -67,7 +67,7 @@ func (c *conn) records(now int64, ns []int64, whole bool) (list []store.Record, 
 			x, err := header(r)
 			list = append(list, store.Record{Execution: x, Now: fromMicros(now)})
 			at[r.int(21)] = &list[len(list)-1]
-			heads = append(heads, &head{n: r.int(21), status: x.Status, owner: x.Owner, epoch: x.Epoch, length: x.Length, inbox: x.Inbox, waits: r.int(22), held: r.int(23) != 0})
+			heads = append(heads, &head{n: r.int(21), status: x.Status, owner: x.Owner, epoch: x.Epoch, length: x.Length, inbox: x.Inbox, waits: r.int(22), held: r.int(23) != 0, blocked: x.Blocked})
 			return err
 		}, string(names))
 	if err != nil {

@@ -77,6 +77,7 @@ func TestConformance(t *testing.T) {
 		"SCAN want VIRTUAL TABLE",  // the arguments
 		"SCAN json_each",           // the arguments
 		"SCAN sqlite_",             // the schema
+		"SCAN kind",                // lists of fingerprints, jumped through
 		"SCAN k",                   // kinds of waits, jumped through
 		"SCAN (subquery",           // a union of searches
 		"SCAN wait USING COVERING", // min() by an index reads one entry
@@ -102,7 +103,7 @@ func TestPlans_Claim(t *testing.T) {
 		nextPriority: "SEARCH execution USING COVERING INDEX execution_due (queue=? AND priority<?)",
 		dueNow:       "SEARCH execution USING COVERING INDEX execution_due (queue=? AND priority=? AND due>? AND due<?)",
 		dueLater:     "SEARCH execution USING COVERING INDEX execution_due (queue=? AND priority=? AND due>?)",
-		unblocked:    "SEARCH e USING INDEX execution_blocked (queue=? AND workflow=? AND version=? AND blocked<?)",
+		unblocked:    "SEARCH e USING INDEX execution_blocked (queue=? AND workflow=? AND version=? AND blocked=?)",
 		waitByKind:   "SEARCH w USING INDEX wait_kind (kind=? AND (deadline,opened,id)>(?,?,?))",
 		pageByStatus: "SEARCH e USING INDEX execution_status (status=? AND id>? AND id<?)",
 		pageOfAll:    "SEARCH e USING INDEX sqlite_autoindex_execution_1 (id>? AND id<?)",

@@ -46,7 +46,7 @@ func ailments(r store.Record, waits []store.Wait) []string {
 	check(!r.Status.Ended() || len(waits) == 0, "ended with an open wait (CN-4)")
 	check(r.Status.Ended() == !r.Ended.IsZero(), "Ended does not agree with the status")
 	check(r.Status != store.Pending || !r.Due.IsZero(), "pending and never due")
-	check(r.Status == store.Blocked || r.Blocked == "", "a fingerprint, but not blocked")
+	check(r.Status == store.Blocked || owned || len(r.Blocked) == 0, "a fingerprint, but neither blocked nor claimed out of it")
 	check(r.SnapshotSeq == 0 && len(r.Snapshot) == 0, "a snapshot in a whole record")
 	check(r.Length == len(r.Rows) && r.Length > 0, "length is not the number of rows")
 	var epoch int64

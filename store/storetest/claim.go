@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +26,10 @@ func claimClauses() []clause {
 		{"claim/a queue asked with 0 only tells NextDue", "QU-2", claimZero},
 		{"claim/without a live lease", "G7, QU-5", claimDead},
 		{"claim/blocked by other code is taken", "VR-3, G20", claimBlocked},
+		{"claim/blocked by several kinds of code is taken by none of them", "VR-3, VR-4, G20", claimBlockedAll},
+		{"claim/what went on gives all code another chance", "VR-4, G20", claimBlockedForgets},
+		{"claim/blocked by very many kinds of code", "VR-3", claimBlockedMany},
+		{"claim/blocked in order, after what is due", "VR-4, ST-3", claimBlockedOrder},
 		{"claim/blocked of another definition or queue is left alone", "VR-3", claimBlockedOther},
 	}
 }
@@ -267,8 +273,133 @@ func claimBlocked(e *env) {
 	}
 	req.Definitions[0].Fingerprint = "new"
 	c := e.claimAs(req)
-	if len(c.Records) != 1 || c.Records[0].Status != store.Running || c.Records[0].Epoch != r.epoch+1 || c.Records[0].Blocked != "" {
+	if len(c.Records) != 1 || c.Records[0].Status != store.Running || c.Records[0].Epoch != r.epoch+1 || !slices.Equal(c.Records[0].Blocked, []string{"old"}) {
 		e.failf("blocked by other code, claimed %d", len(c.Records))
+	}
+}
+
+// block has a run blocked by code with a fingerprint, as its owner.
+func (e *env) block(r run, fingerprint string) run {
+	e.tb.Helper()
+	a := r.park(store.Blocked)
+	a.Release.Blocked = fingerprint
+	return e.advance(r, a)
+}
+
+// claimWith claims with other code, which may get the run or not.
+func (e *env) claimWith(r run, fingerprint string, may bool, why string) run {
+	e.tb.Helper()
+	req := usual(e.lease())
+	req.Definitions[0].Fingerprint = fingerprint
+	c := e.claimAs(req)
+	if got := len(c.Records) == 1; got != may {
+		e.failf("%s: claimed %v with %q, want %v; it is blocked by %q", why, got, fingerprint, may, e.load(r.id).Blocked)
+	}
+	if may {
+		r.owner, r.epoch, r.base = req.Owner, c.Records[0].Epoch, c.Records[0].Length
+	}
+	return r
+}
+
+func claimBlockedAll(e *env) {
+	r := e.block(e.running(), "one")
+	r = e.block(e.claimWith(r, "two", true, "blocked by one"), "two")
+	e.claimWith(r, "one", false, "blocked by both")
+	e.claimWith(r, "two", false, "blocked by both")
+	r = e.claimWith(r, "tw", true, "neither has this name")
+	if rec := e.load(r.id); !slices.Equal(rec.Blocked, []string{"one", "two"}) {
+		e.failf("claimed, but blocked by %q, want one and two", rec.Blocked)
+	}
+	r = e.advance(r, r.next("a step"))
+	r = e.block(r, "tw")
+	if rec := e.load(r.id); !slices.Equal(rec.Blocked, []string{"one", "two", "tw"}) {
+		e.failf("blocked by %q, want one, two and tw", rec.Blocked)
+	}
+	r = e.block(e.claimWith(r, "four", true, "new"), "two")
+	if rec := e.load(r.id); !slices.Equal(rec.Blocked, []string{"one", "two", "tw"}) {
+		e.failf("two blocked it again: blocked by %q, want one, two and tw", rec.Blocked)
+	}
+	e.block(e.claimWith(r, "four", true, "still new"), "")
+	e.claimWith(r, "one", false, "blocked by nobody in particular")
+	e.claimWith(r, "five", true, "newer")
+}
+
+// Whatever lets it go in another way gives all code another chance.
+func claimBlockedForgets(e *env) {
+	for what, free := range map[string]func(r run){
+		"it went on": func(r run) { e.advance(r, r.park(store.Pending)) },
+		"it was unblocked": func(r run) {
+			e.one(controlling(store.Control{ID: r.id, From: []store.Status{store.Blocked, store.Running}, Release: store.Release{Status: store.Pending}}), store.Applied, "unblock")
+		},
+		"its owner died": func(r run) {
+			e.lapse(r.owner)
+			e.expire(1)
+		},
+		"its owner has left": func(r run) { e.ok(e.st.Retire(e.ctx(), r.owner), "retire") },
+	} {
+		r := e.block(e.running(), "one")
+		r = e.block(e.claimWith(r, "two", true, what), "two")
+		r = e.claimWith(r, "three", true, what)
+		free(r)
+		if rec := e.load(r.id); len(rec.Blocked) != 0 {
+			e.failf("%s, but blocked by %q", what, rec.Blocked)
+		}
+		r = e.block(e.claimWith(r, "two", true, what), "two")
+		if rec := e.load(r.id); !slices.Equal(rec.Blocked, []string{"two"}) {
+			e.failf("%s and was blocked again: by %q, want two", what, rec.Blocked)
+		}
+		r = e.claimWith(r, "one", true, what)
+		e.advance(r, r.park(store.Completed))
+	}
+}
+
+func claimBlockedMany(e *env) {
+	r := e.running()
+	for i := range 16 {
+		r = e.block(r, fmt.Sprint("v", i))
+		r = e.claimWith(r, "other", true, "not there")
+	}
+	if rec := e.load(r.id); len(rec.Blocked) != 16 {
+		e.failf("blocked by %q, want 16", rec.Blocked)
+	}
+	r = e.block(r, "v16")
+	if rec := e.load(r.id); !slices.Equal(rec.Blocked, []string{"v16"}) {
+		e.failf("blocked by %q, want the 17th alone", rec.Blocked)
+	}
+	a := e.claimWith(r, "v0", true, "begun anew").park(store.Blocked)
+	a.Release.Blocked = "two words"
+	e.refused("a fingerprint with a space", advancing(a))
+}
+
+func claimBlockedOrder(e *env) {
+	type place struct {
+		priority int
+		by       string
+	}
+	var want []store.ID
+	for i, at := range []place{{5, "one"}, {5, "two"}, {0, "one"}, {0, "three"}, {-5, "two"}} {
+		who := e.lease()
+		b := start()
+		b.Owner, b.Priority = who, at.priority
+		want = append(want, e.begin(b))
+		e.block(run{id: want[i], owner: who, epoch: 1, base: 1}, at.by)
+	}
+	later := e.pending() // due ones come first, whatever their priority
+	want = append([]store.ID{later}, want...)
+	req := usual(e.lease())
+	req.Queues[queue] = 4
+	var got []store.ID
+	for _, more := range []bool{true, false} {
+		c := e.claimAs(req)
+		for _, rec := range c.Records {
+			got = append(got, rec.ID)
+		}
+		if c.More[queue] != more {
+			e.failf("after %d of %d, More is %v", len(got), len(want), c.More[queue])
+		}
+	}
+	if !slices.Equal(got, want) {
+		e.failf("claimed %v, want %v", got, want)
 	}
 }
 

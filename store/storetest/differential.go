@@ -194,20 +194,29 @@ func (p *pair) claimBoth() {
 
 func (p *pair) renewBoth() {
 	p.tb.Helper()
-	l := store.Lease{Who: p.worker(), Name: "worker", Duration: 24 * time.Hour, Report: pick(p.rnd, nil, []byte("busy"), []byte{0})}
+	l := store.Lease{
+		Who: p.worker(), Name: "worker", Duration: 24 * time.Hour, Queues: queues(), Report: pick(p.rnd, nil, []byte("busy"), []byte{0}),
+	}
 	if len(p.workers) < 3 || p.rnd.IntN(3) == 0 {
 		l.Who, l.New = p.newID(), true
 		p.workers = append(p.workers, l.Who)
 	}
 	type answer struct {
-		Owned  []store.Owned
-		Paused []store.Pause
-		Err    string
+		Owned   []store.Owned
+		Paused  []store.Pause
+		Past    bool
+		NextDue time.Time
+		Blocked bool
+		Err     string
 	}
 	both(p, fmt.Sprintf("renew %+v", l), func(s *side) answer {
 		r, err := s.st.Renew(s.ctx(), l)
+		past := !r.NextDue.IsZero() && !r.NextDue.After(r.Now) // of either store's own time
+		if past {
+			r.NextDue = time.Time{}
+		}
 		slices.SortFunc(r.Owned, func(x, y store.Owned) int { return strings.Compare(x.ID.String(), y.ID.String()) })
-		return answer{r.Owned, s.pauses(r.Paused), errorName(err)}
+		return answer{r.Owned, s.pauses(r.Paused), past, s.normal(r.NextDue), r.Blocked, errorName(err)}
 	})
 }
 

@@ -156,7 +156,7 @@ func (p *pair) control(x store.Execution) store.Control {
 func (p *pair) release(x store.Execution) store.Release {
 	r := store.Release{
 		Queue: pick(p.rnd, "", "", "slow"), Due: p.hours(pick(p.rnd, -1, 0, 0, 0, 1)),
-		Error: []byte("why\x00"), ErrorCode: pick(p.rnd, "panic", "error"), Blocked: pick(p.rnd, "old", "new"),
+		Error: []byte("why\x00"), ErrorCode: pick(p.rnd, "panic", "error"), Blocked: pick(p.rnd, "old", "new", "now"),
 	}
 	for range 4 {
 		r.Status = pick(p.rnd, store.Pending, store.Pending, store.Waiting, store.Waiting, store.Blocked, store.Failed, store.Cancelled,

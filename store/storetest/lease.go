@@ -17,6 +17,7 @@ func leaseClauses() []clause {
 		{"lease/renewal tells all that is owned", "G8, G9", leaseOwned},
 		{"lease/renewal keeps it alive", "QU-4", leaseRenewed},
 		{"lease/renewal tells when the next other lease ends", "G8, QU-4", leaseNext},
+		{"lease/renewal tells what is due in queues", "QU-3, G11", leaseDue},
 		{"expire/leaves the living alone", "QU-4", expireLiving},
 		{"expire/releases with a new epoch, due now", "G8, QU-5", expireReleases},
 		{"expire/counts stalls in a row", "G13, RT-11", expireStalls},
@@ -121,6 +122,50 @@ func leaseNext(e *env) {
 	e.expire(0)
 	if at := next(); at.Before(now.Now.Add(time.Hour)) {
 		e.failf("a lease that was released is still told of: %s", at)
+	}
+}
+
+func leaseDue(e *env) {
+	who := uuid.New()
+	says := func(when string, due time.Time, blocked bool) {
+		e.tb.Helper()
+		rn, err := e.st.Renew(e.ctx(), store.Lease{Who: who, Duration: time.Hour, New: true, Queues: []string{queue, "slow", "unused"}})
+		e.ok(err, "renew")
+		if !rn.NextDue.Equal(due) || rn.Blocked != blocked {
+			e.failf("%s: next due %v, blocked %v; want %v, %v", when, rn.NextDue, rn.Blocked, due, blocked)
+		}
+	}
+	at := func(q, workflow string, due time.Time, priority int) store.ID {
+		b := start()
+		b.Queue, b.Workflow, b.Due, b.Priority = q, workflow, due, priority
+		return e.begin(b)
+	}
+	now := e.now()
+	says("nothing there", time.Time{}, false)
+	at("unasked", flow, now.Add(-time.Hour), 0)
+	e.waiting("t")
+	owned, ended := e.running(), e.running()
+	e.advance(ended, ended.park(store.Completed))
+	says("waiting for a message, owned, ended, and in another queue", time.Time{}, false)
+	at(queue, flow, now.Add(3*time.Hour), 10)
+	at(queue, flow, now.Add(4*time.Hour), 10)
+	says("one priority", now.Add(3*time.Hour), false)
+	at("slow", "another", now.Add(2*time.Hour), -10)
+	at("slow", flow, now.Add(5*time.Hour), 0)
+	says("several queues and priorities, whatever the definition", now.Add(2*time.Hour), false)
+	past := now.Add(-time.Minute)
+	id := at(queue, flow, past, 0)
+	says("what is due already", past, false)
+	a := owned.park(store.Blocked)
+	a.Release.Blocked = "now"
+	e.advance(owned, a)
+	says("one blocked", past, true)
+	e.takeover(id)
+	says("the due one is claimed", now.Add(2*time.Hour), true)
+	rn, err := e.st.Renew(e.ctx(), store.Lease{Who: who, Duration: time.Hour})
+	e.ok(err, "renew")
+	if !rn.NextDue.IsZero() || rn.Blocked {
+		e.failf("asked about no queue, told %v, %v", rn.NextDue, rn.Blocked)
 	}
 }
 

@@ -66,6 +66,10 @@ func bugs() []bug {
 		{"wake lost", []string{"deliver/wakes by topic", "race/no wake is lost"}, wakeLost},
 		{"Expire keeps the epoch", []string{"expire/releases with a new epoch, due now"}, expireKeepsEpoch},
 		{"expired lease comes back", []string{"lease/expired is never renewed"}, leaseReturns},
+		{"a renewal forgets what is due already", []string{"lease/renewal tells what is due in queues"}, renewalForgets},
+		{"a renewal says nothing of blocked ones", []string{"lease/renewal tells what is due in queues"}, renewalHides},
+		{"only the last to block counts", []string{"claim/blocked by several kinds of code is taken by none of them"}, lastBlocks},
+		{"who blocked is never forgotten", []string{"claim/what went on gives all code another chance"}, blockedForEver},
 		{"a stale write spoils its batch", []string{"batch/one stale write among 64 good"}, staleSpoils},
 		{"a refused batch is half done", []string{"batch/a refused write undoes the batch"}, halfDone},
 		{"a claim is handed out twice", []string{"race/claims never share an execution"}, claimTwice},
@@ -209,6 +213,88 @@ func (i immortal) Renew(ctx context.Context, l store.Lease) (store.Renewal, erro
 		_ = i.Retire(ctx, l.Who)
 		l.New = true
 		return i.Store.Renew(ctx, l)
+	}
+	return r, err
+}
+
+// answering is a store that changes answers to renewals.
+type answering struct {
+	store.Store
+	spoil func(answer *store.Renewal)
+}
+
+func (a answering) Renew(ctx context.Context, l store.Lease) (store.Renewal, error) {
+	answer, err := a.Store.Renew(ctx, l)
+	a.spoil(&answer)
+	return answer, err
+}
+
+func renewalForgets() func(store.Store) store.Store {
+	return func(st store.Store) store.Store {
+		return answering{st, func(answer *store.Renewal) {
+			if !answer.NextDue.After(answer.Now) {
+				answer.NextDue = time.Time{}
+			}
+		}}
+	}
+}
+
+func renewalHides() func(store.Store) store.Store {
+	return func(st store.Store) store.Store {
+		return answering{st, func(answer *store.Renewal) { answer.Blocked = false }}
+	}
+}
+
+// lastOnly frees what is blocked by the asking code, unless it was the last to block.
+type lastOnly struct{ store.Store }
+
+func lastBlocks() func(store.Store) store.Store {
+	return func(st store.Store) store.Store { return lastOnly{st} }
+}
+
+func (f lastOnly) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+	page, err := f.List(ctx, store.Filter{Statuses: []store.Status{store.Blocked}})
+	if err != nil {
+		return store.Claimed{}, err
+	}
+	for _, x := range page.Executions {
+		for _, d := range req.Definitions {
+			if at := slices.Index(x.Blocked, d.Fingerprint); at >= 0 && at < len(x.Blocked)-1 {
+				_, _ = f.Commit(ctx, []store.Write{{Control: &store.Control{ID: x.ID, From: []store.Status{store.Blocked}, Release: store.Release{Status: store.Pending}}}})
+			}
+		}
+	}
+	return f.Store.Claim(ctx, req)
+}
+
+// unforgiving tells of everything that ever blocked.
+type unforgiving struct {
+	store.Store
+	ever map[store.ID][]string
+}
+
+func blockedForEver() func(store.Store) store.Store {
+	ever := map[store.ID][]string{}
+	return func(st store.Store) store.Store { return unforgiving{st, ever} }
+}
+
+func (u unforgiving) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+	c, err := u.Store.Claim(ctx, req)
+	for _, r := range c.Records {
+		for _, fingerprint := range r.Blocked {
+			u.ever[r.ID] = store.AddBlocked(u.ever[r.ID], fingerprint)
+		}
+	}
+	return c, err
+}
+
+func (u unforgiving) Load(ctx context.Context, id store.ID, whole bool) (store.Record, error) {
+	r, err := u.Store.Load(ctx, id, whole)
+	if r.Status == store.Blocked {
+		for _, fingerprint := range r.Blocked {
+			u.ever[id] = store.AddBlocked(u.ever[id], fingerprint)
+		}
+		r.Blocked = slices.Clone(u.ever[id])
 	}
 	return r, err
 }

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"slices"
+
 	"time"
 
 	"github.com/google/uuid"
@@ -170,7 +172,7 @@ func releaseBlocked(e *env) {
 	a.Release.ErrorCode, a.Release.Error, a.Release.Blocked = "no_place", []byte("why"), "now"
 	r = e.advance(r, a)
 	rec := e.load(r.id)
-	if rec.Status != store.Blocked || rec.ErrorCode != "no_place" || string(rec.Error) != "why" || rec.Blocked != "now" || !rec.Due.IsZero() {
+	if rec.Status != store.Blocked || rec.ErrorCode != "no_place" || string(rec.Error) != "why" || !slices.Equal(rec.Blocked, []string{"now"}) || !rec.Due.IsZero() {
 		e.failf("blocked, but %s, code %q, fingerprint %q", describe(rec.Execution), rec.ErrorCode, rec.Blocked)
 	}
 	if len(e.waits(r.id)) != 1 {
@@ -185,13 +187,13 @@ func releaseReasonGone(e *env) {
 	a.Release.ErrorCode, a.Release.Error, a.Release.Blocked = "no_place", []byte("why"), "old"
 	e.advance(r, a)
 	s := e.takeover(r.id)
-	if rec := e.load(r.id); rec.ErrorCode != "" || len(rec.Error) != 0 || rec.Blocked != "" {
-		e.failf("running with code %q, fingerprint %q", rec.ErrorCode, rec.Blocked)
+	if rec := e.load(r.id); rec.ErrorCode != "" || len(rec.Error) != 0 || !slices.Equal(rec.Blocked, []string{"old"}) {
+		e.failf("running with code %q, fingerprints %q", rec.ErrorCode, rec.Blocked)
 	}
 	b := s.park(store.Pending)
 	b.Release.ErrorCode, b.Release.Error, b.Release.Blocked = "x", []byte("x"), "x"
 	e.advance(s, b)
-	if rec := e.load(r.id); rec.ErrorCode != "" || len(rec.Error) != 0 || rec.Blocked != "" {
+	if rec := e.load(r.id); rec.ErrorCode != "" || len(rec.Error) != 0 || len(rec.Blocked) != 0 {
 		e.failf("pending with code %q, fingerprint %q", rec.ErrorCode, rec.Blocked)
 	}
 }

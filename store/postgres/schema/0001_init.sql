@@ -86,7 +86,7 @@ WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_
 CREATE UNIQUE INDEX execution_key ON durable.execution (workflow, key) WHERE key IS NOT NULL;
 -- What may be claimed, now or later. Who is owned has no due time.
 CREATE INDEX execution_due ON durable.execution (queue, priority DESC, due, id) WHERE due IS NOT NULL;
-CREATE INDEX execution_blocked ON durable.execution (queue, workflow, version, blocked) WHERE status = 'blocked';
+CREATE INDEX execution_blocked ON durable.execution (queue, workflow, version, blocked, priority DESC, id) WHERE status = 'blocked';
 CREATE INDEX execution_owner ON durable.execution (owner) WHERE owner IS NOT NULL;
 CREATE INDEX execution_status ON durable.execution (status, id) WHERE status <> 'completed';
 CREATE INDEX execution_workflow ON durable.execution (workflow, id);
