@@ -43,8 +43,8 @@ const (
 		used AS (INSERT INTO durable.accepted (execution, dedupe) SELECT id, 'x' FROM few),
 		said AS (INSERT INTO durable.log (execution, path, attempt, n, at, level, text) SELECT id, 'p', 1, 1, now(), 0, 'x' FROM few)
 		INSERT INTO durable.snapshot (execution, seq, body) SELECT id, 1, '' FROM few`
-	allTables  = `SELECT relname::text, '' FROM pg_class WHERE relnamespace = quote_ident($1)::regnamespace AND relkind = 'r' AND relname IN ('execution', 'journal', 'wait')`
-	allIndexes = `SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = $1 AND indexname NOT LIKE '%_pkey'`
+	allTables  = `SELECT relname::text, '' FROM pg_class WHERE relnamespace = quote_ident($1)::regnamespace AND relkind = 'r' AND relname ~ '^(execution$|wait$|journal_)'`
+	allIndexes = `SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = $1 AND tablename IN ('execution', 'wait') AND indexname NOT LIKE '%_pkey'`
 )
 
 // size is how many executions have finished, and how many sleep: a million in
