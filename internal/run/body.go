@@ -193,7 +193,7 @@ func (w *Worker) judgeAnswer(r *run, v *Visit, a Answered, now time.Time) journa
 func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write, any, bool) {
 	def := w.defs[[2]string{b.Workflow, b.Version}]
 	q := w.queue(b.Queue)
-	if w.runs[b.ID] != nil || def == nil || q == nil || !q.empty || q.free() <= 0 || q.limited() || q.paused() || w.stopping || !w.lease.alive(now) || !b.Due.IsZero() {
+	if w.runs[b.ID] != nil || def == nil || q == nil || !q.roomForMore() || q.limited() || q.paused() || w.stopping || !w.lease.alive(now) || !b.Due.IsZero() {
 		return store.Write{}, nil, false
 	}
 	r := &run{

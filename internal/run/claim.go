@@ -23,7 +23,7 @@ func (w *Worker) claim(now time.Time) {
 				q.reserved = (q.reserved + 1) / 2
 			}
 			q.used += q.reserved
-			q.wake = false
+			q.wake, q.sure = false, false
 			q.next = now.Add(q.poll) // what happens while the claim is under way may say sooner
 			req.Queues[q.name] = q.reserved
 			if q.limited() {
@@ -54,7 +54,7 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 			q.wake = true
 			continue
 		}
-		q.empty = !c.More[q.name] && !q.wake
+		q.empty = !c.More[q.name] && !q.sure
 		q.wake = q.wake || c.More[q.name]
 	}
 	if err != nil {

@@ -19,7 +19,8 @@ type queue struct {
 	wake     bool      // something may be due: ask
 	next     time.Time // ask at this time anyway
 	told     bool      // since the last renewal was asked, it was learnt when something is due
-	empty    bool      // the last claim found nothing left, and no wake came since
+	sure     bool      // since the last claim was asked, something has become due for certain
+	empty    bool      // the last claim found nothing left, and nothing became due for certain since
 	reserved int       // by the claim in flight
 
 	global   int
@@ -87,4 +88,12 @@ func (q *queue) quiet(asked, due time.Time) {
 }
 
 // poke says that something may be due in the queue.
-func (q *queue) poke() { q.wake, q.empty = true, false }
+func (q *queue) poke() { q.wake, q.sure, q.empty = true, true, false }
+
+// rumour says that somebody changed something, perhaps in this queue.
+func (q *queue) rumour() { q.wake = true }
+
+// roomForMore tells whether what begins here passes by nothing that is due: the
+// last claim left nothing, and should a rumour since be true, there is a slot
+// for it, too.
+func (q *queue) roomForMore() bool { return q.empty && (q.free() > 1 || q.free() == 1 && !q.wake) }

@@ -180,10 +180,13 @@ func (w *Worker) pokeAll() {
 	}
 }
 
-// Poke says that something may be due in a queue; "" is any queue.
+// Poke says that something is due in a queue; "" says that there may be
+// something in any.
 func (w *Worker) Poke(name string, now time.Time) {
 	if name == "" {
-		w.pokeAll()
+		for _, q := range w.queues {
+			q.rumour()
+		}
 	} else if q := w.queue(name); q != nil {
 		q.poke()
 	}

@@ -61,7 +61,7 @@ func (s *Sim) agrees(w *work) {
 // the database refuses it.
 func (s *Sim) blocked(w *work, r *store.Release) {
 	if w.blocks++; w.blocks > 40 {
-		s.fail("hot loop", "%s is blocked for the %dth time", w, w.blocks)
+		s.fail("hot loop", "%s is blocked for the %dth time in a row", w, w.blocks)
 	}
 	w.closed = w.poison != "" && strings.Contains(string(r.Error), "refuse")
 	if !s.Deploy && !w.closed && !strings.Contains(string(r.Error), "workers in a row ended") {

@@ -158,6 +158,7 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	switch f.Kind {
 	case journal.Tried:
 		pl.tried[f.Epoch]++
+		w.blocks = 0
 	case journal.Done, journal.Failed:
 		if f.Kind == journal.Done {
 			w.place(f.Path).done++

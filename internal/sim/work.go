@@ -45,7 +45,7 @@ type work struct {
 	places  map[string]*place
 	handed  map[string]bool // hand-backs that somebody tried to deliver, by path and epoch
 	crashes []crash
-	blocks  int
+	blocks  int             // so many times in a row, with no body begun in between
 	blocked map[string]bool // fingerprints of code that could not go on, since it was let go in another way
 	stalled bool            // blocked since its owners died
 	closed  bool            // has ended, or stands where it must for ever
