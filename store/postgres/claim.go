@@ -141,11 +141,7 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 	}
 	slices.Sort(names)
 	alive := false
-	rows, err := s.write.Query(ctx, s.schema.of(lookAround), names, [16]byte(req.Owner), c.workflows, c.versions, c.fingerprints)
-	if err != nil {
-		return err
-	}
-	err = each(rows, func(r pgx.CollectableRow) error {
+	row := func(r pgx.CollectableRow) error {
 		var queue *string
 		var priority *int
 		var any, isBlocked *bool
@@ -168,6 +164,9 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 			}
 		}
 		return nil
+	}
+	err := use(ctx, s.write, func(conn *pgx.Conn) error {
+		return query(ctx, conn, s.schema.of(lookAround), []any{names, [16]byte(req.Owner), c.workflows, c.versions, c.fingerprints}, row)
 	})
 	if err == nil && !alive {
 		err = leaseLost(req.Owner)

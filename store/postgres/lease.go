@@ -50,12 +50,16 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	if l.Who == uuid.Nil {
 		return answer, explain("renew", fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost))
 	}
-	answer, renewed, err := s.renew(ctx, l)
-	if err == nil && !renewed && l.New {
-		if _, err = s.beat.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name, l.Report); err == nil {
-			answer, renewed, err = s.renew(ctx, l) // for what it tells
+	renewed := false
+	err = use(ctx, s.beat, func(c *pgx.Conn) error {
+		if answer, renewed, err = s.renew(ctx, c, l); err != nil || renewed || !l.New {
+			return err
 		}
-	}
+		if _, err = c.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name, l.Report); err == nil {
+			answer, renewed, err = s.renew(ctx, c, l) // for what it tells
+		}
+		return err
+	})
 	if err == nil && !renewed {
 		err = fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
 	}
@@ -66,12 +70,8 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	return answer, nil
 }
 
-func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal, renewed bool, err error) {
-	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name, l.Report)
-	if err != nil {
-		return answer, false, err
-	}
-	err = each(rows, func(r pgx.CollectableRow) error {
+func (s *Store) renew(ctx context.Context, c *pgx.Conn, l store.Lease) (answer store.Renewal, renewed bool, err error) {
+	err = query(ctx, c, s.schema.of(renewLease), []any{[16]byte(l.Who), l.Duration, l.Name, l.Report}, func(r pgx.CollectableRow) error {
 		var o store.Owned
 		var epoch, inbox *int64
 		var p pauses

@@ -62,11 +62,19 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 			err = o.schema.migrate(ctx, c)
 		}
 		if err == nil {
+			err = o.schema.rights(ctx, c)
+		}
+		if err == nil {
 			home, err = o.schema.home(ctx, c)
 		}
 		return err
 	})
 	if err != nil {
+		var config *pgx.ConnConfig
+		if c.user != nil {
+			config = c.user.Config().ConnConfig
+		}
+		err = o.advise(err, config)
 		c.close()
 		return nil, explain("open", err)
 	}
@@ -76,34 +84,43 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	return s, nil
 }
 
+// server is what a server says about itself.
+type server struct {
+	version                                           int
+	fsync, pages, commit, readOnly, encoding, recover string
+}
+
 // inspect refuses servers that could lose what they have confirmed, or on which
 // nothing can be written.
 func inspect(ctx context.Context, c *pgx.Conn) error {
-	var version int
-	var fsync, pages, commit, readOnly, encoding string
-	var recovering bool
+	var s server
 	err := c.QueryRow(ctx, `
 		SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('full_page_writes'),
 			current_setting('synchronous_commit'), current_setting('default_transaction_read_only'), current_setting('server_encoding'),
-			pg_is_in_recovery()`).Scan(&version, &fsync, &pages, &commit, &readOnly, &encoding, &recovering)
+			CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END`).
+		Scan(&s.version, &s.fsync, &s.pages, &s.commit, &s.readOnly, &s.encoding, &s.recover)
 	if err != nil {
 		return err
 	}
+	return s.refuse()
+}
+
+func (s *server) refuse() error {
 	switch {
-	case version < oldestServer:
-		return fmt.Errorf("the server is PostgreSQL %d; 14 or newer is needed", version/10000)
-	case recovering:
+	case s.version < oldestServer:
+		return fmt.Errorf("the server is PostgreSQL %d, and 14 or newer is needed; upgrade it", s.version/10000)
+	case s.recover == "on":
 		return fmt.Errorf("the server is in recovery (a standby, or one that is being restored); connect to the primary, for example with target_session_attrs=read-write: %w", store.ErrReadOnly)
-	case fsync == "off":
+	case s.fsync == "off":
 		return errors.New("the server has fsync off: a crash loses or corrupts what was confirmed; turn it on in postgresql.conf and restart")
-	case pages == "off":
+	case s.pages == "off":
 		return errors.New("the server has full_page_writes off: a crash can tear pages; turn it on in postgresql.conf and reload")
-	case commit == "off":
+	case s.commit == "off":
 		return errors.New("synchronous_commit is off: a crash loses what was confirmed; turn it on for this user or database (ALTER ROLE … SET synchronous_commit = on)")
-	case readOnly == "on":
-		return fmt.Errorf("default_transaction_read_only is on for this user or database: %w", store.ErrReadOnly)
-	case encoding != "UTF8":
-		return fmt.Errorf("the database has the encoding %s; make one with UTF8", encoding)
+	case s.readOnly == "on":
+		return fmt.Errorf("default_transaction_read_only is on for this user or database; turn it off (ALTER ROLE … SET default_transaction_read_only = off), or use another user: %w", store.ErrReadOnly)
+	case s.encoding != "UTF8":
+		return fmt.Errorf("the database has the encoding %s; make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", s.encoding)
 	}
 	return nil
 }

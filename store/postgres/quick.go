@@ -141,7 +141,7 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 	if err != nil {
 		return time.Time{}, err
 	}
-	defer c.Release() // dropped if the transaction is still open
+	defer leave(c)
 	var b pgx.Batch
 	b.Queue(beginWrite)
 	all := slices.Concat(q.begins, q.steps, q.partings)

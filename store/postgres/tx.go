@@ -70,7 +70,7 @@ func (s *Store) attempt(ctx context.Context, pool *pgxpool.Pool, fn func(ctx con
 	if err != nil {
 		return err
 	}
-	defer c.Release() // dropped if the transaction is still open
+	defer leave(c)
 	t := &tx{querier: c.Conn(), s: s}
 	t.later.Queue(beginWrite)
 	if err := fn(ctx, t); err != nil {
@@ -147,6 +147,15 @@ func (t *tx) one(ctx context.Context, statement string, args []any, into ...any)
 	})
 	err = t.flush(ctx)
 	return found && err == nil, err
+}
+
+// query asks one question.
+func query(ctx context.Context, q querier, statement string, args []any, row func(pgx.CollectableRow) error) error {
+	rows, err := q.Query(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, row)
 }
 
 // each calls fn for every row.
