@@ -67,3 +67,7 @@ func (g *gate) passed() int64 {
 	defer g.mu.Unlock()
 	return g.count
 }
+
+// Connections is how many were made for the engine's own use since the handle
+// was opened.
+func (s *Store) Connections() int64 { return s.alive.passed() + s.work.passed() }
