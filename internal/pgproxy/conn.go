@@ -134,6 +134,8 @@ func (c *conn) pass(f Fault, to *net.TCPConn, raw []byte) error {
 		return errOver
 	}
 	switch f.Do {
+	case Drop:
+		return nil
 	case Reset:
 		c.cut()
 		return errOver

@@ -34,6 +34,7 @@ type Action int
 // The actions.
 const (
 	Pass      Action = iota
+	Drop             // it alone is lost: for what is a message of its own, such as a notification
 	Reset            // the connection is cut, on both sides, and the message is lost
 	Swallow          // neither it nor anything after it arrives; the connection stays open
 	HalfClose        // its receiver sees the end of the stream, and may still send
