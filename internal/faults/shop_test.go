@@ -25,6 +25,9 @@ type order struct {
 	Ended   bool   `json:"ended,omitempty"`
 }
 
+// worker is the name of each worker here, by which its renewals are known.
+const worker = "a worker of the shop"
+
 // shop is an engine, its clients and its ledger.
 type shop struct {
 	t      *testing.T
@@ -83,6 +86,7 @@ func begin(t *testing.T, o store.Opener, cfg durable.Config) *shop {
 	s.flow = s.define()
 	cfg.Workflows = append(cfg.Workflows, s.flow)
 	cfg.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
+	cfg.Name = worker
 	cfg.ShutdownGrace = 2 * time.Second
 	e, err := durable.Open(t.Context(), o, cfg)
 	if err != nil {
