@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -117,7 +119,7 @@ func TestPlanted_LostReplies(t *testing.T) {
 			address, _ := database(t, c)
 			p, by := through(t, c, address)
 			s := open(t, lying{postgres.Open(by), as}, durable.Config{})
-			x := &cuts{limit: 15, of: 3}
+			x := &cuts{limit: 60, of: 3}
 			if as != "an uncounted body" {
 				p.Set(x.rule)
 			}
