@@ -65,8 +65,8 @@ func (o *opener) advice(err error, config *pgx.ConnConfig) string {
 	case "3D000":
 		return fmt.Sprintf("there is no database %s; make it with CREATE DATABASE %s ENCODING 'UTF8' TEMPLATE template0, or name another one in the URL", database, database)
 	case "42501":
-		return fmt.Sprintf("user %s may not make or read the schema %s in database %s; have its owner run GRANT CREATE ON DATABASE %s TO %s, or CREATE SCHEMA %s AUTHORIZATION %s",
-			user, name, database, database, user, name, user)
+		return fmt.Sprintf("user %s may not make or read the schema %s in database %s; if it is not there, have the owner of the database run GRANT CREATE ON DATABASE %s TO %s, or CREATE SCHEMA %s AUTHORIZATION %s; "+
+			"if it is, GRANT USAGE ON SCHEMA %s TO %s", user, name, database, database, user, name, user, name, user)
 	case "53300":
 		return "the server has no connection left; close some, raise max_connections, or put a pooler in front (each engine holds up to 9 connections of its own)"
 	case "57P03":
