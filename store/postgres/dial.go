@@ -20,8 +20,10 @@ const (
 	pingTimeout    = 2 * time.Second // of a connection that was idle, before it is used
 )
 
-// patient gives connections of the caller's way to dial our patience.
+// patient gives connections our patience, whatever way the caller has them
+// made. What they say is UTF-8, whatever the role's settings say.
 func patient(config *pgconn.Config) {
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	if config.ConnectTimeout <= 0 {
 		config.ConnectTimeout = connectTimeout
 	}
