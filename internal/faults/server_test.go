@@ -109,8 +109,8 @@ func TestQU7_ConnectionsUsedUp(t *testing.T) {
 			t.Errorf("back to work after %s", back)
 		}
 	}
-	// Three connections are fewer than an engine likes: it works, if slower.
-	execute(t, c.URL("postgres"), fmt.Sprintf("alter role %s connection limit 3", name))
+	// Four connections are fewer than an engine likes: it works, if slower.
+	execute(t, c.URL("postgres"), fmt.Sprintf("alter role %s connection limit 4", name))
 	p.CutAll()
 	s.await(30)
 	execute(t, c.URL("postgres"), fmt.Sprintf("alter role %s connection limit -1", name))

@@ -165,7 +165,7 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 		}
 		return nil
 	}
-	err := use(ctx, s.write, func(conn *pgx.Conn) error {
+	err := s.use(ctx, s.write, func(conn *pgx.Conn) error {
 		return query(ctx, conn, s.schema.of(lookAround), []any{names, [16]byte(req.Owner), c.workflows, c.versions, c.fingerprints}, row)
 	})
 	if err == nil && !alive {

@@ -127,14 +127,29 @@ func (c *conns) own(ctx context.Context, size int32, g *gate, settings string) (
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
+// acquire takes a connection of a pool. If the server has none left, the other
+// pools give up those that they do not need just now: renewals, commits and
+// looks take turns then, instead of one starving the others.
+func (c *conns) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	got, err := pool.Acquire(ctx)
+	if tooMany(err) {
+		for _, p := range []*pgxpool.Pool{c.write, c.read} {
+			if p != pool {
+				p.Reset()
+			}
+		}
+	}
+	return got, err
+}
+
 // use runs fn on a connection of a pool.
-func use(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgx.Conn) error) error {
-	c, err := pool.Acquire(ctx)
+func (c *conns) use(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgx.Conn) error) error {
+	got, err := c.acquire(ctx, pool)
 	if err != nil {
 		return err
 	}
-	defer leave(c)
-	return fn(c.Conn())
+	defer leave(got)
+	return fn(got.Conn())
 }
 
 // leave gives a connection back: the pool drops it if a transaction is open. A

@@ -80,6 +80,12 @@ func raced(err error) bool {
 	return false
 }
 
+// tooMany tells whether the server has no connection left.
+func tooMany(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "53300"
+}
+
 // explain names the operation once, and adds what to do and the sentinel.
 func explain(doing string, err error) error {
 	if text := remedy(err); text != "" && doing != "open" {

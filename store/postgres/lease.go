@@ -51,7 +51,7 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 		return answer, explain("renew", fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost))
 	}
 	renewed := false
-	err = use(ctx, s.beat, func(c *pgx.Conn) error {
+	err = s.use(ctx, s.beat, func(c *pgx.Conn) error {
 		if answer, renewed, err = s.renew(ctx, c, l); err != nil || renewed || !l.New {
 			return err
 		}

@@ -137,7 +137,7 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 	if err := s.enter(ctx); err != nil {
 		return time.Time{}, err
 	}
-	c, err := s.write.Acquire(ctx)
+	c, err := s.acquire(ctx, s.write)
 	if err != nil {
 		return time.Time{}, err
 	}

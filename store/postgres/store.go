@@ -89,7 +89,7 @@ func (s *Store) enter(ctx context.Context) error {
 func (s *Store) view(ctx context.Context, doing string, ask func(b *pgx.Batch)) error {
 	err := s.enter(ctx)
 	if err == nil {
-		err = use(ctx, s.read, func(c *pgx.Conn) error {
+		err = s.use(ctx, s.read, func(c *pgx.Conn) error {
 			var b pgx.Batch
 			b.Queue(beginRead)
 			ask(&b)
@@ -111,7 +111,7 @@ func (s *Store) view(ctx context.Context, doing string, ask func(b *pgx.Batch)) 
 func (s *Store) ask(ctx context.Context, doing, statement string, args []any, row func(pgx.CollectableRow) error) error {
 	err := s.enter(ctx)
 	if err == nil {
-		err = use(ctx, s.read, func(c *pgx.Conn) error { return query(ctx, c, s.schema.of(statement), args, row) })
+		err = s.use(ctx, s.read, func(c *pgx.Conn) error { return query(ctx, c, s.schema.of(statement), args, row) })
 	}
 	if err != nil {
 		return explain(doing, err)

@@ -66,7 +66,7 @@ func (s *Store) update(ctx context.Context, doing string, fn func(ctx context.Co
 }
 
 func (s *Store) attempt(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, t *tx) error) error {
-	c, err := pool.Acquire(ctx)
+	c, err := s.acquire(ctx, pool)
 	if err != nil {
 		return err
 	}

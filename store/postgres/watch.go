@@ -33,7 +33,7 @@ func (s *Store) tellOthers() {
 		case <-s.hints:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
-		_ = use(ctx, s.read, func(c *pgx.Conn) error {
+		_ = s.use(ctx, s.read, func(c *pgx.Conn) error {
 			_, err := c.Exec(ctx, notify, s.schema.channel(), s.token)
 			return err
 		})
