@@ -48,9 +48,9 @@ func TestRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, spoil := range map[string]func(s *server){
-		"PostgreSQL 13, and 14 or newer is needed; upgrade":               func(s *server) { s.version = 130012 },
-		"fsync off":                                                       func(s *server) { s.fsync = "off" },
-		"full_page_writes off":                                            func(s *server) { s.pages = "off" },
+		"PostgreSQL 13, and 14 or newer is needed; upgrade": func(s *server) { s.version = 130012 },
+		"fsync off":            func(s *server) { s.fsync = "off" },
+		"full_page_writes off": func(s *server) { s.pages = "off" },
 		"ALTER ROLE … SET synchronous_commit = on":                        func(s *server) { s.commit = "off" },
 		"turn it off (ALTER ROLE":                                         func(s *server) { s.readOnly = "on" },
 		"the encoding LATIN1; make one with CREATE DATABASE":              func(s *server) { s.encoding = "LATIN1" },

@@ -21,11 +21,16 @@ type Option func(*opener)
 // each other.
 func Schema(name string) Option { return func(o *opener) { o.schema = schema(name) } }
 
+// Existing opens only what is there: tables are neither made nor upgraded, and
+// the error says so, if they are missing (store.ErrNotDatabase) or of an older version.
+func Existing() Option { return func(o *opener) { o.existing = true } }
+
 type opener struct {
-	url    string
-	pool   *pgxpool.Pool
-	schema schema
-	width  time.Duration // of partitions
+	url      string
+	pool     *pgxpool.Pool
+	schema   schema
+	width    time.Duration // of partitions
+	existing bool
 }
 
 // Open names a database by its URL, as libpq and pgx write it; pool_max_conns
@@ -59,7 +64,7 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	c, err := connect(ctx, o, func(ctx context.Context, c *pgx.Conn) error {
 		err := inspect(ctx, c)
 		if err == nil {
-			err = o.schema.migrate(ctx, c)
+			err = o.prepare(ctx, c)
 		}
 		if err == nil {
 			err = o.schema.rights(ctx, c)
@@ -82,6 +87,26 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	// What cannot be made now is made soon; until then the default partitions take what comes.
 	s.tendAt(s.makeParts(ctx))
 	return s, nil
+}
+
+// prepare makes or upgrades the tables, or only looks whether they will do.
+func (o *opener) prepare(ctx context.Context, c *pgx.Conn) error {
+	if !o.existing {
+		return o.schema.migrate(ctx, c)
+	}
+	list, err := migrations()
+	if err != nil {
+		return err
+	}
+	switch have, err := o.schema.version(ctx, c, len(list)); {
+	case err != nil:
+		return err
+	case have == 0:
+		return fmt.Errorf("the database %q has no tables of ours in the schema %q, and none were made; is it the right database, and the schema that its programs use?: %w", c.Config().Database, string(o.schema), store.ErrNotDatabase)
+	case have < len(list):
+		return fmt.Errorf("the schema %q is of version %d and this program is for version %d; the programs that use it upgrade it when they open it", string(o.schema), have, len(list))
+	}
+	return nil
 }
 
 // server is what a server says about itself.
