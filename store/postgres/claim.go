@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -73,7 +74,11 @@ const (
 // an idle worker costs one statement.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Claimed, err error) {
 	c := claim{definitions: columns(req.Definitions), room: room{req: &req}}
-	if err := s.enter(ctx); err != nil {
+	err = s.enter(ctx)
+	if err == nil {
+		err = fail.Err(fail.ClaimBefore)
+	}
+	if err != nil {
 		return got, explain("claim", err)
 	}
 	if err := c.look(ctx, s, req); err != nil {
@@ -87,8 +92,14 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Cl
 	}
 	err = s.update(ctx, "claim", func(ctx context.Context, t *tx) error {
 		got, err = c.take(ctx, t, req)
+		if len(got.Records) > 0 {
+			fail.Point(fail.ClaimTaken)
+		}
 		return err
 	})
+	if err == nil {
+		err = fail.Err(fail.ClaimAfter)
+	}
 	if err != nil {
 		return store.Claimed{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -50,6 +51,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	if l.Who == uuid.Nil {
 		return answer, explain("renew", fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost))
 	}
+	if err := fail.Err(fail.RenewBefore); err != nil {
+		return answer, explain("renew", err)
+	}
 	renewed := false
 	err = s.use(ctx, s.beat, func(c *pgx.Conn) error {
 		if answer, renewed, err = s.renew(ctx, c, l); err != nil || renewed || !l.New {
@@ -60,6 +64,9 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 		}
 		return err
 	})
+	if err == nil {
+		err = fail.Err(fail.RenewAfter)
+	}
 	if err == nil && !renewed {
 		err = fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
 	}
@@ -88,6 +95,7 @@ func (s *Store) renew(ctx context.Context, c *pgx.Conn, l store.Lease) (answer s
 
 // Expire implements store.Store.
 func (s *Store) Expire(ctx context.Context) (released int, err error) {
+	fail.Point(fail.ExpireBefore)
 	err = s.update(ctx, "expire", func(ctx context.Context, t *tx) error {
 		released = 0
 		var gone ids
@@ -122,6 +130,12 @@ func (t *tx) disown(ctx context.Context, gone ids, count bool) (int, error) {
 	}
 	who := [][16]byte(gone)
 	t.exec(dropLeases, who)
+	if fail.On {
+		if err := t.flush(ctx); err != nil {
+			return 0, err
+		}
+		fail.Point(fail.DisownBetween)
+	}
 	t.exec(lockOwned, who)
 	t.exec(dropOwned, who)
 	if count {

@@ -85,7 +85,11 @@ func (o *opener) OpenStore(ctx context.Context) (store.Store, error) {
 	}
 	s := newStore(c, o.schema, home, o.width)
 	// What cannot be made now is made soon; until then the default partitions take what comes.
-	s.tendAt(s.makeParts(ctx))
+	var late error
+	if !o.existing {
+		late = s.makeParts(ctx)
+	}
+	s.tendAt(late)
 	return s, nil
 }
 

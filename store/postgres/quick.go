@@ -161,6 +161,10 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 			}
 		})
 	}
+	if err := appliedQuick(ctx, c.Conn(), &b, writes, q); err != nil {
+		rollback(ctx, c.Conn())
+		return time.Time{}, err
+	}
 	ended := ""
 	b.Queue(commitTx).Exec(func(tag pgconn.CommandTag) error {
 		ended = tag.String()

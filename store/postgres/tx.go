@@ -43,6 +43,8 @@ type tx struct {
 	books map[string]*book           // what counts of names of holds that are locked
 	hints bool                       // somebody else may want to know
 
+	controlled bool // a Control has changed something
+
 	// patient waits for executions that others hold. The engine does not: a
 	// stranger's open transaction must not hold up a batch.
 	patient bool
@@ -74,6 +76,10 @@ func (s *Store) attempt(ctx context.Context, pool *pgxpool.Pool, fn func(ctx con
 	t := &tx{querier: c.Conn(), s: s}
 	t.later.Queue(beginWrite)
 	if err := fn(ctx, t); err != nil {
+		rollback(ctx, c.Conn())
+		return err
+	}
+	if err := t.applied(ctx); err != nil {
 		rollback(ctx, c.Conn())
 		return err
 	}
