@@ -6,6 +6,5 @@
 // the journals and the engine's own sums: nothing that was acknowledged is
 // lost, no attempt is used up, every body beyond the plan has a counted reason.
 //
-// FAULTS=full runs the amounts that a release must pass; the default is a
-// quarter of an hour's share of them.
+// FAULTS=full runs the amounts that a release must pass.
 package faults

@@ -235,7 +235,7 @@ func bouncer(t *testing.T, c *pgtest.Cluster) *pgtest.Bouncer {
 	t.Helper()
 	b, err := pgtest.NewBouncer(c, 10)
 	if errors.Is(err, pgtest.ErrNoBouncer) {
-		t.Skip("SKIPPED: ", err)
+		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func TestCluster(t *testing.T) {
 	}
 	b, err := pgtest.NewBouncer(c, 4)
 	if errors.Is(err, pgtest.ErrNoBouncer) {
-		t.Skip("SKIPPED: ", err)
+		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)

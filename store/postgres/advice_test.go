@@ -124,7 +124,11 @@ func TestOpen_SaysWhatToDoOnAServer(t *testing.T) {
 	refused(t, "no connection left", at("full", "app"), nil, "no connection left", "max_connections")
 	refused(t, "no encryption", strings.Replace(at("app", "made"), "sslmode=disable", "sslmode=require", 1), nil, "does not encrypt", "sslmode=disable")
 
+	if st, err := postgres.Open(at("app", "made"), postgres.Existing()).OpenStore(t.Context()); !errors.Is(err, store.ErrNotDatabase) || !strings.Contains(err.Error(), "none were made") {
+		t.Errorf("opened what is not there: %v, %v", st, err)
+	}
 	open(t, postgres.Open(at("app", "made")))
+	open(t, postgres.Open(at("app", "made"), postgres.Existing()))
 	execute(t, at("app", "made"), "grant usage on schema durable to reader; grant select on all tables in schema durable to reader")
 	refused(t, "rights to read only", at("reader", "made"), nil, `user "reader" lacks DELETE, INSERT, UPDATE on tables of the schema "durable"`, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES")
 	execute(t, at("app", "made"), "revoke usage on schema durable from reader")
