@@ -34,6 +34,7 @@ type app struct {
 	now <-chan struct{} // closed when the user wants to stop at once
 
 	db     string
+	schema string
 	json   bool
 	parsed bool // the command line was understood
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -13,31 +14,74 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/store"
+	"github.com/durable-go/durable/store/postgres"
 	"github.com/durable-go/durable/store/sqlite"
 )
 
-// dbFlag gives a verb the flag --db.
+// dbFlag gives a verb the flags --db and --schema.
 func (a *app) dbFlag(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.db, "db", "durable.db", "database `FILE`")
+	cmd.Flags().StringVar(&a.db, "db", "durable.db", "`DATABASE`: a file, or a URL postgres://USER@HOST/NAME (the password may be in PGPASSWORD)")
+	cmd.Flags().StringVar(&a.schema, "schema", "durable", "`SCHEMA` of a PostgreSQL database")
 	return cmd
+}
+
+// remote says that the database is a server's.
+func (a *app) remote() bool {
+	return strings.HasPrefix(a.db, "postgres://") || strings.HasPrefix(a.db, "postgresql://")
+}
+
+// shown is the database as it may be printed: without a password.
+func (a *app) shown() string {
+	if !a.remote() {
+		return a.db
+	}
+	u, err := url.Parse(a.db)
+	if err != nil {
+		return "postgres://…"
+	}
+	q := u.Query()
+	if q.Has("password") {
+		q.Set("password", "xxxxx")
+		u.RawQuery = q.Encode()
+	}
+	text := u.Redacted()
+	if a.schema != "durable" {
+		text += " --schema " + a.schema
+	}
+	return text
 }
 
 // maxPayload is the most that an engine can be told to take; what the runs' own engine
 // takes is for it to say.
 const maxPayload = 16 << 20
 
-// with opens the database for a verb. The engine has no workflows and runs nothing. A file
-// that is not there is not made.
-func (a *app) with(cmd *cobra.Command, do func(ctx context.Context, e *durable.Engine) error) (err error) {
+// opener names the database of a verb. What is not there is not made.
+func (a *app) opener(cmd *cobra.Command) (store.Opener, error) {
+	if a.remote() {
+		return postgres.Open(a.db, postgres.Schema(a.schema), postgres.Existing()), nil
+	}
+	if cmd.Flags().Changed("schema") {
+		return nil, usage("--schema is for PostgreSQL; %s is a file", a.db)
+	}
 	if _, err := os.Stat(a.db); errors.Is(err, fs.ErrNotExist) {
 		hint := "name it with --db"
 		if cmd.Flags().Changed("db") {
 			hint = "is the path right? Nothing was made"
 		}
-		return fmt.Errorf("there is no database %s; %s: %w", a.db, hint, fs.ErrNotExist)
+		return nil, fmt.Errorf("there is no database %s; %s: %w", a.db, hint, fs.ErrNotExist)
+	}
+	return sqlite.Open(a.db, sqlite.WatchEvery(-1)), nil
+}
+
+// with opens the database for a verb. The engine has no workflows and runs nothing.
+func (a *app) with(cmd *cobra.Command, do func(ctx context.Context, e *durable.Engine) error) (err error) {
+	opener, err := a.opener(cmd)
+	if err != nil {
+		return err
 	}
 	ctx := cmd.Context()
-	e, err := durable.Open(ctx, sqlite.Open(a.db, sqlite.WatchEvery(-1)), durable.Config{
+	e, err := durable.Open(ctx, opener, durable.Config{
 		MaxPayload: maxPayload, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -198,7 +198,7 @@ func (a *app) writeQuestion(s *term.Screen, in durable.PendingInput) error {
 	for _, l := range form(in) {
 		fmt.Fprintln(s, "  "+term.Line(l))
 	}
-	_, err := fmt.Fprintf(s, "\nFor example: %s inbox answer %s --db %s '%s'\n", self(), in.ID, a.db, term.Line(example(in)))
+	_, err := fmt.Fprintf(s, "\nFor example: %s inbox answer %s --db %s '%s'\n", self(), in.ID, a.shown(), term.Line(example(in)))
 	return err
 }
 

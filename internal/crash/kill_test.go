@@ -13,7 +13,11 @@ import (
 // runs twice.
 func TestCalm(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seed(t))
+	onStores(t, calm)
+}
+
+func calm(t *testing.T, fresh fresh) {
+	w := fresh(t, seed(t))
 	w.fillWith(t, "mix")
 	w.fillWith(t, "long")
 	w.finish()
@@ -39,6 +43,10 @@ func (w *world) killAt(p *worker, from, to time.Duration) {
 // first body.
 func TestRandomKills(t *testing.T) {
 	t.Parallel()
+	onStores(t, randomKills)
+}
+
+func randomKills(t *testing.T, fresh fresh) {
 	const worlds = 5
 	s := seed(t)
 	var (
@@ -53,7 +61,7 @@ func TestRandomKills(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("documents-%d", i), func(t *testing.T) {
 			t.Parallel()
-			r := killing(t, s+uint64(i), kills, "documents")
+			r := killing(t, fresh(t, s+uint64(i)), kills, "documents")
 			mu.Lock()
 			defer mu.Unlock()
 			sum.add(r)
@@ -65,16 +73,17 @@ func TestRandomKills(t *testing.T) {
 func TestRandomKillsOfAll(t *testing.T) {
 	t.Parallel()
 	s := seed(t)
-	for i := range 3 {
-		t.Run(fmt.Sprintf("mix-%d", i), func(t *testing.T) {
-			t.Parallel()
-			killing(t, s+uint64(i), max(cycles()/5, 3), "mix")
-		})
-	}
+	onStores(t, func(t *testing.T, fresh fresh) {
+		for i := range 3 {
+			t.Run(fmt.Sprintf("mix-%d", i), func(t *testing.T) {
+				t.Parallel()
+				killing(t, fresh(t, s+uint64(i)), max(cycles()/5, 3), "mix")
+			})
+		}
+	})
 }
 
-func killing(t *testing.T, s uint64, kills int, kind string) report {
-	w := newWorld(t, s)
+func killing(t *testing.T, w *world, kills int, kind string) report {
 	killed := 0
 	for killed < kills {
 		w.fillWith(t, kind)

@@ -43,9 +43,16 @@ func cases() map[fail.Label]labelCase {
 // until all is done. With 100 cycles or more, each kind of run is alone too.
 func TestLabels(t *testing.T) {
 	t.Parallel()
+	onStores(t, labels)
+}
+
+func labels(t *testing.T, fresh fresh) {
 	s := seed(t)
 	for _, l := range fail.Labels() {
 		c, ok := cases()[l]
+		if strings.HasPrefix(string(l), "open.") && fresh(t, s).schema != "" {
+			continue // a server has no file
+		}
 		if !ok {
 			t.Errorf("label %s has no crash case", l)
 			continue
@@ -53,7 +60,7 @@ func TestLabels(t *testing.T) {
 		for hit := 1; hit <= 3; hit++ {
 			t.Run(fmt.Sprintf("%s@%d", l, hit), func(t *testing.T) {
 				t.Parallel()
-				dieAt(t, s, l, c, hit, "mix")
+				dieAt(t, fresh(t, s), l, c, hit, "mix")
 			})
 			if cycles() < 100 {
 				continue
@@ -61,15 +68,14 @@ func TestLabels(t *testing.T) {
 			for _, kind := range kinds() {
 				t.Run(fmt.Sprintf("%s@%d/%s", l, hit, kind), func(t *testing.T) {
 					t.Parallel()
-					dieAt(t, s, l, c, hit, kind)
+					dieAt(t, fresh(t, s), l, c, hit, kind)
 				})
 			}
 		}
 	}
 }
 
-func dieAt(t *testing.T, s uint64, l fail.Label, c labelCase, hit int, kind string) {
-	w := newWorld(t, s)
+func dieAt(t *testing.T, w *world, l fail.Label, c labelCase, hit int, kind string) {
 	w.fillWith(t, kind)
 	if c.kind != "" {
 		w.fillWith(t, c.kind)
@@ -95,6 +101,9 @@ func dieAt(t *testing.T, s uint64, l fail.Label, c labelCase, hit int, kind stri
 	if certain == 0 {
 		certain = 3
 	}
+	if l == fail.Load && w.schema != "" {
+		certain = 0 // there a message rarely comes while its run is in hand
+	}
 	if !fired && kind == "mix" && hit <= certain {
 		t.Errorf("the worker did not come to %s a time %d", l, hit)
 	}
@@ -112,6 +121,10 @@ func dieAt(t *testing.T, s uint64, l fail.Label, c labelCase, hit int, kind stri
 // attempt: nobody died, so nothing may have run twice.
 func TestQU8_LostRequestsAndReplies(t *testing.T) {
 	t.Parallel()
+	onStores(t, lostReplies)
+}
+
+func lostReplies(t *testing.T, fresh fresh) {
 	for _, what := range []string{
 		"commit.before=error@3-6", "commit.after=error@3-6", "commit.after=error@9",
 		"tx.after=error@1,commit.after=error@9", "tx.after=error@2-4",
@@ -120,7 +133,7 @@ func TestQU8_LostRequestsAndReplies(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, seed(t))
+			w := fresh(t, seed(t))
 			w.fillWith(t, "mix")
 			p := w.spawn(what)
 			w.finish()

@@ -23,7 +23,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := stopServer(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // skip skips a test and says so where the suite's skips are gathered.
@@ -35,7 +40,11 @@ func skip(t *testing.T, what, why string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := fmt.Fprintf(f, "skipped\t%s\t%s\n", what, why); err != nil {
+		kind := "skipped"
+		if strings.HasPrefix(why, "impossible here:") {
+			kind = "impossible"
+		}
+		if _, err := fmt.Fprintf(f, "%s\t%s\t%s\n", kind, what, why); err != nil {
 			t.Error(err)
 		}
 		if err := f.Close(); err != nil {

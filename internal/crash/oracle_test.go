@@ -19,7 +19,6 @@ import (
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
-	"github.com/durable-go/durable/store/sqlite"
 )
 
 // report is what a world came to, in numbers.
@@ -72,7 +71,11 @@ func (j *judge) fault(format string, a ...any) { j.wrong = append(j.wrong, fmt.S
 // other. No worker may live. final says that all runs must have ended.
 func (w *world) check(final bool) (report, []string) {
 	j := &judge{w: w, final: final, records: map[durable.ID]*record{}, lines: map[durable.ID][]line{}}
-	if err := errors.Join(j.file(), j.read()); err != nil {
+	file := j.file
+	if w.schema != "" {
+		file = j.tables
+	}
+	if err := errors.Join(file(), j.read()); err != nil {
 		return j.report, append(j.wrong, err.Error())
 	}
 	loads := workloads(&ledger{}, w.archive())
@@ -141,7 +144,7 @@ func (j *judge) file() (err error) {
 // read loads everything through the store and from the ledger.
 func (j *judge) read() (err error) {
 	ctx := context.Background()
-	s, err := sqlite.Open(j.w.db()).OpenStore(ctx)
+	s, err := opener(j.w.db(), j.w.schema).OpenStore(ctx)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,11 @@ import (
 // Two workers on one file, and one of them dies: the other goes on with its runs.
 func TestQU4_TwoWorkers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seed(t))
+	onStores(t, twoWorkers)
+}
+
+func twoWorkers(t *testing.T, fresh fresh) {
+	w := fresh(t, seed(t))
 	for range 3 {
 		w.fillWith(t, "mix")
 	}
@@ -34,7 +38,11 @@ func TestQU4_TwoWorkers(t *testing.T) {
 // Two workers at once from the very first moment: both make the file, both work.
 func TestQU13_TwoWorkersMakeTheFile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seed(t))
+	onStores(t, twoMakers)
+}
+
+func twoMakers(t *testing.T, fresh fresh) {
+	w := fresh(t, seed(t))
 	for range 3 {
 		w.fillWith(t, "mix")
 	}
@@ -66,6 +74,10 @@ func TestQU13_TwoWorkersMakeTheFile(t *testing.T) {
 // costs it its lease.
 func TestQU5_Paused(t *testing.T) {
 	t.Parallel()
+	onStores(t, pauses)
+}
+
+func pauses(t *testing.T, fresh fresh) {
 	s := seed(t)
 	var (
 		mu       sync.Mutex
@@ -87,7 +99,7 @@ func TestQU5_Paused(t *testing.T) {
 		for hit := 1; hit <= 1+cycles()/100; hit++ {
 			t.Run(fmt.Sprintf("%s@%d", l, hit), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, s+uint64(hit))
+				w := fresh(t, s+uint64(hit))
 				w.fillWith(t, "mix")
 				a := paused(t, w, fmt.Sprintf("%s=stop@%d", l, hit))
 				w.verify()
@@ -105,11 +117,15 @@ func TestQU5_Paused(t *testing.T) {
 // successor: both are in the ledger, one result is in the journal.
 func TestQU5_PausedInABody(t *testing.T) {
 	t.Parallel()
+	onStores(t, pausedInABody)
+}
+
+func pausedInABody(t *testing.T, fresh fresh) {
 	s := seed(t)
 	for hit := 1; hit <= 3; hit++ {
 		t.Run(fmt.Sprint(hit), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, s+uint64(hit))
+			w := fresh(t, s+uint64(hit))
 			w.addCalls()
 			a := paused(t, w, fmt.Sprintf("%s=stop@%d", fail.DoBefore, hit))
 			w.verify()

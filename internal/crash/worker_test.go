@@ -19,12 +19,15 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/examples/documents/pipeline"
+	"github.com/durable-go/durable/store"
+	"github.com/durable-go/durable/store/postgres"
 	"github.com/durable-go/durable/store/sqlite"
 )
 
 // settings are how a worker process works; they come in the environment.
 type settings struct {
 	DB      string        `json:"db"`
+	Schema  string        `json:"schema"` // not empty: DB is the URL of a PostgreSQL
 	Ledger  string        `json:"ledger"`
 	Archive string        `json:"archive"`
 	Lease   time.Duration `json:"lease"`
@@ -33,6 +36,14 @@ type settings struct {
 }
 
 const settingsVariable = "CRASH_WORKER"
+
+// opener names a database: a file, or a schema on a server.
+func opener(db, schema string) store.Opener {
+	if schema != "" {
+		return postgres.Open(db, postgres.Schema(schema))
+	}
+	return sqlite.Open(db)
+}
 
 // message is what parent and worker say to each other, one JSON line each.
 type message struct {
@@ -107,7 +118,7 @@ func (c *child) run(ctx context.Context) error {
 	for _, w := range c.loads {
 		cfg.Workflows = append(cfg.Workflows, w.definition)
 	}
-	opener := sqlite.Open(c.DB)
+	opener := opener(c.DB, c.Schema)
 	if c.Mutant == "relaxed" {
 		opener = sqlite.Open(c.DB, sqlite.Relaxed())
 	}

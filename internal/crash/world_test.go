@@ -32,6 +32,7 @@ type world struct {
 	t       testing.TB
 	dir     string
 	file    string // the database; "" is durable.db
+	schema  string // not empty: the database is a schema on the server
 	mutant  string
 	lease   time.Duration
 	rng     *rand.Rand
@@ -141,7 +142,10 @@ func newWorld(t testing.TB, seed uint64) *world {
 }
 
 func (w *world) db() string {
-	if w.file != "" {
+	switch {
+	case w.schema != "":
+		return server.cluster.URL("postgres")
+	case w.file != "":
 		return w.file
 	}
 	return filepath.Join(w.dir, "durable.db")
@@ -152,7 +156,7 @@ func (w *world) archive() string { return filepath.Join(w.dir, "archive") }
 // spawn starts a worker process. fail is its FAIL.
 func (w *world) spawn(fail string, wrap ...string) *worker {
 	w.t.Helper()
-	s, err := json.Marshal(settings{DB: w.db(), Ledger: w.ledger(), Archive: w.archive(), Lease: w.lease, Mutant: w.mutant, Ask: true})
+	s, err := json.Marshal(settings{DB: w.db(), Schema: w.schema, Ledger: w.ledger(), Archive: w.archive(), Lease: w.lease, Mutant: w.mutant, Ask: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}

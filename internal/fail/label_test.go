@@ -94,7 +94,7 @@ func TestLabels(t *testing.T) {
 			t.Error(w)
 		}
 		for l, where := range found {
-			if used[l] != "" {
+			if used[l] != "" && !anotherStore(used[l], where) {
 				t.Errorf("%s: %s is also at %s: a hit would be counted at two places", where, l, used[l])
 			}
 			used[l] = where
@@ -109,6 +109,13 @@ func TestLabels(t *testing.T) {
 			t.Errorf("no point has the label %s", l)
 		}
 	}
+}
+
+// anotherStore tells whether two places are in different stores, of which a
+// process has one.
+func anotherStore(a, b string) bool {
+	stores := filepath.Join("..", "..", "store") + string(filepath.Separator)
+	return strings.HasPrefix(a, stores) && strings.HasPrefix(b, stores) && filepath.Dir(a) != filepath.Dir(b)
 }
 
 func TestPlantedPoints(t *testing.T) {

@@ -75,6 +75,11 @@ func rooms() []room {
 			third: []string{uuid},
 		},
 
+		// Servers, and a proxy before one, for tests.
+		{dir: "internal/pgtest"},
+		{dir: "internal/pgproxy"},
+		{dir: "internal/faults"},
+
 		// What keeps the house in order.
 		{dir: "internal/lint"},
 		{dir: "internal/gotest"},

@@ -83,7 +83,9 @@ func (w *Worker) flushLogs(r *run, now time.Time) {
 // Returned takes the end of a body's goroutine.
 func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Time) {
 	r := w.ended(v)
+	w.counts.Ended++
 	if r == nil {
+		w.counts.Cut++
 		w.handBack(v, now)
 		w.pump(now)
 		return

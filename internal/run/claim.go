@@ -36,6 +36,7 @@ func (w *Worker) claim(now time.Time) {
 	}
 	if req.Queues != nil {
 		w.claimed = now
+		w.counts.Claims++
 		w.do.Claim(req)
 	}
 }
@@ -69,6 +70,7 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 		}
 	}
 	w.told(c.Paused, asked)
+	w.counts.Claimed += int64(len(c.Records))
 	if owner == w.lease.who {
 		for i := range c.Records {
 			// What was claimed of a limited queue may begin elsewhere: ask again.
@@ -116,7 +118,8 @@ func (w *Worker) claimFailed(owner store.Incarnation, err error, now time.Time) 
 		w.loseLease(now)
 	}
 	w.misses++
-	pause := min(50*time.Millisecond<<min(w.misses, 6), 2*time.Second)
+	w.counts.ClaimsFailed++
+	pause := min(50*time.Millisecond<<min(w.misses, 6), maxRetryPause)
 	for _, q := range w.queues {
 		if q.wake {
 			q.wake = false

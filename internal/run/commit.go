@@ -13,10 +13,19 @@ import (
 const (
 	maxBatchWrites = 512
 	maxBatchBytes  = 4 << 20
-	maxRetryPause  = 2 * time.Second
+	maxRetryPause  = time.Second
 	// What is Busy is asked again after pauses that double, up to these.
 	minBusyPause = 2 * time.Millisecond
 	maxBusyPause = 256 * time.Millisecond
+)
+
+// How long a batch may take before its outcome is taken for unknown: longer
+// after each failure, so that a slow database is not asked for ever what it
+// cannot do in time. A further batch does not wait for a slow one to be as large.
+const (
+	minPatience = 10 * time.Second
+	maxPatience = time.Minute
+	slowBatch   = time.Second
 )
 
 // Item is a write on its way to the store.
@@ -66,6 +75,7 @@ type Committer struct {
 	alone    int               // so many of the next items go one by one
 	failures int
 	retryAt  time.Time
+	counts   Counts
 }
 
 // Add queues a write.
@@ -79,13 +89,26 @@ func (c *Committer) Idle() bool {
 // Failing tells whether the last batch failed.
 func (c *Committer) Failing() bool { return c.failures > 0 }
 
-// RetryAt is when Next should be asked again, after a failure or for what was
-// Busy; zero: when something is added or settled.
+// Patience is how long a batch that leaves now may take.
+func (c *Committer) Patience() time.Duration {
+	return min(minPatience<<min(c.failures, 3), maxPatience)
+}
+
+// RetryAt is when Next should be asked again: after a failure, for what was
+// Busy, or beside a batch that is slow; zero: when something is added or settled.
 func (c *Committer) RetryAt() time.Time {
-	if len(c.resting) > 0 && c.resting[0].again.After(c.retryAt) {
-		return c.resting[0].again
+	at := c.retryAt
+	if len(c.resting) > 0 && c.resting[0].again.After(at) {
+		at = c.resting[0].again
 	}
-	return c.retryAt
+	if at.IsZero() && len(c.queue) > 0 && len(c.flights) < max(c.Width, 1) {
+		for b := range c.flights {
+			if slow := b.asked.Add(slowBatch); slow.After(at) {
+				at = slow
+			}
+		}
+	}
+	return at
 }
 
 // wake queues what has rested.
@@ -119,7 +142,7 @@ func (c *Committer) mayLeave(now time.Time) bool {
 		return len(c.flights) == 0
 	}
 	for b := range c.flights {
-		if len(c.queue) < len(b.items) {
+		if len(c.queue) < len(b.items) && now.Before(b.asked.Add(slowBatch)) {
 			return false
 		}
 	}
@@ -170,6 +193,8 @@ func (c *Committer) Next(now time.Time) *Batch {
 		c.alone--
 	}
 	c.flights[b] = true
+	c.counts.Batches++
+	c.counts.Writes += int64(len(b.items))
 	return b
 }
 
@@ -187,6 +212,7 @@ func (c *Committer) Done(b *Batch, res store.Result, err error, now time.Time) [
 	c.failures, c.retryAt = 0, time.Time{}
 	out := make([]Settled, 0, len(b.items))
 	for i, it := range b.items {
+		c.counts.verdict(res.Verdicts[i].Code)
 		if res.Verdicts[i].Code == store.Busy {
 			c.rest(it, now)
 			continue
@@ -199,6 +225,7 @@ func (c *Committer) Done(b *Batch, res store.Result, err error, now time.Time) [
 func (c *Committer) failed(b *Batch, err error, now time.Time) []Settled {
 	if errors.Is(err, store.ErrRefused) {
 		if len(b.items) == 1 {
+			c.counts.Refused++
 			return []Settled{{Item: b.items[0], Err: err, Asked: b.asked}}
 		}
 		c.alone += len(b.items)
@@ -206,6 +233,7 @@ func (c *Committer) failed(b *Batch, err error, now time.Time) []Settled {
 		return nil
 	}
 	c.failures++
+	c.counts.Failed++
 	c.retryAt = now.Add(min(20*time.Millisecond<<min(c.failures, 10), maxRetryPause))
 	c.queue = append(b.items, c.queue...)
 	return nil

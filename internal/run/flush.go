@@ -204,6 +204,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	if v.cause == nil && !(w.stopping && !now.Before(w.stopAt)) {
 		w.redeem(v)
+		w.counts.Begun++
 		w.do.Start(v)
 		return
 	}

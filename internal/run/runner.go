@@ -43,6 +43,7 @@ type Runner struct {
 	armed time.Time  // when the run loop will tick
 	kick  chan struct{}
 	base  context.Context // of bodies
+	past  Counts          // of workers that have stopped
 
 	cmu       sync.Mutex // the committer's; may be taken while mu is held
 	committer Committer
@@ -139,6 +140,7 @@ func (r *Runner) Run(ctx context.Context, cfg Config, stopNow <-chan struct{}) e
 	r.loop(ctx, w, stopNow)
 
 	r.mu.Lock()
+	r.past.add(&w.counts)
 	r.w = nil
 	r.mu.Unlock()
 	fail.Point(fail.RetireBefore)
@@ -224,7 +226,7 @@ func (e effects) Renew(l store.Lease) {
 }
 
 func (e effects) Claim(req store.ClaimRequest) {
-	e.r.call(storeTimeout, func(ctx context.Context) {
+	e.r.call(minPatience, func(ctx context.Context) {
 		c, err := e.r.store.Claim(ctx, req)
 		e.r.event(func(w *Worker, now time.Time) {
 			w.Claimed(req.Owner, c, err, now)
@@ -249,7 +251,7 @@ func (e effects) Retire(who store.Incarnation) {
 }
 
 func (e effects) Load(id store.ID) {
-	e.r.call(storeTimeout, func(ctx context.Context) {
+	e.r.call(minPatience, func(ctx context.Context) {
 		for pause := 20 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
 			fail.Point(fail.Load)
 			rec, err := e.r.store.Load(ctx, id, false)

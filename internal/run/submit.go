@@ -104,11 +104,11 @@ func (r *Runner) commitLoop() {
 	for {
 		r.cmu.Lock()
 		batch := r.committer.Next(time.Now())
-		at := r.committer.RetryAt()
+		at, patience := r.committer.RetryAt(), r.committer.Patience()
 		r.cmu.Unlock()
 		if batch != nil {
 			// What comes of it is settled while the next one leaves.
-			r.task(func() { r.flush(batch) })
+			r.task(func() { r.flush(batch, patience) })
 			continue
 		}
 		if at.IsZero() {
@@ -125,9 +125,9 @@ func (r *Runner) commitLoop() {
 	}
 }
 
-func (r *Runner) flush(b *Batch) {
+func (r *Runner) flush(b *Batch, patience time.Duration) {
 	// Not r.life: a batch that has begun is finished also while closing.
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	res, err := r.store.Commit(ctx, b.Writes)
 	now := time.Now()

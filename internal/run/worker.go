@@ -77,6 +77,7 @@ type Worker struct {
 	stopping bool
 	stopAt   time.Time
 	stopped  int // stages of stopping that have been done
+	counts   Counts
 }
 
 type placeKey struct {
@@ -282,6 +283,7 @@ func (w *Worker) pump(now time.Time) {
 	}
 	if w.lease.due(now) {
 		w.lease.asked, w.renewed = now, now
+		w.counts.Renewals++
 		w.do.Renew(store.Lease{
 			Who: w.lease.who, Name: w.cfg.Name, Duration: w.lease.duration, New: !w.lease.held, Queues: w.queueNames(), Report: w.ownReport(),
 		})
@@ -388,6 +390,7 @@ func (w *Worker) Renewed(who store.Incarnation, n store.Renewal, err error, now 
 	case errors.Is(err, store.ErrLeaseLost):
 		w.loseLease(now)
 	case err != nil:
+		w.counts.RenewalsFailed++
 		if !w.lease.failed || !w.lease.steady.IsZero() {
 			w.do.Note("renewing the lease failed; trying again", store.ID{}, err)
 		}
@@ -455,6 +458,7 @@ func (w *Worker) Expired(released int, err error, now time.Time) {
 	if err != nil {
 		w.expireAt = now.Add(w.cfg.Lease / 10)
 	}
+	w.counts.TakenOver += int64(released)
 	if released > 0 {
 		w.do.Note(fmt.Sprintf("took over %d runs of workers that died", released), store.ID{}, nil)
 		w.pokeAll()
@@ -468,6 +472,7 @@ func (w *Worker) loseLease(now time.Time) {
 		w.drop(r, ErrLeaseLost)
 	}
 	w.do.Note("the lease is lost; running steps are stopped and the worker begins anew", store.ID{}, nil)
+	w.counts.LeasesLost++
 	w.retired = append(w.retired, w.lease.who)
 	w.lease = newLease(w.do.NewIncarnation(), w.cfg.Lease)
 	w.lease.failed = true

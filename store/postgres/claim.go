@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -122,7 +123,11 @@ const (
 // an idle worker costs one statement.
 func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Claimed, err error) {
 	c := claim{definitions: columns(req.Definitions), room: room{req: &req}}
-	if err := s.enter(ctx); err != nil {
+	err = s.enter(ctx)
+	if err == nil {
+		err = fail.Err(fail.ClaimBefore)
+	}
+	if err != nil {
 		return got, explain("claim", err)
 	}
 	if err := c.look(ctx, s, req); err != nil {
@@ -136,8 +141,14 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) (got store.Cl
 	}
 	err = s.update(ctx, "claim", func(ctx context.Context, t *tx) error {
 		got, err = c.take(ctx, t, req)
+		if len(got.Records) > 0 {
+			fail.Point(fail.ClaimTaken)
+		}
 		return err
 	})
+	if err == nil {
+		err = fail.Err(fail.ClaimAfter)
+	}
 	if err != nil {
 		return store.Claimed{}, err
 	}
@@ -190,11 +201,7 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 	}
 	slices.Sort(names)
 	alive := false
-	rows, err := s.write.Query(ctx, s.schema.of(lookAround), names, [16]byte(req.Owner), c.workflows, c.versions, c.fingerprints)
-	if err != nil {
-		return err
-	}
-	err = each(rows, func(r pgx.CollectableRow) error {
+	row := func(r pgx.CollectableRow) error {
 		var queue *string
 		var priority *int
 		var any, isBlocked *bool
@@ -217,6 +224,9 @@ func (c *claim) look(ctx context.Context, s *Store, req store.ClaimRequest) erro
 			}
 		}
 		return nil
+	}
+	err := s.use(ctx, s.write, func(conn *pgx.Conn) error {
+		return query(ctx, conn, s.schema.of(lookAround), []any{names, [16]byte(req.Owner), c.workflows, c.versions, c.fingerprints}, row)
 	})
 	if err == nil && !alive {
 		err = leaseLost(req.Owner)

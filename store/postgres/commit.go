@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -13,9 +14,21 @@ import (
 // one round trip. What they did not take, and every other write, is judged here
 // by what is read under locks in one round trip, and written in another.
 func (s *Store) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
-	if err := check(writes); err != nil {
+	err := check(writes)
+	if err == nil {
+		err = fail.Err(fail.CommitBefore)
+	}
+	if err != nil {
 		return store.Result{}, explain("commit", err)
 	}
+	res, err := s.commit(ctx, writes)
+	if err == nil {
+		err = fail.Err(fail.CommitAfter)
+	}
+	return res, err
+}
+
+func (s *Store) commit(ctx context.Context, writes []store.Write) (store.Result, error) {
 	res := store.Result{Verdicts: make([]store.Verdict, len(writes))}
 	if q := quickOf(writes); len(writes) > 0 && q.count() == len(writes) {
 		now, err := s.commitQuick(ctx, writes, q, res.Verdicts)
@@ -94,7 +107,10 @@ func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.
 	if err := t.locked(&l, expires); err != nil {
 		return err
 	}
-	for _, i := range rest {
+	for n, i := range rest {
+		if n > 0 {
+			fail.Point(fail.CommitBetween)
+		}
 		if verdicts[i], err = t.apply(ctx, &writes[i]); err != nil {
 			return fmt.Errorf("write %d: %w", i, err)
 		}

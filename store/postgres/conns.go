@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,18 +18,30 @@ type conns struct {
 	write  *pgxpool.Pool // commits, claims, takeovers
 	read   *pgxpool.Pool // all that only looks
 	pooler bool          // something between here and the server gives each transaction another session
+
+	alive *gate // paces attempts to connect for renewals
+	work  *gate // and for all the rest
 }
 
 // Connections of one handle, beside one that listens for hints and those of
-// the user's pool, of which Open makes none before they are needed.
+// the user's pool, of which Open makes none before they are needed. One renews,
+// and three write (the committer, a claim, a takeover); the others take their
+// place while a broken connection is being closed, for which pgx takes up to 15
+// seconds.
 const (
-	beatConns  = 1
-	writeConns = 3 // the committer, a claim, a takeover
+	beatConns  = 3
+	writeConns = 6
 	readConns  = 4
 )
 
 // pingAfter is how long a connection may lie idle before it is tried out first.
 const pingAfter = 30 * time.Second
+
+// Attempts to connect, while the server is away: 6 a second with the one that listens.
+const (
+	beatPace = 500 * time.Millisecond
+	workPace = 333 * time.Millisecond
+)
 
 // Settings of our sessions.
 //
@@ -38,20 +49,27 @@ const pingAfter = 30 * time.Second
 // a plan made while a table is small, and then kept, must not read all of it
 // later. Lists are planned for the values they are asked with; they go through an
 // index in its order until the page is full, and gather nothing before.
+//
+// Timeouts that somebody gave the role or the database are for people. Ours are
+// the deadlines of the calls, and these for sessions whose client has vanished.
 const (
-	writeSettings = `set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off; set idle_in_transaction_session_timeout = `
-	readSettings  = `set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set idle_in_transaction_session_timeout = `
+	writeSettings = `set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off;` + timeouts
+	readSettings  = `set enable_seqscan = off; set enable_bitmapscan = off; set jit = off;` + timeouts
+	timeouts      = `
+		select set_config(name, '0', false) from pg_settings where name in ('lock_timeout', 'idle_session_timeout', 'transaction_timeout');
+		set statement_timeout = '60s'; set idle_in_transaction_session_timeout = '10s'`
 )
 
 // connect makes the pools, after fn has seen that the server will do. Connections
 // come when they are needed.
 func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *pgx.Conn) error) (c conns, err error) {
-	c = conns{user: o.pool}
+	c = conns{user: o.pool, alive: newGate(beatConns, beatPace), work: newGate(writeConns+readConns, workPace)}
 	if c.user == nil {
-		config, err := pgxpool.ParseConfig(o.url)
+		config, err := parse(o.url)
 		if err != nil {
 			return c, err
 		}
+		patient(&config.ConnConfig.Config)
 		if config.ConnConfig.RuntimeParams["application_name"] == "" {
 			config.ConnConfig.RuntimeParams["application_name"] = "durable"
 		}
@@ -66,11 +84,12 @@ func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *
 	for _, p := range []struct {
 		pool     **pgxpool.Pool
 		size     int32
+		gate     *gate
 		settings string
 	}{
-		{&c.beat, beatConns, writeSettings}, {&c.write, writeConns, writeSettings}, {&c.read, readConns, readSettings},
+		{&c.beat, beatConns, c.alive, writeSettings}, {&c.write, writeConns, c.work, writeSettings}, {&c.read, readConns, c.work, readSettings},
 	} {
-		if *p.pool, err = c.own(ctx, p.size, p.settings); err != nil {
+		if *p.pool, err = c.own(ctx, p.size, p.gate, p.settings); err != nil {
 			return c, err
 		}
 	}
@@ -78,32 +97,79 @@ func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *
 }
 
 // own makes a pool of the engine's own, to the same server as the user's.
-func (c *conns) own(ctx context.Context, size int32, settings string) (*pgxpool.Pool, error) {
+func (c *conns) own(ctx context.Context, size int32, g *gate, settings string) (*pgxpool.Pool, error) {
 	config := c.user.Config()
-	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, size
+	config.MinConns, config.MinIdleConns, config.MaxConns, config.PingTimeout = 0, 0, size, pingTimeout
 	if config.ShouldPing == nil && settings == writeSettings {
 		// A worker uses its connection once a second, and would ask each time whether
 		// it still works. If not, that is an unknown outcome, and is asked again.
 		config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	}
-	after := config.AfterConnect
+	patient(&config.ConnConfig.Config)
+	before, after := config.BeforeConnect, config.AfterConnect
+	config.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		if err := g.enter(ctx); err != nil || before == nil {
+			return err
+		}
+		return before(ctx, cc)
+	}
 	if c.pooler {
 		// What is set or prepared would stay with a session that the next
 		// transaction does not get.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	} else {
-		config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+	}
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if !c.pooler {
 			if after != nil {
 				if err := after(ctx, conn); err != nil {
 					return err
 				}
 			}
 			// Many statements at once: only the simple protocol takes them.
-			_, err := conn.PgConn().Exec(ctx, settings+strconv.FormatInt(idleTransaction.Milliseconds(), 10)).ReadAll()
-			return err
+			if _, err := conn.PgConn().Exec(ctx, settings).ReadAll(); err != nil {
+				return err
+			}
 		}
+		g.pass()
+		return nil
 	}
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// acquire takes a connection of a pool. If the server has none left, the other
+// pools give up those that they do not need just now: renewals, commits and
+// looks take turns then, instead of one starving the others.
+func (c *conns) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	got, err := pool.Acquire(ctx)
+	if tooMany(err) {
+		for _, p := range []*pgxpool.Pool{c.write, c.read} {
+			if p != pool {
+				p.Reset()
+			}
+		}
+	}
+	return got, err
+}
+
+// use runs fn on a connection of a pool.
+func (c *conns) use(ctx context.Context, pool *pgxpool.Pool, fn func(c *pgx.Conn) error) error {
+	got, err := c.acquire(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer leave(got)
+	return fn(got.Conn())
+}
+
+// leave gives a connection back: the pool drops it if a transaction is open. A
+// broken one leaves the pool at once, and its place is free: pgx closes it by
+// itself, and takes up to 15 seconds for one whose peer is silent.
+func leave(c *pgxpool.Conn) {
+	if c.Conn().IsClosed() {
+		c.Hijack()
+		return
+	}
+	c.Release()
 }
 
 // visit runs fn on a connection that is closed after it, and looks whether a
@@ -128,6 +194,7 @@ func (c *conns) dial(ctx context.Context) (*pgx.Conn, error) {
 	pool := c.user.Config()
 	config := pool.ConnConfig.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // as a pooler wants it
+	patient(&config.Config)
 	if pool.BeforeConnect != nil {
 		if err := pool.BeforeConnect(ctx, config); err != nil {
 			return nil, err

@@ -22,6 +22,7 @@ func (t *tx) control(c *store.Control) (store.Verdict, error) {
 		return store.Verdict{Code: store.Superseded}, nil
 	}
 	x.epoch++
+	t.controlled = true
 	if len(c.Row) > 0 {
 		t.append(c.ID, x, c.Row)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -63,11 +64,21 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	if l.Who == uuid.Nil {
 		return answer, explain("renew", fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost))
 	}
-	answer, renewed, err := s.renew(ctx, l)
-	if err == nil && !renewed && l.New {
-		if _, err = s.beat.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name, l.Report); err == nil {
-			answer, renewed, err = s.renew(ctx, l) // for what it tells
+	if err := fail.Err(fail.RenewBefore); err != nil {
+		return answer, explain("renew", err)
+	}
+	renewed := false
+	err = s.use(ctx, s.beat, func(c *pgx.Conn) error {
+		if answer, renewed, err = s.renew(ctx, c, l); err != nil || renewed || !l.New {
+			return err
 		}
+		if _, err = c.Exec(ctx, s.schema.of(newLease), [16]byte(l.Who), l.Duration, l.Name, l.Report); err == nil {
+			answer, renewed, err = s.renew(ctx, c, l) // for what it tells
+		}
+		return err
+	})
+	if err == nil {
+		err = fail.Err(fail.RenewAfter)
 	}
 	if err == nil && !renewed {
 		err = fmt.Errorf("incarnation %s: %w", l.Who, store.ErrLeaseLost)
@@ -79,12 +90,8 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 	return answer, nil
 }
 
-func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal, renewed bool, err error) {
-	rows, err := s.beat.Query(ctx, s.schema.of(renewLease), [16]byte(l.Who), l.Duration, l.Name, l.Queues, l.Report)
-	if err != nil {
-		return answer, false, err
-	}
-	err = each(rows, func(r pgx.CollectableRow) error {
+func (s *Store) renew(ctx context.Context, c *pgx.Conn, l store.Lease) (answer store.Renewal, renewed bool, err error) {
+	err = query(ctx, c, s.schema.of(renewLease), []any{[16]byte(l.Who), l.Duration, l.Name, l.Queues, l.Report}, func(r pgx.CollectableRow) error {
 		var o store.Owned
 		var epoch, inbox *int64
 		var p pauses
@@ -102,6 +109,7 @@ func (s *Store) renew(ctx context.Context, l store.Lease) (answer store.Renewal,
 
 // Expire implements store.Store.
 func (s *Store) Expire(ctx context.Context) (released int, err error) {
+	fail.Point(fail.ExpireBefore)
 	err = s.update(ctx, "expire", func(ctx context.Context, t *tx) error {
 		released = 0
 		var gone ids
@@ -136,6 +144,12 @@ func (t *tx) disown(ctx context.Context, gone ids, count bool) (int, error) {
 	}
 	who := [][16]byte(gone)
 	t.exec(dropLeases, who)
+	if fail.On {
+		if err := t.flush(ctx); err != nil {
+			return 0, err
+		}
+		fail.Point(fail.DisownBetween)
+	}
 	t.exec(lockOwned, who)
 	t.exec(dropOwned, who)
 	if count {

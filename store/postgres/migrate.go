@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -80,8 +81,14 @@ func (n schema) migrate(ctx context.Context, c *pgx.Conn) error {
 		if _, err := q.Exec(ctx, n.of("INSERT INTO durable.migration (version, applied_at) VALUES ($1, clock_timestamp())"), have+i+1); err != nil {
 			return err
 		}
+		fail.Point(fail.MigrateScript)
 	}
-	return q.Commit(ctx)
+	fail.Point(fail.MigrateCommit)
+	if err := q.Commit(ctx); err != nil {
+		return err
+	}
+	fail.Point(fail.MigrateDone)
+	return nil
 }
 
 // found makes the schema, or takes one that is there and empty.

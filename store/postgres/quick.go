@@ -138,11 +138,11 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 	if err := s.enter(ctx); err != nil {
 		return time.Time{}, err
 	}
-	c, err := s.write.Acquire(ctx)
+	c, err := s.acquire(ctx, s.write)
 	if err != nil {
 		return time.Time{}, err
 	}
-	defer c.Release() // dropped if the transaction is still open
+	defer leave(c)
 	var b pgx.Batch
 	b.Queue(beginWrite)
 	all := slices.Concat(q.begins, q.steps, q.partings)
@@ -161,6 +161,10 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 				}
 			}
 		})
+	}
+	if err := appliedQuick(ctx, c.Conn(), &b, writes, q); err != nil {
+		rollback(ctx, c.Conn())
+		return time.Time{}, err
 	}
 	ended := ""
 	b.Queue(commitTx).Exec(func(tag pgconn.CommandTag) error {

@@ -34,7 +34,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/durable-go/durable/store"
 )
@@ -90,14 +89,14 @@ func (s *Store) enter(ctx context.Context) error {
 func (s *Store) view(ctx context.Context, doing string, ask func(b *pgx.Batch)) error {
 	err := s.enter(ctx)
 	if err == nil {
-		err = s.read.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+		err = s.use(ctx, s.read, func(c *pgx.Conn) error {
 			var b pgx.Batch
 			b.Queue(beginRead)
 			ask(&b)
 			b.Queue(commitTx)
 			err := c.SendBatch(ctx, &b).Close()
 			if err != nil {
-				rollback(ctx, c.Conn())
+				rollback(ctx, c)
 			}
 			return err
 		})
@@ -112,10 +111,7 @@ func (s *Store) view(ctx context.Context, doing string, ask func(b *pgx.Batch)) 
 func (s *Store) ask(ctx context.Context, doing, statement string, args []any, row func(pgx.CollectableRow) error) error {
 	err := s.enter(ctx)
 	if err == nil {
-		var rows pgx.Rows
-		if rows, err = s.read.Query(ctx, s.schema.of(statement), args...); err == nil {
-			err = each(rows, row)
-		}
+		err = s.use(ctx, s.read, func(c *pgx.Conn) error { return query(ctx, c, s.schema.of(statement), args, row) })
 	}
 	if err != nil {
 		return explain(doing, err)
@@ -145,9 +141,6 @@ const (
 	// A server that went away is asked again this often: hints are a courtesy,
 	// polling is the safety net.
 	watchPause = time.Second
-	// A transaction whose client has vanished holds its locks until the server
-	// gives it up, and a takeover waits for it.
-	idleTransaction = 10 * time.Second
 	// A hint that finds no connection is not worth waiting for.
 	hintTimeout = 5 * time.Second
 	// One value may have at most 1 GB on the wire, escapes included; batches

@@ -43,6 +43,8 @@ type tx struct {
 	books map[string]*book           // what counts of names of holds that are locked
 	hints bool                       // somebody else may want to know
 
+	controlled bool // a Control has changed something
+
 	// patient waits for executions that others hold. The engine does not: a
 	// stranger's open transaction must not hold up a batch.
 	patient bool
@@ -66,14 +68,18 @@ func (s *Store) update(ctx context.Context, doing string, fn func(ctx context.Co
 }
 
 func (s *Store) attempt(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, t *tx) error) error {
-	c, err := pool.Acquire(ctx)
+	c, err := s.acquire(ctx, pool)
 	if err != nil {
 		return err
 	}
-	defer c.Release() // dropped if the transaction is still open
+	defer leave(c)
 	t := &tx{querier: c.Conn(), s: s}
 	t.later.Queue(beginWrite)
 	if err := fn(ctx, t); err != nil {
+		rollback(ctx, c.Conn())
+		return err
+	}
+	if err := t.applied(ctx); err != nil {
 		rollback(ctx, c.Conn())
 		return err
 	}
@@ -147,6 +153,15 @@ func (t *tx) one(ctx context.Context, statement string, args []any, into ...any)
 	})
 	err = t.flush(ctx)
 	return found && err == nil, err
+}
+
+// query asks one question.
+func query(ctx context.Context, q querier, statement string, args []any, row func(pgx.CollectableRow) error) error {
+	rows, err := q.Query(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, row)
 }
 
 // each calls fn for every row.

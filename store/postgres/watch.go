@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // notify tells other handles that something may be due, awaited or finished.
@@ -31,7 +33,10 @@ func (s *Store) tellOthers() {
 		case <-s.hints:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
-		_, _ = s.read.Exec(ctx, notify, s.schema.channel(), s.token)
+		_ = s.use(ctx, s.read, func(c *pgx.Conn) error {
+			_, err := c.Exec(ctx, notify, s.schema.channel(), s.token)
+			return err
+		})
 		cancel()
 	}
 }
