@@ -228,7 +228,7 @@ func (w *worker) limits() {
 	_, err := w.s.Claim(w.t.Context(), store.ClaimRequest{
 		Owner: w.who, Queues: map[string]int{"default": 1}, Definitions: []store.Definition{{Workflow: "flow", Version: "v1", Fingerprint: "now"}},
 		Needs: map[string][]store.Hold{"default": {
-			{Name: "large", Amount: 1, Limit: 1 << 40, Until: time.Now().Add(time.Hour)}, {Name: "rate", Amount: 1, Limit: 10, Window: time.Hour},
+			{Name: "h1", Amount: 1, Limit: 1000, Until: time.Now().Add(time.Hour)}, {Name: "rate", Amount: 1, Limit: 10, Window: time.Hour},
 		}},
 	})
 	w.ok(err, "claim within limits")
