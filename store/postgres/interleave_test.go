@@ -54,7 +54,7 @@ func (d *deadlocks) TraceBatchEnd(_ context.Context, _ *pgx.Conn, e pgx.TraceBat
 }
 
 // watched opens a store on whose connections deadlocks are counted, and found soon.
-func watched(t *testing.T, url, schema string) (store.Store, *deadlocks) {
+func watched(t *testing.T, url, schema string) (store.Store, *deadlocks, *pgxpool.Pool) {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -69,7 +69,7 @@ func watched(t *testing.T, url, schema string) (store.Store, *deadlocks) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return open(t, postgres.New(pool, postgres.Schema(schema))), d
+	return open(t, postgres.New(pool, postgres.Schema(schema))), d, pool
 }
 
 // scene is one execution, its owner and another worker.
@@ -213,7 +213,7 @@ func inTurn(t *testing.T, running bool, a, b act) []string {
 // they need, come to what one after the other comes to. Nobody waits in a circle.
 func TestInterleavings_EveryPairAtEveryLock(t *testing.T) {
 	url, schema := fresh(t)
-	st, broken := watched(t, url, schema)
+	st, broken, _ := watched(t, url, schema)
 	// One connection holds locks, the other looks: within a transaction the server
 	// shows only what it saw first.
 	var conns [2]*pgx.Conn
@@ -327,7 +327,7 @@ func settled(t *testing.T, c *pgx.Conn, schema string, done, busy *atomic.Int64,
 // executions in any order never wait for each other in a circle.
 func TestInterleavings_RandomCallsNeverDeadlock(t *testing.T) {
 	url, schema := fresh(t)
-	st, broken := watched(t, url, schema)
+	st, broken, _ := watched(t, url, schema)
 	scenes := make([]scene, 12)
 	for i := range scenes {
 		scenes[i] = stage(t, st, i%2 == 0)
@@ -358,6 +358,33 @@ func TestInterleavings_RandomCallsNeverDeadlock(t *testing.T) {
 		t.Errorf("the server broke %d deadlocks in %d calls", broken.n.Load(), calls.Load())
 	}
 	t.Logf("%d calls", calls.Load())
+}
+
+// Two that take two leases in two orders: what the tests above count is counted.
+func TestInterleavings_ADeadlockIsSeen(t *testing.T) {
+	url, schema := fresh(t)
+	st, broken, pool := watched(t, url, schema)
+	s := stage(t, st, true)
+	lock := "SELECT FROM " + pgx.Identifier{schema}.Sanitize() + ".lease WHERE who = $1 FOR UPDATE"
+	var first, both sync.WaitGroup
+	first.Add(2)
+	for _, order := range [][2]store.Incarnation{{s.owner, s.other}, {s.other, s.owner}} {
+		both.Go(func() {
+			_ = pgx.BeginFunc(t.Context(), pool, func(q pgx.Tx) error {
+				_, err := q.Exec(t.Context(), lock, order[0].String())
+				first.Done()
+				first.Wait()
+				if err == nil {
+					_, err = q.Exec(t.Context(), lock, order[1].String())
+				}
+				return err
+			})
+		})
+	}
+	both.Wait()
+	if n := broken.n.Load(); n != 1 {
+		t.Errorf("one deadlock was made, and %d were seen", n)
+	}
 }
 
 // crowded is a batch of writes to several executions, in any order.
