@@ -24,6 +24,7 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"internal/tree/retry.go", "DefaultMax", "30 * time.Second", "| pause before a retry (`Retry.Max`) | as given | 30 s"},
 		{"internal/plan/judge.go", "CrashLimit", "5", "| crashes in a row in one step | 5 |"},
 		{"internal/run/worker.go", "stallLimit", "5", "| workers that die with a run before anything is recorded | 5 in a row |"},
+		{"store/blocked.go", "maxBlocked", "16", "| kinds of code that a blocked run remembers | 16 |"},
 		{"internal/plan/step.go", "maxAskings", "5", "| questions to `Reconcile` | 5 errors |"},
 		{"internal/tree/node.go", "DefaultTimeout", "10 * time.Minute", "| one run of a body (`Step.Timeout`) | as given, or none | 10 min |"},
 		{"internal/run/tx.go", "TxLimit", "5 * time.Second", "| a step's transaction (`Tx`), from its begin to its commit | 5 s |"},

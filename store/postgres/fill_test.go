@@ -12,18 +12,18 @@ import (
 const (
 	fillFinished = `
 		INSERT INTO durable.execution (id, workflow, version, queue, key, priority, tags, status, epoch, created, changed, ended, input_hash, error_code)
-		SELECT (lpad(to_hex(1700000000000 + i), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0') || '8' || lpad(to_hex(i), 15, '0'))::uuid,
+		SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 3600000 + i), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0') || '8' || lpad(to_hex(i), 15, '0'))::uuid,
 			CASE i % 10 WHEN 0 THEN 'other' ELSE 'flow' END, 'v1', 'default', CASE i % 10 WHEN 1 THEN 'key ' || i END, i % 4,
 			CASE i % 10 WHEN 2 THEN ARRAY['tag ' || i % 1000] ELSE '{}' END,
 			CASE i % 100 WHEN 0 THEN 'failed' WHEN 1 THEN 'cancelled' ELSE 'completed' END, 1,
-			to_timestamp(1700000000 + i / 1000.0), to_timestamp(1700000000 + i / 1000.0), to_timestamp(1700000000 + i / 1000.0), '\x00',
+			now() - interval '1 hour' + i * interval '1 millisecond', now() - interval '1 hour' + i * interval '1 millisecond', now() - interval '1 hour' + i * interval '1 millisecond', '\x00',
 			CASE i % 100 WHEN 0 THEN 'error' WHEN 1 THEN 'cancelled' ELSE '' END
 		FROM generate_series(1, $1::bigint) AS i`
 	fillAsleep = `
 		INSERT INTO durable.execution (id, workflow, version, queue, priority, tags, status, due, epoch, waits, created, changed)
-		SELECT (lpad(to_hex(1700000000000 + i), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0') || '8' || lpad(to_hex(i), 15, '0'))::uuid,
+		SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 3600000 + i), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0') || '8' || lpad(to_hex(i), 15, '0'))::uuid,
 			'flow', 'v1', 'default', i % 4, '{}', 'waiting', now() + interval '1 day' + i * interval '1 millisecond', 1, 1,
-			to_timestamp(1700000000 + i / 1000.0), to_timestamp(1700000000 + i / 1000.0)
+			now() - interval '1 hour' + i * interval '1 millisecond', now() - interval '1 hour' + i * interval '1 millisecond'
 		FROM generate_series($1::bigint + 1, 2 * $1) AS i`
 	fillJournal = `
 		INSERT INTO durable.journal (execution, seq, epoch, at, body)

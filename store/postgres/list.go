@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -28,6 +29,10 @@ const (
 	// For one status. It is in the order so that the index must be one that has it:
 	// else a guess that it is frequent could go through all that is newer.
 	readPageOfStatus = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.status DESC, e.id DESC LIMIT $13`
+	// For one workflow, in the same way. It is asked for as a range, since a value
+	// that is equal for all does not count in an order; $3 is NULL.
+	readPageOfWorkflow = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) AND e.workflow >= $14 AND e.workflow <= $14
+		ORDER BY e.workflow DESC, e.id DESC LIMIT $13`
 	// For one key of a workflow, so at most one execution: no order that would favour
 	// another index.
 	readPageByKey = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) LIMIT $13`
@@ -55,6 +60,9 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 		statement = readPageByKey
 	case len(f.Statuses) == 1 && f.Statuses[0] != store.Completed:
 		statement = readPageOfStatus
+	case f.Workflow != "":
+		statement, of = readPageOfWorkflow, append(slices.Clone(of), f.Workflow)
+		of[3] = nil // args begin with a mode
 	}
 	if f.Count {
 		page.Count, err = s.listAndCount(ctx, statement, of, args, row)

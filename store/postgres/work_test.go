@@ -105,6 +105,7 @@ func work(t *testing.T, s *Store) {
 	w.waits()
 	w.everything()
 	w.claims()
+	w.limits()
 	w.callers()
 	w.stranger()
 	w.takeovers()
@@ -214,6 +215,23 @@ func (w *worker) claims() {
 	if c := w.claim("now", atOnce); len(c.Records) != 0 { // as an idle worker does, beside many that it cannot go on with
 		w.t.Errorf("claimed %d of those blocked by this code", len(c.Records))
 	}
+}
+
+// limits are of amounts held and of amounts in a time.
+func (w *worker) limits() {
+	runs := w.begin(2, true)
+	for i, want := range []store.Code{store.Applied, store.Full} {
+		w.commit(want, w.advance(runs[i:i+1], 1, func(_ int, a *store.Advance) {
+			a.Holds = []store.Hold{{Name: "rate " + w.who.String(), Amount: 1, Limit: 1, Window: time.Hour}}
+		})...)
+	}
+	_, err := w.s.Claim(w.t.Context(), store.ClaimRequest{
+		Owner: w.who, Queues: map[string]int{"default": 1}, Definitions: []store.Definition{{Workflow: "flow", Version: "v1", Fingerprint: "now"}},
+		Needs: map[string][]store.Hold{"default": {
+			{Name: "h1", Amount: 1, Limit: 1000, Until: time.Now().Add(time.Hour)}, {Name: "rate", Amount: 1, Limit: 10, Window: time.Hour},
+		}},
+	})
+	w.ok(err, "claim within limits")
 }
 
 // callers write in transactions of their own, with whatever settings those have.
