@@ -110,6 +110,9 @@ func (t *tx) begin(ctx context.Context, b *store.Begin) (v store.Verdict, err er
 	if _, err := t.one(ctx, whatIsThere, []any{[16]byte(b.ID), b.Workflow, textOrNull(b.Key)}, &there, (*nullable)(&id), &hash); err != nil {
 		return v, err
 	}
+	if turn, ofBatch := t.begun[id]; ofBatch && !turn {
+		id = uuid.Nil // it comes after this one
+	}
 	switch {
 	case there:
 		return store.Verdict{Code: store.Landed}, nil

@@ -92,9 +92,9 @@ type quick struct {
 func (q *quick) count() int { return len(q.begins) + len(q.steps) + len(q.partings) }
 
 // quickOf sorts the writes of a batch. Executions that get a message in the same
-// batch are left out, since the order of the two counts.
+// batch are left out, and second begins with one key, since their order counts.
 func quickOf(writes []store.Write) (q quick) {
-	told := map[store.ID]bool{}
+	told, keys := map[store.ID]bool{}, map[[2]string]bool{}
 	for i := range writes {
 		if d := writes[i].Deliver; d != nil {
 			told[d.ID] = true
@@ -104,7 +104,10 @@ func quickOf(writes []store.Write) (q quick) {
 		a := writes[i].Advance
 		switch {
 		case writes[i].Begin != nil:
-			q.begins = append(q.begins, i)
+			if key := [2]string{writes[i].Begin.Workflow, writes[i].Begin.Key}; key[1] == "" || !keys[key] {
+				keys[key] = true
+				q.begins = append(q.begins, i)
+			}
 			continue
 		case a == nil || len(a.Row) == 0 || a.Owner == uuid.Nil || a.Base < 0 || a.Base > maxBase || told[a.ID],
 			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Logs)+len(a.Blobs)+len(a.Holds) > 0:
