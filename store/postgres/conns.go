@@ -83,6 +83,14 @@ func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *
 	if err := c.visit(ctx, first); err != nil {
 		return c, err
 	}
+	if c.ours && c.pooler { // a caller's pool is set up for that by its caller
+		config := c.user.Config()
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		c.user.Close()
+		if c.user, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+			return c, err
+		}
+	}
 	for _, p := range []struct {
 		pool     **pgxpool.Pool
 		size     int32
