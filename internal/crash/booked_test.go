@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/internal/journal"
 )
@@ -18,6 +20,12 @@ func booked(l *ledger) workload {
 		return durable.Step(name, watched(l, func(ctx context.Context, s *sum) error {
 			s.Sum += s.N
 			info, _ := durable.Info(ctx)
+			if l.users != "" {
+				return durable.Tx(ctx, func(tx pgx.Tx) error {
+					_, err := tx.Exec(ctx, "INSERT INTO "+l.users+".booked (run, path) VALUES ($1, $2)", info.Execution.String(), info.Path)
+					return err
+				})
+			}
 			return durable.Tx(ctx, func(tx *sql.Tx) error {
 				times := 1
 				if l.mutant == "double-row" {
@@ -47,21 +55,10 @@ func (w *world) addBooked(n int) {
 
 // booked holds the rows that steps have written against what their journals say:
 // a row is there exactly if its step is done.
-func (j *judge) booked() (err error) {
-	db, err := sql.Open("sqlite", "file:"+j.w.db()+"?_pragma=query_only(1)")
+func (j *judge) booked() error {
+	rows, err := j.rows()
 	if err != nil {
 		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	rows := map[string]int{}
-	var there int
-	if err := db.QueryRow("SELECT count(*) FROM sqlite_master WHERE name = 'booked'").Scan(&there); err != nil {
-		return err
-	}
-	if there > 0 {
-		if rows, err = countRows(db); err != nil {
-			return err
-		}
 	}
 	for id, r := range j.records {
 		if r.Workflow != "booked" {
@@ -81,6 +78,23 @@ func (j *judge) booked() (err error) {
 		}
 	}
 	return nil
+}
+
+// rows counts the rows of each step.
+func (j *judge) rows() (rows map[string]int, err error) {
+	if j.w.schema != "" {
+		return j.userRows()
+	}
+	db, err := sql.Open("sqlite", "file:"+j.w.db()+"?_pragma=query_only(1)")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var there int
+	if err := db.QueryRow("SELECT count(*) FROM sqlite_master WHERE name = 'booked'").Scan(&there); err != nil || there == 0 {
+		return map[string]int{}, err
+	}
+	return countRows(db)
 }
 
 func countRows(db *sql.DB) (map[string]int, error) {

@@ -39,6 +39,7 @@ type ledger struct {
 	path   string
 	file   *os.File
 	mutant string
+	users  string // the schema of users' tables, on a server
 	nonces atomic.Int64
 	busy   func() // told about every body that begins
 }

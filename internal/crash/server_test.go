@@ -60,7 +60,50 @@ func newServerWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := newWorld(t, seed)
 	w.schema = fmt.Sprintf("crash_%016x", rand.Uint64()) // worlds may have one seed
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, w.db())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	in := users(w.schema)
+	if _, err := c.Exec(ctx, "CREATE SCHEMA "+in+"; CREATE TABLE "+in+".booked (run text NOT NULL, path text NOT NULL)"); err != nil {
+		t.Fatal(err)
+	}
 	return w
+}
+
+// users is the schema of users' tables, apart from the store's.
+func users(schema string) string {
+	if schema == "" {
+		return ""
+	}
+	return schema + "_users"
+}
+
+// userRows counts what steps have written in their transactions.
+func (j *judge) userRows() (counts map[string]int, err error) {
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, j.w.db())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.Close(ctx)) }()
+	rows, err := c.Query(ctx, "SELECT run || ' ' || path, count(*) FROM "+users(j.w.schema)+".booked GROUP BY 1")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	counts = map[string]int{}
+	for rows.Next() {
+		var what string
+		var n int
+		if err := rows.Scan(&what, &n); err != nil {
+			return nil, err
+		}
+		counts[what] = n
+	}
+	return counts, rows.Err()
 }
 
 // tables checks what only SQL can see, as file does for SQLite.

@@ -108,7 +108,7 @@ func (c *child) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.mutant = c.Mutant
+	l.mutant, l.users = c.Mutant, users(c.Schema)
 	l.busy = func() { c.busy.Do(func() { go c.say(message{Op: "busy"}) }) }
 	c.loads = workloads(l, c.Archive)
 	cfg := durable.Config{

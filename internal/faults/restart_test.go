@@ -32,6 +32,7 @@ func TestQU7_RT10_ServerRestarts(t *testing.T) {
 		before, begin := p.Accepted(), time.Now()
 		pass(t, away)
 		// Attempts to connect are all that can be asked meanwhile.
+		t.Logf("%d attempts to connect in %s", p.Accepted()-before, time.Since(begin))
 		if n, most := p.Accepted()-before, 10*(time.Since(begin).Seconds()+0.5); float64(n) > most {
 			t.Errorf("%d attempts to connect in %s while the server was away", n, time.Since(begin))
 		}

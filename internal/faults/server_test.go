@@ -20,7 +20,6 @@ import (
 	"github.com/durable-go/durable/internal/pgproxy"
 	"github.com/durable-go/durable/internal/pgtest"
 	"github.com/durable-go/durable/store/postgres"
-	"github.com/durable-go/durable/store/storetest"
 )
 
 // Timeouts of 50 ms that somebody gave the role do not hit the engine's own
@@ -248,18 +247,7 @@ func bouncer(t *testing.T, c *pgtest.Cluster) *pgtest.Bouncer {
 	return b
 }
 
-// Behind a pooler in transaction mode the store keeps its contract.
-func TestPooler_Conformance(t *testing.T) {
-	c := cluster(t)
-	b := bouncer(t, c)
-	n := 0
-	storetest.Run(t, func(*testing.T) storetest.Harness {
-		n++
-		return storetest.Harness{Opener: postgres.Open(b.URL("postgres"), postgres.Schema(fmt.Sprint("pooled ", n)))}
-	})
-}
-
-// And the engine works behind one, also when its sessions are terminated.
+// The engine works behind a pooler in transaction mode, also when its sessions are terminated.
 func TestQU8_Pooler(t *testing.T) {
 	c := cluster(t)
 	b := bouncer(t, c)

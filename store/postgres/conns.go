@@ -37,10 +37,12 @@ const (
 // pingAfter is how long a connection may lie idle before it is tried out first.
 const pingAfter = 30 * time.Second
 
-// Attempts to connect, while the server is away: 6 a second with the one that listens.
+// Attempts to connect, while the server is away: 4 a second with the one that
+// listens. Where a proxy takes connections for a server that is away, pgx adds
+// a request to cancel to each.
 const (
-	beatPace = 500 * time.Millisecond
-	workPace = 333 * time.Millisecond
+	beatPace = time.Second
+	workPace = 500 * time.Millisecond
 )
 
 // Settings of our sessions.
@@ -81,6 +83,14 @@ func connect(ctx context.Context, o *opener, first func(ctx context.Context, c *
 	if err := c.visit(ctx, first); err != nil {
 		return c, err
 	}
+	if c.ours && c.pooler { // a caller's pool is set up for that by its caller
+		config := c.user.Config()
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		c.user.Close()
+		if c.user, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+			return c, err
+		}
+	}
 	for _, p := range []struct {
 		pool     **pgxpool.Pool
 		size     int32
@@ -105,7 +115,9 @@ func (c *conns) own(ctx context.Context, size int32, g *gate, settings string) (
 		// it still works. If not, that is an unknown outcome, and is asked again.
 		config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	}
-	patient(&config.ConnConfig.Config)
+	if !c.ours {
+		patient(&config.ConnConfig.Config)
+	}
 	before, after := config.BeforeConnect, config.AfterConnect
 	config.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
 		if err := g.enter(ctx); err != nil || before == nil {
@@ -131,6 +143,8 @@ func (c *conns) own(ctx context.Context, size int32, g *gate, settings string) (
 			}
 		}
 		g.pass()
+		c.alive.open() // all may try again at once
+		c.work.open()
 		return nil
 	}
 	return pgxpool.NewWithConfig(ctx, config)
@@ -194,7 +208,9 @@ func (c *conns) dial(ctx context.Context) (*pgx.Conn, error) {
 	pool := c.user.Config()
 	config := pool.ConnConfig.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // as a pooler wants it
-	patient(&config.Config)
+	if !c.ours {
+		patient(&config.Config)
+	}
 	if pool.BeforeConnect != nil {
 		if err := pool.BeforeConnect(ctx, config); err != nil {
 			return nil, err

@@ -52,12 +52,19 @@ func (g *gate) enter(ctx context.Context) error {
 	return nil
 }
 
-// pass says that an attempt succeeded: the server is there.
+// pass says that an attempt succeeded.
 func (g *gate) pass() {
+	g.mu.Lock()
+	g.count++
+	g.mu.Unlock()
+	g.open()
+}
+
+// open says that the server is there.
+func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tries, g.next = 0, time.Time{}
-	g.count++
 	close(g.opened)
 	g.opened = make(chan struct{})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
 
@@ -141,6 +142,9 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 		return back(err)
 	case res.Verdicts[0].Code != store.Applied:
 		return res, nil
+	}
+	if err := fail.Err(fail.TxFlush); err != nil {
+		return back(fmt.Errorf("%w: %w", store.ErrTrouble, err))
 	}
 	err = g.q.Commit(ctx)
 	switch {
