@@ -108,10 +108,10 @@ func TestQU7_ConnectionsUsedUp(t *testing.T) {
 			t.Errorf("back to work after %s", back)
 		}
 	}
-	// Four connections are fewer than an engine likes: it works, if slower.
-	execute(t, c.URL("postgres"), fmt.Sprintf("alter role %s connection limit 4", name))
+	// Five connections are fewer than an engine likes: it works, if slower.
+	execute(t, c.URL("postgres"), fmt.Sprintf("alter role %s connection limit 5", name))
 	p.CutAll()
-	s.await(30)
+	s.await(10)
 	execute(t, c.URL("postgres"), fmt.Sprintf("alter role %s connection limit -1", name))
 	s.halt()
 	whole(t, c.URL("postgres"), name)
