@@ -251,8 +251,11 @@ func (w *worker) callers() {
 	again, taken := begin, begin
 	taken.ID, taken.Key = uuid.Must(uuid.NewV7()), "key 11"
 	for _, write := range []store.Write{
-		{Begin: &begin}, {Begin: &again}, {Begin: &taken},
-		{Deliver: &store.Deliver{ID: first, Topic: "t", Dedupe: "d"}}, {Deliver: &store.Deliver{ID: second, Wait: "caller's " + second.String(), Dedupe: "d"}},
+		{Begin: &begin},
+		{Begin: &again},
+		{Begin: &taken},
+		{Deliver: &store.Deliver{ID: first, Topic: "t", Dedupe: "d"}},
+		{Deliver: &store.Deliver{ID: second, Wait: "caller's " + second.String(), Dedupe: "d"}},
 	} {
 		_, err := w.s.CommitIn(w.t.Context(), tx, []store.Write{write})
 		w.ok(err, "write in it")

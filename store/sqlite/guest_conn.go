@@ -11,7 +11,7 @@ import (
 // guestConnector gives a *sql.DB the one connection of a guest.
 type guestConnector struct{ g *guest }
 
-func (c guestConnector) Connect(context.Context) (driver.Conn, error) { return guestConn{c.g}, nil }
+func (c guestConnector) Connect(context.Context) (driver.Conn, error) { return guestConn(c), nil }
 func (c guestConnector) Driver() driver.Driver                        { return nil }
 
 // guestConn is a guest's connection as user code's *sql.Tx sees it.

@@ -139,7 +139,8 @@ func (s outsideStmt) NumInput() int { return -1 }
 
 // Exec and Query without a context are never called.
 func (s outsideStmt) Exec([]driver.Value) (driver.Result, error) { return nil, errors.ErrUnsupported }
-func (s outsideStmt) Query([]driver.Value) (driver.Rows, error)  { return nil, errors.ErrUnsupported }
+
+func (s outsideStmt) Query([]driver.Value) (driver.Rows, error) { return nil, errors.ErrUnsupported }
 
 func (s outsideStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	return s.q.ExecContext(ctx, s.query, values(args)...)

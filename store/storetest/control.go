@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"slices"
-
 	"time"
 
 	"github.com/google/uuid"
