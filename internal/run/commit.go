@@ -94,9 +94,10 @@ func (c *Committer) Patience() time.Duration {
 	return min(minPatience<<min(c.failures, 3), maxPatience)
 }
 
-// RetryAt is when Next should be asked again: after a failure, for what was
-// Busy, or beside a batch that is slow; zero: when something is added or settled.
-func (c *Committer) RetryAt() time.Time {
+// RetryAt is when Next should be asked again, later than now: after a failure,
+// for what was Busy, or beside a batch that is slow; zero: when something is
+// added or settled.
+func (c *Committer) RetryAt(now time.Time) time.Time {
 	at := c.retryAt
 	if len(c.resting) > 0 && c.resting[0].again.After(at) {
 		at = c.resting[0].again
@@ -107,6 +108,9 @@ func (c *Committer) RetryAt() time.Time {
 				at = slow
 			}
 		}
+	}
+	if !at.After(now) { // Next has been asked since
+		return time.Time{}
 	}
 	return at
 }

@@ -103,8 +103,9 @@ func (r *Runner) commitLoop() {
 	defer timer.Stop()
 	for {
 		r.cmu.Lock()
-		batch := r.committer.Next(time.Now())
-		at, patience := r.committer.RetryAt(), r.committer.Patience()
+		now := time.Now()
+		batch := r.committer.Next(now)
+		at, patience := r.committer.RetryAt(now), r.committer.Patience()
 		r.cmu.Unlock()
 		if batch != nil {
 			// What comes of it is settled while the next one leaves.

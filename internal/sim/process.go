@@ -182,7 +182,7 @@ func (p *process) send() {
 	s := p.s
 	b := p.c.Next(p.local())
 	if b == nil {
-		if in := p.until(p.c.RetryAt()); in > 0 && !p.sending {
+		if in := p.until(p.c.RetryAt(p.local())); in > 0 && !p.sending {
 			p.sending = true
 			s.at(p, in, func() { p.sending = false })
 		}
