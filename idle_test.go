@@ -27,7 +27,7 @@ type deaf struct {
 func (d *deaf) OpenStore(context.Context) (store.Store, error) { return d, nil }
 func (d *deaf) Watch(context.Context) <-chan struct{}          { return nil }
 func (d *deaf) Close() error                                   { return nil }
-func (d *deaf) count() { d.mu.Lock(); d.asked++; d.mu.Unlock() }
+func (d *deaf) count()                                         { d.mu.Lock(); d.asked++; d.mu.Unlock() }
 
 func (d *deaf) Claim(ctx context.Context, r store.ClaimRequest) (store.Claimed, error) {
 	d.count()

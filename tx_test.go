@@ -437,7 +437,6 @@ func TestRS9_TxTimeout(t *testing.T) {
 		"after it":              func(context.Context, *sql.Tx) error { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var free time.Duration
 			w := durable.Define("w", body("a", func(ctx context.Context, n *note) error {
 				err := durable.Tx(ctx, func(tx *sql.Tx) error {
 					if err := put(ctx, tx, "a"); err != nil {
@@ -458,17 +457,18 @@ func TestRS9_TxTimeout(t *testing.T) {
 				s.Sleep(time.Millisecond)
 				begun := time.Now()
 				s.Sleep(5*time.Second - time.Millisecond)
+				free := make(chan time.Duration, 1)
 				go func() { // everybody else waits for exactly so long
 					if err := s.SendEvent(context.Background(), r.ID, "e", 1); err != nil {
 						t.Error(err)
 					}
-					free = time.Since(begun)
+					free <- time.Since(begun)
 				}()
 				_, err = r.Wait(t.Context())
 				wantFailure(t, err, durable.Failed, "tx_timeout", "a")
 				s.wantRows(t)
-				if free > 5*time.Second+time.Millisecond {
-					t.Errorf("others could write after %s", free)
+				if waited := <-free; waited > 5*time.Second+time.Millisecond {
+					t.Errorf("others could write after %s", waited)
 				}
 			})
 		})
