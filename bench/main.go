@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,6 +28,11 @@ import (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		// A server has a heap of its own to collect; these processes have next to
+		// none, and would collect garbage all the time. All engines get the same.
+		debug.SetGCPercent(400)
+	}
 	if spec := os.Getenv(workerVariable); spec != "" {
 		os.Exit(work(spec))
 	}
