@@ -226,10 +226,13 @@ func (r *Run[S]) Wait(ctx context.Context) (S, error) {
 	return s, nil
 }
 
-// The pauses between two looks while waiting for a run of another process.
+// The pauses between two looks while waiting for a run of another process; each
+// is twice the one before. While a run is in the hands of this process nobody
+// looks: the worker tells, however long that takes on a busy machine.
 const (
-	firstLook = 50 * time.Millisecond
+	firstLook = 5 * time.Millisecond
 	lastLook  = time.Second
+	ownCheck  = 50 * time.Millisecond // whether it still is
 )
 
 // await waits for the end of an execution: told by this process's worker, or
@@ -239,11 +242,11 @@ func (e *Engine) await(ctx context.Context, id ID) (ended, error) {
 	defer cancel()
 	first := time.Duration(0)
 	if e.runner.Drives(id) {
-		first = firstLook // this process will tell
+		first = ownCheck
 	}
 	timer := time.NewTimer(first)
 	defer timer.Stop()
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+	for pause := firstLook; ; {
 		select {
 		case end := <-told:
 			if end.status.Ended() {
@@ -254,11 +257,16 @@ func (e *Engine) await(ctx context.Context, id ID) (ended, error) {
 			return ended{}, fmt.Errorf("waiting for run %s: %w", id, context.Cause(ctx))
 		case <-timer.C:
 		}
+		if e.runner.Drives(id) {
+			timer.Reset(ownCheck)
+			continue
+		}
 		end, err := e.look(ctx, id)
 		if end.status.Ended() || err != nil {
 			return end, err
 		}
 		timer.Reset(pause)
+		pause = min(2*pause, lastLook)
 	}
 }
 

@@ -20,7 +20,7 @@ func (w *Worker) claim(now time.Time) {
 			}
 			q.reserved = q.free()
 			if q.empty { // probably for nothing: leave room for what begins here meanwhile
-				q.reserved = (q.reserved + 1) / 2
+				q.reserved = max(1, q.reserved/2)
 			}
 			q.used += q.reserved
 			q.wake, q.sure = false, false
