@@ -160,7 +160,7 @@ func mutants() []planted {
 		},
 		{
 			Mutant:  Mutant{Name: "a lost reply is a refusal", Settle: onLoss(store.Early)},
-			killers: []string{"G2", "VR-3", "G9"},
+			killers: []string{"G2", "VR-3", "G9", "RT-10"},
 		},
 		{Mutant: Mutant{Name: "senders take a lost reply for a failure", Fresh: true}, killers: []string{"G9"}},
 		{Mutant: Mutant{Name: "acknowledged before it is durable", Early: true}, killers: []string{"G6"}},
