@@ -45,8 +45,10 @@ type Engine struct {
 	stop    chan struct{} // closed: stop in order
 	stopNow chan struct{}
 	once    [2]sync.Once
-	running sync.WaitGroup
 	closed  sync.Once
+
+	gate    sync.Mutex // Run begins, or Stop finds none that could
+	running sync.WaitGroup
 }
 
 // Open opens a store and returns an engine. All mistakes in the configuration
@@ -104,13 +106,10 @@ func (e *Engine) define(mistakes *DefinitionError) {
 // every run over so that other workers go on at once, and returns nil. Values
 // of ctx are visible in every step.
 func (e *Engine) Run(ctx context.Context) error {
-	e.running.Add(1)
-	defer e.running.Done()
-	select {
-	case <-e.stop: // stopped before it began
+	if !e.enter() {
 		return nil
-	default:
 	}
+	defer e.running.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -135,10 +134,30 @@ func (e *Engine) Run(ctx context.Context) error {
 	return e.runner.Run(ctx, cfg, e.stopNow)
 }
 
+// enter counts a Run that begins; false: the engine was stopped before.
+func (e *Engine) enter() bool {
+	e.gate.Lock()
+	defer e.gate.Unlock()
+	select {
+	case <-e.stop:
+		return false
+	default:
+		e.running.Add(1)
+		return true
+	}
+}
+
+// shut lets no further Run begin.
+func (e *Engine) shut() {
+	e.gate.Lock()
+	defer e.gate.Unlock()
+	e.once[0].Do(func() { close(e.stop) })
+}
+
 // Stop stops Run as the end of its context does, and waits for it until ctx
 // ends. Stopping twice, or an engine that does not run, is harmless.
 func (e *Engine) Stop(ctx context.Context) error {
-	e.once[0].Do(func() { close(e.stop) })
+	e.shut()
 	done := make(chan struct{})
 	go func() {
 		e.running.Wait()
@@ -156,7 +175,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 // the grace. It does not wait; Stop does.
 func (e *Engine) StopNow() {
 	e.once[1].Do(func() { close(e.stopNow) })
-	e.once[0].Do(func() { close(e.stop) })
+	e.shut()
 }
 
 // Close stops the engine and releases the store. Running steps get the grace.

@@ -382,3 +382,19 @@ func TestQU7_QU8_TheStoreIsAway(t *testing.T) {
 		})
 	}
 }
+
+// Whoever starts Run on a goroutine and then changes his mind may close at any
+// moment. Under the race detector this also finds a Run that begins unseen.
+func TestStop_WhileRunBegins(t *testing.T) {
+	for range 300 {
+		e, err := durable.Open(t.Context(), memory.New(), serve())
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- e.Run(context.Background()) }()
+		if err := errors.Join(e.Close(), <-done); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

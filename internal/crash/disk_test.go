@@ -63,6 +63,7 @@ func starve(t *testing.T, w *world, p *worker, take, give message) {
 	w.push(p)
 	w.until("the worker is busy", func() bool { return p.busy })
 	obeyed(take)
+	w.starved = true
 	for range 3 { // enough to need more pages than there are
 		w.fillWith(t, "mix")
 		w.fillWith(t, "long")

@@ -41,6 +41,7 @@ type world struct {
 	tasks   []*task
 	answers map[string]*answered // by wait
 	deaths  []death
+	starved bool     // there was no space for a time
 	stops   int      // workers that ended in order
 	next    int      // number of the next command
 	seen    int      // events
