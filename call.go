@@ -25,6 +25,8 @@ type body struct {
 	inside string // the call whose function runs
 	logs   *capture
 
+	choice *journal.Answer // a decision's
+
 	tx       store.Tx // open
 	dropped  bool     // there was one
 	conflict bool     // it met another one: doing the body again may help
@@ -189,7 +191,11 @@ func Info(ctx context.Context) (info StepInfo, ok bool) {
 	if b == nil {
 		return StepInfo{}, false
 	}
-	sum := sha256.Sum256([]byte(b.h.Execution.String() + "\x00" + b.h.Path))
+	visit := b.h.Execution.String() + "\x00" + b.h.Path
+	if b.h.Generation != "" {
+		visit += "\x00" + b.h.Generation
+	}
+	sum := sha256.Sum256([]byte(visit))
 	return StepInfo{
 		Execution: b.h.Execution, Workflow: b.h.Workflow, Version: b.h.Version, Path: b.h.Path,
 		Attempt: b.h.Attempt, Failures: b.h.Failures, Crashes: b.h.Crashes, Epoch: b.h.Epoch,

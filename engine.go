@@ -121,7 +121,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}()
 	cfg := run.Config{
 		Name: e.cfg.Name, Queues: e.cfg.served(), Lease: e.cfg.Lease,
-		Grace: e.cfg.ShutdownGrace, JournalLimit: maxFacts,
+		Grace: e.cfg.ShutdownGrace, JournalLimit: maxFacts, StateLimit: e.cfg.MaxPayload,
 	}
 	for _, d := range e.defs {
 		cfg.Definitions = append(cfg.Definitions, &run.Definition{Tree: d.tree, Fingerprint: d.fingerprint})
@@ -224,6 +224,7 @@ func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *ca
 	end := ending(err, c, h)
 	if end.Err == nil && !end.Snooze {
 		end.Patch, end.Step = patch, &journal.Transition{Before: h.State, After: after}
+		end.Answer = b.choice
 	}
 	if h.Mode == plan.Reconcile && err == nil {
 		end.Happened = plan.Yes

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -169,6 +170,14 @@ func wayText(a *journal.Answer) string {
 		return "again"
 	case journal.WayLeave:
 		return "leave"
+	case journal.WayGoto:
+		return "goto " + a.Case
+	case journal.WayNext:
+		return "next"
+	case journal.WayLanes, journal.WayItems:
+		return strconv.Itoa(a.Items)
+	case journal.WaySkip:
+		return "skip"
 	}
 	return "(none)"
 }

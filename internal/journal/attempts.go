@@ -20,6 +20,7 @@ const (
 	OutcomeCrashed  Outcome = "crashed"   // its process died
 	OutcomeLost     Outcome = "lost"      // cut off, and nobody knows how it ended
 	OutcomeInDoubt  Outcome = "in_doubt"  // the outside or a person is asked what became of it
+	OutcomeSkipped  Outcome = "skipped"   // a wait that was not wanted
 	OutcomeCanceled Outcome = "cancelled" // the run was cancelled before it ended
 )
 
@@ -27,7 +28,7 @@ const (
 // microseconds since 1970.
 type Attempt struct {
 	Path   string
-	Kind   string // "step", "branch" or "loop"
+	Kind   string // "step", "branch", "loop", "parallel", "each" or "wait"
 	Number int    // of a step: from 1; 0 if its body never began. Of a loop: the pass that was asked for
 
 	Outcome  Outcome
@@ -109,11 +110,30 @@ func (v *view) take(f *Fact) {
 		v.answered(f)
 	case Failed:
 		v.failed(f)
+	case Closed:
+		v.closed(f)
 	default:
+		if _, ok := v.last[f.Path]; !ok && f.Kind == Waited && f.Wait != nil {
+			v.add(Attempt{Path: f.Path, Kind: "wait", Outcome: OutcomeRunning, Start: f.At})
+		}
 		if i, ok := v.last[f.Path]; ok {
 			a := &v.list[i]
 			a.LastRow = v.row
 			v.happened(i, a, f)
+		}
+	}
+}
+
+// closed ends what a lane or item that failed has left open.
+func (v *view) closed(f *Fact) {
+	for i := range v.list {
+		a := &v.list[i]
+		if !strings.HasPrefix(a.Path, f.Path+"/") || v.last[a.Path] != i {
+			continue
+		}
+		switch a.Outcome {
+		case OutcomeRunning, OutcomeWaiting, OutcomeSnoozed, OutcomeStopped, OutcomeInDoubt:
+			a.Outcome, a.End, a.Until, a.LastRow = OutcomeCanceled, f.At, 0, v.row
 		}
 	}
 }
@@ -139,8 +159,18 @@ func (v *view) tried(f *Fact) {
 
 func (v *view) answered(f *Fact) {
 	a := v.add(Attempt{Path: f.Path, Kind: "branch", Outcome: OutcomeDone, Start: f.At, End: f.At, Answer: f.Answer})
-	if f.Answer != nil && (f.Answer.Way == WayAgain || f.Answer.Way == WayLeave) {
+	if f.Answer == nil {
+		return
+	}
+	switch f.Answer.Way {
+	case WayAgain, WayLeave:
 		a.Kind, a.Number = "loop", f.Answer.Pass
+	case WayLanes:
+		a.Kind, a.Outcome, a.End = "parallel", OutcomeRunning, 0
+	case WayItems:
+		a.Kind, a.Outcome, a.End = "each", OutcomeRunning, 0
+	case WaySkip:
+		a.Kind, a.Outcome = "wait", OutcomeSkipped
 	}
 }
 
@@ -148,13 +178,15 @@ func (v *view) answered(f *Fact) {
 // and a body that was not allowed to begin, have none yet.
 func (v *view) failed(f *Fact) {
 	i, ok := v.last[f.Path]
-	if !ok || v.list[i].Kind != "step" || v.list[i].Outcome == OutcomeRetrying {
+	if !ok || v.list[i].asks() || v.list[i].Outcome == OutcomeRetrying {
 		a := Attempt{Path: f.Path, Kind: "step", Start: f.At}
 		switch {
-		case ok && v.list[i].Kind != "step":
+		case ok && v.list[i].asks():
 			a.Kind, a.Number = v.list[i].Kind, v.list[i].Number+1
 		case f.Err != nil && f.Err.Code == "branch":
 			a.Kind = "branch"
+		case f.Err != nil && f.Err.Code == "items":
+			a.Kind = "each"
 		case f.Err != nil && (f.Err.Code == "loop" || f.Err.Code == "loop_limit"):
 			a.Kind = "loop"
 		}
@@ -165,11 +197,17 @@ func (v *view) failed(f *Fact) {
 	a.Outcome, a.End, a.Until, a.Err, a.LastRow = OutcomeFailed, f.At, 0, f.Err, v.row
 }
 
+// asks tells whether the entry is an answered question.
+func (a *Attempt) asks() bool { return a.Kind == "branch" || a.Kind == "loop" }
+
 // happened takes a fact about the newest attempt of its place.
 func (v *view) happened(i int, a *Attempt, f *Fact) {
 	switch f.Kind {
 	case Done:
 		a.Outcome, a.End, a.Until, a.Patch, a.Err = OutcomeDone, f.At, 0, f.Data, nil
+		if f.Answer != nil { // a decision's
+			a.Answer = f.Answer
+		}
 	case Delayed:
 		v.delayed(i, a, f)
 	case Handed:
@@ -268,10 +306,10 @@ func (a *Attempt) endWait(f *Fact, by string) {
 	a.Waits = append(a.Waits, w)
 }
 
-// StateAfter returns the state after row n: what Began gave, changed by every
-// Done up to there. It is nil for n < 1. Rows are all rows from the first on;
+// StateAfter returns the state on which bodies at a path work after row n: what
+// Began, or the way into the lane or item, gave, changed by every Done up to there. It is nil for n < 1. Rows are all rows from the first on;
 // a journal shorter than n is an error.
-func StateAfter(rows []Row, n int) ([]byte, error) {
+func StateAfter(rows []Row, n int, path string) ([]byte, error) {
 	if n < 1 {
 		return nil, nil
 	}
@@ -284,5 +322,5 @@ func StateAfter(rows []Row, n int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return h.State, nil
+	return h.StateAt(path), nil
 }

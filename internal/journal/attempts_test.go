@@ -175,14 +175,14 @@ l[1]/w step 1 cancelled 54-60 rows 16-17 [event:e#1 event e 55-0 ]
 func TestStateAfter(t *testing.T) {
 	rows := everything()
 	for n, want := range map[int]string{-1: "", 0: "", 1: `{"n":0}`, 6: `{"n":0}`, 7: `{"n":1}`, len(rows): `{"n":1}`} {
-		if got, err := StateAfter(rows, n); err != nil || string(got) != want {
+		if got, err := StateAfter(rows, n, ""); err != nil || string(got) != want {
 			t.Errorf("after row %d: %s, %v; want %s", n, got, err, want)
 		}
 	}
-	if _, err := StateAfter(rows, len(rows)+1); err == nil {
+	if _, err := StateAfter(rows, len(rows)+1, ""); err == nil {
 		t.Error("a row that does not exist has a state")
 	}
-	if _, err := StateAfter(rows[1:], 2); err == nil {
+	if _, err := StateAfter(rows[1:], 2, ""); err == nil {
 		t.Error("a journal without its first row has a state")
 	}
 }

@@ -184,7 +184,7 @@ func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
 	f.Kind = Kind(b[0])
-	if f.Kind < Began || f.Kind > Cancelled {
+	if f.Kind < Began || f.Kind > Closed {
 		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
 	}
 	b = b[1:]
@@ -237,7 +237,7 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: field %d: %w", ErrCorrupt, tag, err)
 	}
-	if f.Answer != nil && f.Answer.Way > WayLeave {
+	if f.Answer != nil && f.Answer.Way > WaySkip {
 		return fmt.Errorf("%w: way %d is unknown to this program", ErrVersion, f.Answer.Way)
 	}
 	return nil

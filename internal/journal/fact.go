@@ -23,6 +23,7 @@ const (
 	Handed    Kind = 11 // an owner reported that it stopped the body in order: Epoch
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
+	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
 )
 
 func (k Kind) String() string {
@@ -53,6 +54,8 @@ func (k Kind) String() string {
 		return "cleared"
 	case Cancelled:
 		return "cancelled"
+	case Closed:
+		return "closed"
 	}
 	return "unknown"
 }
@@ -104,6 +107,10 @@ type Answer struct {
 	Case  string `json:"case,omitempty"`  // WayCase: the key
 	Pass  int    `json:"pass,omitempty"`  // loops: the pass that the answer is about
 	Value string `json:"value,omitempty"` // branches: the value, as written, for people
+	Items int    `json:"items,omitempty"` // WayItems: how many; the fact's Data is the list
+
+	// WayGoto: the nodes beside the target, Case, that are to run as new visits.
+	Drop []string `json:"drop,omitempty"`
 }
 
 // Way is where an answer leads.
@@ -111,11 +118,16 @@ type Way uint8
 
 // The ways. Their numbers are stored.
 const (
-	WayCase    Way = 1 // into the case with that key
-	WayDefault Way = 2 // into the default
-	WayNone    Way = 3 // no case fits and there is no default: past the branch
-	WayAgain   Way = 4 // into pass Pass of the loop
-	WayLeave   Way = 5 // the loop has ended after Pass passes
+	WayCase    Way = 1  // into the case with that key
+	WayDefault Way = 2  // into the default
+	WayNone    Way = 3  // no case fits and there is no default: past the branch
+	WayAgain   Way = 4  // into pass Pass of the loop
+	WayLeave   Way = 5  // the loop has ended after Pass passes
+	WayLanes   Way = 6  // into all lanes
+	WayItems   Way = 7  // into the items
+	WayGoto    Way = 8  // to the node Case beside the decision
+	WayNext    Way = 9  // past the decision
+	WaySkip    Way = 10 // past the wait: it is not wanted
 )
 
 // Wait is an open wait.

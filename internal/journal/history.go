@@ -18,6 +18,7 @@ type History struct {
 	Root   *Place
 	Cancel *Fact // the Cancelled fact, if any
 	Last   int64 // At of the newest fact
+	Fails  int   // Failed facts so far: their order
 }
 
 // Place is what happened at one path element. A place exists if anything
@@ -43,10 +44,16 @@ type Place struct {
 	LastErr   *Error  `json:"last_err,omitempty"`
 	Done      bool    `json:"done,omitempty"`
 	Failed    bool    `json:"failed,omitempty"`
-	FailedSeq int     `json:"failed_seq,omitempty"` // row of the Failed fact
+	FailedSeq int     `json:"failed_seq,omitempty"` // which of the run's failures, from 1
 
 	Answer *Answer          `json:"answer,omitempty"` // the newest
 	Calls  map[string]*Call `json:"calls,omitempty"`
+
+	Next   string `json:"next,omitempty"`   // of a sequence: a decision said that this child comes next
+	Jumps  int    `json:"jumps,omitempty"`  // of a sequence: how often a decision went back in it
+	Own    []byte `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
+	Closed bool   `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
+	Ways   *Ways  `json:"ways,omitempty"`   // of an Each: its items
 }
 
 // Call is the record of one durable call.
@@ -88,17 +95,22 @@ func (h *History) Apply(r Row) error {
 	return nil
 }
 
-// change applies the change that a body made.
-func (h *History) change(f *Fact) error {
-	if s := f.Step; s != nil && len(s.Before) > 0 && len(h.State) == len(s.Before) && &h.State[0] == &s.Before[0] {
-		h.State = s.After
+// change applies the change that a body made to the state that it works on.
+func (h *History) change(f *Fact, scope *Place) error {
+	now := &h.State
+	if scope != nil {
+		now = &scope.Own
+	}
+	old := *now
+	if s := f.Step; s != nil && len(s.Before) > 0 && len(old) == len(s.Before) && &old[0] == &s.Before[0] {
+		*now = s.After
 		return nil
 	}
-	state, err := Apply(f.Data, h.State)
+	state, err := Apply(f.Data, old)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, f.Path, err)
 	}
-	h.State = state
+	*now = state
 	return nil
 }
 
@@ -117,7 +129,7 @@ func (h *History) Fold(f *Fact, seq int) error {
 		}
 		return nil
 	}
-	p, parent := h.place(f.Path)
+	p, parent, scope := h.place(f.Path)
 	if (p.Done || p.Failed) && f.Kind != Handed {
 		return fmt.Errorf("%w: %s at %s, which has ended", ErrCorrupt, f.Kind, f.Path)
 	}
@@ -126,14 +138,19 @@ func (h *History) Fold(f *Fact, seq int) error {
 	case Tried:
 		p.tried(f)
 	case Done:
-		if err := h.change(f); err != nil {
+		if err := h.change(f, scope); err != nil {
 			return err
 		}
 		p.Done = true
 		p.close()
+		h.join(p, parent, f.Path)
+		h.jump(p, parent, f)
 	case Failed:
-		p.Failed, p.LastErr, p.FailedSeq = true, f.Err, seq
+		h.Fails++
+		p.Failed, p.LastErr, p.FailedSeq = true, f.Err, h.Fails
 		p.close()
+	case Closed:
+		h.closed(p, parent, f)
 	case Delayed:
 		p.delayed(f)
 	case Handed:
@@ -146,6 +163,9 @@ func (h *History) Fold(f *Fact, seq int) error {
 		delete(p.Calls, InDoubtCall)
 	case Answered:
 		p.Answer = f.Answer
+		if f.Answer.Way == WayItems {
+			return p.list(f)
+		}
 		if f.Answer.Way == WayAgain && f.Answer.Pass > 0 {
 			h.forget(parent, f)
 		}
@@ -179,11 +199,13 @@ func (h *History) began(f *Fact) error {
 	return nil
 }
 
-// place finds or makes the place of a path and its parent.
-func (h *History) place(path string) (p, parent *Place) {
+// place finds or makes the place of a path, its parent, and the place whose
+// state a body there works on: nil for the run's own.
+func (h *History) place(path string) (p, parent, scope *Place) {
 	p, parent = h.Root, nil
 	for path != "" {
 		element, rest, _ := strings.Cut(path, "/")
+		way := strings.HasSuffix(element, "]") // not a node, a way into one
 		child := p.Children[element]
 		if child == nil {
 			child = &Place{}
@@ -191,13 +213,20 @@ func (h *History) place(path string) (p, parent *Place) {
 				p.Children = make(map[string]*Place)
 			}
 			p.Children[element] = child
-			if !strings.HasSuffix(element, "]") { // a node, not a way into one
+			if way {
+				h.enter(p, child, scope, element)
+			} else {
 				p.Newest = element
 			}
 		}
+		if !way {
+			p.Next = ""
+		} else if child.Own != nil {
+			scope = child
+		}
 		p, parent, path = child, p, rest
 	}
-	return p, parent
+	return p, parent, scope
 }
 
 // At returns the place of a path, nil if nothing happened there.

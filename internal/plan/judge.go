@@ -23,6 +23,7 @@ type Ending struct {
 	Timeout bool                // failure: the step's own timeout ended it
 	Cancel  bool                // the body cancels the run; Err holds the reason
 	Block   string              // the code cannot read what is recorded: why
+	Answer  *journal.Answer     // success of a decision: where it goes
 	Happened
 }
 
@@ -61,7 +62,7 @@ func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
 	case end.Snooze:
 		f.Kind, f.Why, f.Until = journal.Delayed, journal.BySnooze, later(now, end.After)
 	case end.Err == nil:
-		f.Kind, f.Data, f.Step = journal.Done, end.Patch, end.Step
+		f.Kind, f.Data, f.Step, f.Answer = journal.Done, end.Patch, end.Step, end.Answer
 	case b.Node.AtMostOnce && end.Timeout:
 		f.Kind, f.Why, f.Err = journal.Delayed, journal.ByLoss, end.Err
 	case end.Final || b.Node.Retry == nil || p.Failures+1 >= b.Node.Retry.MaxAttempts:
@@ -82,7 +83,7 @@ func judgeReconcile(f journal.Fact, p *journal.Place, end Ending, now int64, dra
 		f.Kind, f.Why, f.Err = journal.Delayed, journal.ByAsking, end.Err
 		f.Until = later(now, tree.Retry{}.Delay(p.Asked+1, draw))
 	case end.Happened == Yes:
-		f.Kind, f.Data = journal.Done, end.Patch
+		f.Kind, f.Data, f.Step = journal.Done, end.Patch, end.Step
 	case len(p.Crashed) >= CrashLimit && p.Calls[journal.InDoubtCall] == nil:
 		f.Kind, f.Err = journal.Failed, crashLimit(f.Path, f.Attempt, len(p.Crashed))
 	case p.Lost >= CrashLimit && p.Calls[journal.InDoubtCall] == nil:
@@ -138,8 +139,12 @@ func later(now int64, d time.Duration) int64 {
 // maxTime is the end of the year 9999: later times do not print.
 const maxTime = 253402300799_000000
 
-// OverLimit is the error of an answer that would begin one pass too many.
+// OverLimit is the error of an answer that would begin one pass too many, or
+// too many items.
 func OverLimit(n *tree.Node, a *journal.Answer, path string) *journal.Error {
+	if n.Kind == tree.Each && a.Items > tree.MaxItems {
+		return &journal.Error{Code: "items", Path: path, Message: fmt.Sprintf("there are %d items; the limit within one run is %d", a.Items, tree.MaxItems)}
+	}
 	if n.Kind != tree.Loop || a.Way != journal.WayAgain || a.Pass < n.Passes() {
 		return nil
 	}

@@ -19,6 +19,8 @@ type Plan struct {
 	Questions []Question     // user code to be asked before anything else can go on
 	Waits     []Wait         // open
 	Opens     []Wait         // should be opened: the engine's own questions to people
+	Facts     []journal.Fact // follow from what is recorded, without asking anybody
+	Closes    []journal.Fact // end a lane or item, once nothing of it runs any more
 }
 
 // Outcome is how the run as a whole stands.
@@ -63,8 +65,19 @@ func (b Body) Until() int64 {
 type Question struct {
 	Path    string
 	Node    *tree.Node
-	Pass    int    // Loop: the pass that would begin
-	InDoubt []byte // Step: what a person said became of the body
+	Pass    int           // Loop: the pass that would begin
+	InDoubt []byte        // Step: what a person said became of the body
+	Join    bool          // Parallel, Each: what do these outcomes come to?
+	Ways    []Way         // Join: how the lanes or items ended
+	Ended   *journal.Call // a wait: how it ended, and what does that come to?
+	Limit   int           // bytes of a state or item
+}
+
+// Way is how a lane or item ended.
+type Way struct {
+	Name  string // of a lane
+	State []byte
+	Err   *journal.Error // it failed
 }
 
 // Wait is a wait at a place.
@@ -76,7 +89,7 @@ type Wait struct {
 
 // Eval returns the plan.
 func Eval(w *tree.Workflow, h *journal.History) Plan {
-	var e eval
+	e := eval{hist: h}
 	if h.Cancel != nil {
 		return Plan{Outcome: Cancelled, Err: h.Cancel.Err}
 	}
@@ -91,7 +104,11 @@ func Eval(w *tree.Workflow, h *journal.History) Plan {
 	return e.plan
 }
 
-type eval struct{ plan Plan }
+type eval struct {
+	plan     Plan
+	hist     *journal.History
+	failedAt int // failed: which of the run's failures plan.Err is
+}
 
 // state is how a node stands.
 type state uint8
@@ -109,17 +126,17 @@ func (e *eval) node(n *tree.Node, path string, parent *journal.Place) state {
 	if p != nil {
 		switch kind := recorded(p); {
 		case p.Failed:
-			e.plan.Err = p.LastErr
+			e.plan.Err, e.failedAt = p.LastErr, p.FailedSeq
 			return failed
-		case p.Done, p.Answer != nil && (p.Answer.Way == journal.WayNone || p.Answer.Way == journal.WayLeave):
+		case p.Done, p.Answer != nil && passedBy(p.Answer.Way):
 			return finished
-		case kind != 0 && kind != n.Kind:
+		case kind != 0 && kind != n.Kind && !(kind == tree.Step && n.Kind == tree.Decision):
 			return e.missing(path, fmt.Sprintf(
 				"the run stands at %q, which was a %s when it began and is a %s in this code; deploy code that has it as a %s", path, kind, n.Kind, kind))
 		}
 	}
 	switch n.Kind {
-	case tree.Step:
+	case tree.Step, tree.Decision:
 		return e.step(n, path, p)
 	case tree.Sequence:
 		return e.sequence(path, n.Body, p)
@@ -127,6 +144,12 @@ func (e *eval) node(n *tree.Node, path string, parent *journal.Place) state {
 		return e.branch(n, path, parent, p)
 	case tree.Loop:
 		return e.loop(n, path, parent, p)
+	case tree.Parallel:
+		return e.parallel(n, path, parent, p)
+	case tree.Each:
+		return e.each(n, path, parent, p)
+	case tree.Input, tree.Event, tree.Pause, tree.Child:
+		return e.wait(n, path, p)
 	}
 	panic("plan: unknown kind " + n.Kind.String())
 }
@@ -137,14 +160,32 @@ func recorded(p *journal.Place) tree.Kind {
 	switch {
 	case p.Attempt > 0:
 		return tree.Step
-	case p.Answer != nil && p.Answer.Way == journal.WayAgain:
-		return tree.Loop
 	case p.Answer != nil:
-		return tree.Branch
+		return asked(p.Answer.Way)
+	case len(p.Calls) > 0:
+		return waited(p.Calls)
 	case p.Newest != "":
 		return tree.Sequence
 	}
 	return 0
+}
+
+// asked is the kind of node whose question has such an answer.
+func asked(w journal.Way) tree.Kind {
+	switch w {
+	case journal.WayAgain:
+		return tree.Loop
+	case journal.WayLanes:
+		return tree.Parallel
+	case journal.WayItems:
+		return tree.Each
+	}
+	return tree.Branch
+}
+
+// passedBy tells whether an answer leads past its node.
+func passedBy(w journal.Way) bool {
+	return w == journal.WayNone || w == journal.WayLeave || w == journal.WaySkip
 }
 
 func (e *eval) missing(path, text string) state {

@@ -12,8 +12,15 @@ import (
 // does not run late, and one that it removed before that place is not missed.
 func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state {
 	next := 0
-	if p != nil && p.Newest != "" {
-		at := index(nodes, p.Newest)
+	switch {
+	case p == nil:
+	case p.Next != "": // a decision said so
+		if next = tree.Index(nodes, p.Next); next < 0 {
+			return e.missing(tree.Join(path, p.Next), fmt.Sprintf(
+				"the run goes to %q, which this code does not have; deploy code that has it", tree.Join(path, p.Next)))
+		}
+	case p.Newest != "":
+		at := tree.Index(nodes, p.Newest)
 		if at < 0 {
 			return e.missing(tree.Join(path, p.Newest), fmt.Sprintf(
 				"the run stands at %q, which this code does not have; deploy code that has it", tree.Join(path, p.Newest)))
@@ -30,15 +37,6 @@ func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state
 		}
 	}
 	return finished
-}
-
-func index(nodes []*tree.Node, name string) int {
-	for i, n := range nodes {
-		if n.Name == name {
-			return i
-		}
-	}
-	return -1
 }
 
 // furthest is the last of nodes where something happened; at is one of them.

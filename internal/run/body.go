@@ -92,7 +92,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	}
 	at := micros(w.clock.low(now))
 	switch {
-	case errors.Is(v.cause, ErrNotPlanned) && r.stuck == nil:
+	case errors.Is(v.cause, ErrNotPlanned) && r.stuck == nil && r.plan.Outcome != plan.Blocked:
 	case errors.Is(v.cause, ErrNotPlanned), errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
 		if v.Mode == plan.Run {
 			w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
@@ -105,6 +105,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	default:
 		b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path), Mode: v.Mode}
 		f := plan.Judge(b, end, micros(w.clock.high(now)), w.do.Draw())
+		plan.Decide(r.def.Tree, r.hist, v.Node, &f)
 		f.At = at // what is to come is counted from the latest, what was from the earliest
 		w.add(r, f)
 	}
@@ -165,10 +166,23 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 	if a.Block != "" {
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: a.Block}
 	} else if v.cause == nil || errors.Is(v.cause, ErrStopping) {
-		w.add(r, w.judgeAnswer(r, v, a, now))
+		w.answer(r, v, a, now)
 	}
 	w.drive(r, now)
 	w.pump(now)
+}
+
+// answer records what user code said to a question.
+func (w *Worker) answer(r *run, v *Visit, a Answered, now time.Time) {
+	c := a.Wait
+	if c == nil {
+		w.add(r, w.judgeAnswer(r, v, a, now))
+		return
+	}
+	if c.Timed {
+		c.Wait.Deadline = deadline(c, w.clock.high(now))
+	}
+	w.open(r, v.Path, c.Key, *c.Wait, micros(w.clock.low(now)))
 }
 
 func (w *Worker) judgeAnswer(r *run, v *Visit, a Answered, now time.Time) journal.Fact {
@@ -186,7 +200,7 @@ func (w *Worker) judgeAnswer(r *run, v *Visit, a Answered, now time.Time) journa
 	if err := plan.OverLimit(v.Node, a.Answer, v.Path); err != nil {
 		return journal.Fact{Kind: journal.Failed, Path: v.Path, Err: err, At: at}
 	}
-	return journal.Fact{Kind: journal.Answered, Path: v.Path, Answer: a.Answer, At: at}
+	return journal.Fact{Kind: journal.Answered, Path: v.Path, Answer: a.Answer, Data: a.Items, At: at}
 }
 
 // Begin starts an execution in this worker's hands, if it may: ruling 14. It

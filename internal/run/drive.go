@@ -1,9 +1,12 @@
 package run
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -39,7 +42,33 @@ func (w *Worker) drive(r *run, now time.Time) {
 			return
 		}
 	}
+	if r.hungry && len(r.visits) > 0 {
+		w.hungry[r] = true
+	}
 	w.flush(r, now)
+}
+
+// feed lets runs go on that have bodies here and lacked slots for more. They
+// come before what is to be claimed.
+func (w *Worker) feed(now time.Time) {
+	if len(w.hungry) == 0 {
+		return
+	}
+	var list []*run
+	for r := range w.hungry {
+		if q := w.queue(r.wanted); w.runs[r.id] != r || r.wanted == "" {
+			delete(w.hungry, r)
+		} else if q != nil && q.free() > 0 {
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b *run) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), a.since.Compare(b.since), compareIDs(a.id, b.id))
+	})
+	for _, r := range list {
+		delete(w.hungry, r)
+		w.drive(r, now)
+	}
 }
 
 // pass evaluates the plan and acts on it; true means that a fact was added and
@@ -49,7 +78,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	if r.stuck == nil {
 		p = plan.Eval(r.def.Tree, r.hist)
 	}
-	r.plan, r.later, r.wanted = p, 0, ""
+	r.plan, r.later, r.wanted, r.hungry = p, 0, "", false
 	w.stopUnplanned(r, p)
 	if p.Outcome != plan.Going {
 		return false
@@ -60,9 +89,11 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		return true
 	}
 	w.answerCalls(r, at)
-	if len(p.Questions) > 0 {
-		w.ask(r, p.Questions[0], now)
-		return false
+	if w.follow(r, p, at) {
+		return true
+	}
+	for _, q := range p.Questions {
+		w.ask(r, q, now)
 	}
 	if len(p.Opens) > 0 {
 		for _, o := range p.Opens {
@@ -78,17 +109,58 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	return false
 }
 
+// follow records what follows from what is recorded, and closes lanes and items
+// of which nothing runs any more.
+func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
+	for _, f := range p.Facts {
+		f.At = at
+		if f.Kind == journal.Done {
+			f = w.fitting(r, f)
+		}
+		w.add(r, f)
+		return true
+	}
+	for _, f := range p.Closes {
+		if r.busyUnder(f.Path) {
+			continue
+		}
+		for _, c := range r.hist.OpenCalls(f.Path) {
+			r.batch.close(c.Path, c.Call, c.Wait.ID)
+		}
+		f.At = at
+		w.add(r, f)
+		return true
+	}
+	return false
+}
+
+// fitting is a join, or its failure if the state has become too large.
+func (w *Worker) fitting(r *run, f journal.Fact) journal.Fact {
+	before := r.hist.StateAt(f.Path)
+	after, err := journal.Apply(f.Data, before)
+	if err != nil || w.cfg.StateLimit == 0 || len(after) <= w.cfg.StateLimit {
+		f.Step = &journal.Transition{Before: before, After: after}
+		return f
+	}
+	return journal.Fact{Kind: journal.Failed, Path: f.Path, At: f.At, Err: &journal.Error{
+		Code: "too_large", Path: f.Path, Message: fmt.Sprintf("the lanes together make a state of %d bytes, the limit is %d (Config.MaxPayload)", len(after), w.cfg.StateLimit),
+	}}
+}
+
+// busyUnder tells whether user code runs under a path.
+func (r *run) busyUnder(path string) bool {
+	for _, v := range r.visits {
+		if strings.HasPrefix(v.Path, path+"/") {
+			return true
+		}
+	}
+	return false
+}
+
 // stopUnplanned ends bodies that the plan no longer has.
 func (w *Worker) stopUnplanned(r *run, p plan.Plan) {
 	for _, v := range r.sorted() {
-		planned := false
-		for _, b := range p.Bodies {
-			planned = planned || b.Path == v.Path
-		}
-		for _, q := range p.Questions {
-			planned = planned || q.Path == v.Path
-		}
-		if !planned {
+		if !p.Has(v.Path) {
 			w.stopVisit(v, ErrNotPlanned)
 		}
 	}
@@ -235,13 +307,14 @@ func (w *Worker) ask(r *run, q plan.Question, now time.Time) {
 	if slot == nil {
 		slot = w.queue(name)
 		if slot == nil || slot.free() <= 0 {
-			r.wanted = name
+			r.wanted, r.hungry = name, true
 			return
 		}
 		slot.used++
 	}
 	r.token = nil
 	v := w.visit(r, q.Path, q.Node, slot.name)
+	q.Limit = w.cfg.StateLimit
 	v.Question = &q
 	r.visits[q.Path] = v
 	r.held = now.Add(holdForAnswer)
@@ -312,7 +385,7 @@ func (w *Worker) takeSlot(r *run, n *tree.Node) bool {
 	}
 	q := w.queue(name)
 	if q == nil || q.free() <= 0 {
-		r.wanted = name
+		r.wanted, r.hungry = name, true
 		return false
 	}
 	q.used++
@@ -329,6 +402,6 @@ func (w *Worker) queueOf(r *run, n *tree.Node) string {
 func (w *Worker) visit(r *run, path string, n *tree.Node, queue string) *Visit {
 	return &Visit{
 		Execution: r.id, Workflow: r.def.Tree.Name, Version: r.def.Tree.Version, Path: path, Node: n,
-		State: r.hist.State, Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
+		State: r.hist.StateAt(path), Generation: r.hist.Visit(path), Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
 	}
 }

@@ -73,6 +73,9 @@ func (w *Worker) release(r *run) {
 				due = d
 			}
 		}
+		if r.hungry { // now, where there is a slot
+			due = 0
+		}
 		rel.Due, rel.Queue = fromMicros(due), r.wanted
 		rel.Status = store.Pending
 		if len(p.Waits) > 0 && r.wanted == "" {

@@ -154,19 +154,23 @@ func (h *Handle) limit() (stop func()) {
 
 // ask runs a question.
 func (h *Handle) ask() {
-	var a Answered
+	var (
+		a        Answered
+		answered bool
+	)
 	defer func() {
 		if p := recover(); p != nil {
 			e := PanicError(p, h.Path, 0)
-			e.Code = h.Node.Kind.String()
+			e.Code = h.Question.Code()
 			a = Answered{Err: e}
-		} else if a == (Answered{}) {
-			a = Answered{Err: &journal.Error{Code: h.Node.Kind.String(), Path: h.Path, Message: "the question ended its goroutine without an answer"}}
+		} else if !answered {
+			a = Answered{Err: &journal.Error{Code: h.Question.Code(), Path: h.Path, Message: "the question ended its goroutine without an answer"}}
 		}
 		h.cancel(errors.New("the question is answered"))
 		h.event(func(w *Worker, now time.Time) { w.Answered(h.Visit, a, now) })
 	}()
 	a = h.runner.code.Ask(h.ctx, h.Visit)
+	answered = true
 }
 
 // event runs fn on the worker that began the visit, if it still works.

@@ -34,6 +34,7 @@ type run struct {
 	plan     plan.Plan
 	later    int64            // earliest time at which a body that is put off may begin
 	wanted   string           // queue of a body that found no slot here
+	hungry   bool             // it would begin as soon as there is a slot
 	lent     map[string]int64 // what it has of the limits of queues, durably
 	refused  []string         // places whose beginnings were refused; none of them has begun
 	full     map[string]int64 // queues whose limits had no room, and when they may; 0: not known

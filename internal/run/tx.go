@@ -51,6 +51,7 @@ func (w *Worker) ConcludeTx(v *Visit, end plan.Ending, now time.Time) (store.Adv
 	}
 	b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path), Mode: v.Mode}
 	f := plan.Judge(b, end, micros(w.clock.high(now)), 0)
+	plan.Decide(r.def.Tree, r.hist, v.Node, &f)
 	if f.Kind != journal.Done {
 		return store.Advance{}, false
 	}

@@ -13,22 +13,23 @@ import (
 // worker makes it, the shell runs it. Fields above the line do not change once
 // the shell has it.
 type Visit struct {
-	Execution store.ID
-	Workflow  string
-	Version   string
-	Path      string
-	Node      *tree.Node
-	Mode      plan.Mode
-	Question  *plan.Question // not nil: ask instead of running the body
-	State     []byte         // raw JSON before
-	Attempt   int
-	Failures  int
-	Crashes   int
-	Epoch     int64
-	Priority  int
-	Queue     string
-	Calls     map[string]*journal.Call // what is recorded
-	Handle    any                      // the shell's own
+	Execution  store.ID
+	Workflow   string
+	Version    string
+	Path       string
+	Node       *tree.Node
+	Mode       plan.Mode
+	Question   *plan.Question // not nil: ask instead of running the body
+	State      []byte         // raw JSON before
+	Generation string         // tells visits of this path apart; "" for the first
+	Attempt    int
+	Failures   int
+	Crashes    int
+	Epoch      int64
+	Priority   int
+	Queue      string
+	Calls      map[string]*journal.Call // what is recorded
+	Handle     any                      // the shell's own
 
 	// ---- the worker's own
 	run     *run
@@ -62,7 +63,9 @@ type CallReply struct {
 
 // Answered is the end of a question.
 type Answered struct {
-	Answer *journal.Answer // branch, loop
+	Answer *journal.Answer // branch, loop, the list of an Each, a wait that is not wanted
+	Items  []byte          // the list of an Each
+	Wait   *CallRequest    // a wait that is to be opened
 	Ending *plan.Ending    // in doubt: what a person decided
 	Block  string          // the stored state does not fit this code
 	Err    *journal.Error  // the user's function panicked, or the answer makes no sense

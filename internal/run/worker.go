@@ -25,6 +25,7 @@ type Config struct {
 	Lease        time.Duration
 	Grace        time.Duration // for bodies, when stopping
 	JournalLimit int           // live facts of one execution
+	StateLimit   int           // bytes of a state; 0: none
 }
 
 const (
@@ -71,8 +72,9 @@ type Worker struct {
 	strange  map[store.ID]int64
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
-	limited  bool      // some queue has limits over all workers
-	toldAt   time.Time // when the store was asked which queues are paused
+	hungry   map[*run]bool // some of them runs, and more would with a slot
+	limited  bool          // some queue has limits over all workers
+	toldAt   time.Time     // when the store was asked which queues are paused
 	running  bool
 	stopping bool
 	stopAt   time.Time
@@ -96,6 +98,7 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		cut:     make(map[placeKey]int64),
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
+		hungry:  make(map[*run]bool),
 
 		doubtful: make(map[store.ID]*run),
 	}
@@ -303,6 +306,7 @@ func (w *Worker) pump(now time.Time) {
 		w.expiring, w.expireAt = true, time.Time{}
 		w.do.Expire()
 	}
+	w.feed(now)
 	w.claim(now)
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"time"
 
@@ -92,7 +93,7 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 			return "it was not asked"
 		}
 		want, broken := w.answer(f.Path, pl.Questions[question].Node, pl.Questions[question].Pass, len(w.model.log))
-		return unless(!broken && *want == *f.Answer, "the question's function says something else")
+		return unless(!broken && reflect.DeepEqual(want, f.Answer), "the question's function says something else")
 	case journal.Called:
 		return unless(fresh, "no body runs there, or the call has a record")
 	case journal.Waited:

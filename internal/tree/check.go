@@ -35,9 +35,9 @@ func place(nodes []*Node, under string, depth int) {
 // each calls fn for every way into n, with its static path element.
 func (n *Node) each(fn func(way string, body []*Node)) {
 	switch n.Kind {
-	case Sequence, Loop:
+	case Sequence, Loop, Each:
 		fn(n.Name, n.Body)
-	case Branch:
+	case Branch, Parallel:
 		for _, c := range n.Cases {
 			fn(CaseElement(n.Name, c.Key), c.Body)
 		}
@@ -125,14 +125,20 @@ func (c *checker) body(path string, nodes []*Node, depth int) {
 			c.add(here, m)
 		}
 		c.node(here, n)
+		c.decision(here, n, nodes)
 		n.each(func(way string, body []*Node) { c.body(Join(path, way), body, depth+1) })
 	}
 }
 
 func (c *checker) node(path string, n *Node) {
 	switch n.Kind {
-	case Step:
+	case Step, Decision:
 		c.step(path, n)
+	case Parallel:
+		c.parallel(path, n)
+	case Each:
+		c.items(path, n)
+	case Input, Event, Pause, Child:
 	case Branch:
 		c.branch(path, n)
 	case Loop:

@@ -154,9 +154,9 @@ func TestDF3_TextsAreAnyUTF8WithoutControlCharacters(t *testing.T) {
 }
 
 func TestKindsHaveNames(t *testing.T) {
-	want := "unknown step sequence branch loop unknown"
+	want := "unknown step sequence branch loop parallel each decision input event pause child unknown"
 	var got []string
-	for k := range Loop + 2 {
+	for k := range Child + 2 {
 		got = append(got, k.String())
 	}
 	if s := strings.Join(got, " "); s != want {

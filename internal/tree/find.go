@@ -30,7 +30,7 @@ func Find(w *Workflow, path string) *Node {
 // way is the nodes under n that a path element with this key leads to.
 func (n *Node) way(key string, keyed bool) []*Node {
 	switch {
-	case !keyed || n.Kind == Loop:
+	case !keyed || n.Kind == Loop || n.Kind == Each:
 		return n.Body
 	case key == DefaultWay:
 		return n.Default

@@ -14,6 +14,13 @@ const (
 	Sequence
 	Branch
 	Loop
+	Parallel
+	Each
+	Decision
+	Input
+	Event
+	Pause
+	Child
 )
 
 func (k Kind) String() string {
@@ -26,9 +33,29 @@ func (k Kind) String() string {
 		return "branch"
 	case Loop:
 		return "loop"
+	case Parallel:
+		return "parallel"
+	case Each:
+		return "each"
+	case Decision:
+		return "decision"
+	case Input:
+		return "input"
+	case Event:
+		return "event"
+	case Pause:
+		return "pause"
+	case Child:
+		return "child"
 	}
 	return "unknown"
 }
+
+// Waits tells whether nodes of this kind wait instead of running a body.
+func (k Kind) Waits() bool { return k >= Input && k <= Child }
+
+// Acts tells whether nodes of this kind have a body that is tried.
+func (k Kind) Acts() bool { return k == Step || k == Decision }
 
 // Node is one place of a definition. Which fields count depends on Kind.
 type Node struct {
@@ -38,22 +65,30 @@ type Node struct {
 	// fills it; it identifies the node within its workflow.
 	Place string
 
-	Body []*Node // Sequence, Loop: in order
+	Body []*Node // Sequence, Loop, Each: in order
 
-	// Step.
+	// Step, Decision.
 	Queue      string        // "" = the run's queue
 	Retry      *Retry        // nil = one attempt
 	Timeout    time.Duration // of one run of the body; 0 = DefaultTimeout, < 0 = none
 	AtMostOnce bool
 	Reconciles bool // has a function that asks the outside what happened
 
-	// Branch.
+	// Branch; Parallel: the lanes.
 	Cases   []Case
 	Default []*Node
 	Else    bool // Default was given, perhaps empty
 
 	// Loop.
 	Max int // passes; 0 = DefaultLoopMax
+
+	// Parallel, Each.
+	Settle      bool // a failure cancels no neighbours; Joins gets every outcome
+	Joins       bool // has a function that takes the outcomes
+	Concurrency int  // Each: items begun and not ended at once; 0 = no limit
+
+	// Decision.
+	Targets []string // declared with To; nil: any sibling
 
 	// Mistakes found while the node was built, reported by Check with its path.
 	Mistakes []string
@@ -70,6 +105,8 @@ const (
 	DefaultTimeout = 10 * time.Minute // a body that hangs must not hold its slot for ever
 	DefaultLoopMax = 1000             // a loop that never ends must end somewhere
 	MaxNesting     = 32               // deeper trees are mistakes, and recursion stays bounded
+	MaxJumps       = 1000             // backward jumps of one sequence
+	MaxItems       = 1000             // items of an Each within one run
 	MaxName        = 200              // bytes of a name, key or tag
 )
 

@@ -1,0 +1,127 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
+)
+
+func (e *eval) parallel(n *tree.Node, path string, parent, p *journal.Place) state {
+	if p == nil || p.Answer == nil {
+		e.plan.Facts = append(e.plan.Facts, journal.Fact{
+			Kind: journal.Answered, Path: path, Answer: &journal.Answer{Way: journal.WayLanes, Items: len(n.Cases)},
+		})
+		return open
+	}
+	if lost := lostLane(n, parent); lost != "" {
+		way := beside(path, n, lost)
+		return e.missing(way, fmt.Sprintf("the run is inside %q, a lane that this code does not have; deploy code that has it", way))
+	}
+	b := e.block(n)
+	for _, lane := range n.Cases {
+		element := tree.CaseElement(n.Name, lane.Key)
+		if s := b.way(beside(path, n, element), lane.Body, child(parent, element)); s == missing {
+			return s
+		}
+	}
+	switch {
+	case b.failed:
+		return b.fail()
+	case b.open:
+		return open
+	case n.Joins:
+		q := Question{Path: path, Node: n, Join: true}
+		for _, lane := range n.Cases {
+			w := child(parent, tree.CaseElement(n.Name, lane.Key))
+			q.Ways = append(q.Ways, Way{Name: lane.Key, State: w.Own, Err: w.LastErr})
+		}
+		e.plan.Questions = append(e.plan.Questions, q)
+		return open
+	}
+	e.plan.Facts = append(e.plan.Facts, e.merge(n, path, parent))
+	return open
+}
+
+// lostLane is the path element of a lane that is open and not in the code.
+func lostLane(n *tree.Node, parent *journal.Place) (lost string) {
+	for element, p := range parent.Children {
+		name, key, way := journal.Element(element)
+		if !way || name != n.Name || p.Closed || slices.ContainsFunc(n.Cases, func(c tree.Case) bool { return c.Key == key }) {
+			continue
+		}
+		if lost == "" || element < lost {
+			lost = element
+		}
+	}
+	return lost
+}
+
+// merge is the join of lanes when no user code decides it.
+func (e *eval) merge(n *tree.Node, path string, parent *journal.Place) journal.Fact {
+	lanes := make([]journal.LaneState, len(n.Cases))
+	for i, lane := range n.Cases {
+		lanes[i] = journal.LaneState{Name: lane.Key, State: child(parent, tree.CaseElement(n.Name, lane.Key)).Own}
+	}
+	before := e.hist.StateAt(path)
+	after, err := journal.Join(before, lanes)
+	if err != nil {
+		return journal.Fact{Kind: journal.Failed, Path: path, Err: &journal.Error{Code: "merge_conflict", Path: path, Message: err.Error()}}
+	}
+	return journal.Fact{Kind: journal.Done, Path: path, Data: journal.Diff(before, after)}
+}
+
+// beside is the path of an element in the place of a node.
+func beside(path string, n *tree.Node, element string) string {
+	return path[:len(path)-len(n.Name)] + element
+}
+
+// block evaluates ways that run side by side.
+type block struct {
+	*eval
+	settle bool
+	before Plan // what was planned before the block
+	open   bool // some way has not ended
+	failed bool // and the block settles nothing
+	first  int  // which of the run's failures
+	err    *journal.Error
+}
+
+func (e *eval) block(n *tree.Node) *block {
+	return &block{eval: e, settle: n.Settle, before: e.plan}
+}
+
+// way evaluates one way, whose place is p.
+func (b *block) way(path string, body []*tree.Node, p *journal.Place) state {
+	if p != nil && p.Closed {
+		return finished
+	}
+	before := b.plan
+	s := b.sequence(path, body, p)
+	switch {
+	case s == failed && !b.settle:
+		if !b.failed || b.failedAt < b.first {
+			b.first, b.err = b.failedAt, b.plan.Err
+		}
+		b.failed = true
+	case s == failed:
+		err := b.plan.Err
+		b.plan = before // what else was in the way is to stop
+		b.plan.Closes = append(b.plan.Closes, journal.Fact{Kind: journal.Closed, Path: path, Err: err})
+		b.open = true
+	case s == finished:
+		b.plan.Closes = append(b.plan.Closes, journal.Fact{Kind: journal.Closed, Path: path})
+		b.open = true
+	case s == open:
+		b.open = true
+	}
+	return s
+}
+
+// fail ends the block: nothing of it is planned any more.
+func (b *block) fail() state {
+	b.plan = b.before
+	b.plan.Err, b.failedAt = b.err, b.first
+	return failed
+}
