@@ -108,6 +108,8 @@ func joined[S any](raw []byte, q *plan.Question, plain bool, fn func(*S) error) 
 		code := q.Code()
 		if r, ok := asErr[*resultError](err); ok {
 			code = r.code()
+		} else if _, ok := asErr[*payloadError](err); ok {
+			code = "payload"
 		}
 		return run.Answered{Err: record(fmt.Errorf("%s: %w", q.Path, err), code, q.Path, 0)}
 	}
