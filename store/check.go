@@ -10,51 +10,95 @@ import (
 // the write by its place.
 func Check(writes []Write) error {
 	refuse := func(i int, why string) error { return fmt.Errorf("write %d: %s: %w", i, why, ErrRefused) }
-	var seen map[ID]bool
-	if len(writes) > 1 {
-		seen = make(map[ID]bool, len(writes))
-	}
-	for i, w := range writes {
-		var set int
-		var id ID
-		if b := w.Begin; b != nil {
-			set, id = set+1, b.ID
-			if len(b.Row) == 0 {
-				return refuse(i, "a begin without a row")
-			}
+	all := written{}
+	for i := range writes {
+		w := &writes[i]
+		if why := mistake(w); why != "" {
+			return refuse(i, why)
 		}
-		if a := w.Advance; a != nil {
-			set, id = set+1, a.ID
-			if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
-				return refuse(i, "an advance without a row may carry logs, blobs and holds only")
-			}
-			if why := holdMistake(a); why != "" {
-				return refuse(i, why)
-			}
+		if len(writes) == 1 && (w.Advance == nil || len(w.Advance.Children) == 0) {
+			break
 		}
-		if c := w.Control; c != nil {
-			set, id = set+1, c.ID
-		}
-		if d := w.Deliver; d != nil {
-			set++
-			if d.Dedupe == "" {
-				return refuse(i, "a message without Dedupe")
-			}
-		}
-		if r := released(&w); r != nil && strings.Contains(r.Blocked, " ") {
-			return refuse(i, "a fingerprint with a space")
-		}
-		switch {
-		case set != 1:
-			return refuse(i, "exactly one field must be set")
-		case w.Deliver != nil || seen == nil:
-		case seen[id]:
+		if id, twice := all.note(w); twice {
 			return refuse(i, "a second write to execution "+id.String())
-		default:
-			seen[id] = true
 		}
 	}
 	return nil
+}
+
+// mistake says what is wrong with a write, whatever else is in its batch.
+func mistake(w *Write) string {
+	var set int
+	var why string
+	if b := w.Begin; b != nil {
+		set++
+		switch {
+		case len(b.Row) == 0:
+			why = "a begin without a row"
+		case b.Parent != ID{} || b.Detached || b.Depth != 0:
+			why = "a begin of its own with a parent"
+		}
+	}
+	if a := w.Advance; a != nil {
+		set++
+		why = advanceMistake(a)
+	}
+	if w.Control != nil {
+		set++
+	}
+	if d := w.Deliver; d != nil {
+		set++
+		if d.Dedupe == "" {
+			why = "a message without Dedupe"
+		}
+	}
+	if set != 1 {
+		return "exactly one field must be set"
+	}
+	if r := released(w); r != nil && why == "" {
+		if why = releaseMistake(r); strings.Contains(r.Blocked, " ") {
+			why = "a fingerprint with a space"
+		}
+	}
+	return why
+}
+
+func advanceMistake(a *Advance) string {
+	if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
+		return "an advance without a row may carry logs, blobs and holds only"
+	}
+	if why := familyMistake(a); why != "" {
+		return why
+	}
+	return holdMistake(a)
+}
+
+// written are the executions that a batch writes to, messages aside.
+type written map[ID]bool
+
+// note adds those of a write. It returns one that was there before.
+func (b written) note(w *Write) (id ID, twice bool) {
+	add := func(id ID) bool {
+		was := b[id]
+		b[id] = true
+		return was
+	}
+	switch {
+	case w.Begin != nil:
+		return w.Begin.ID, add(w.Begin.ID)
+	case w.Control != nil:
+		return w.Control.ID, add(w.Control.ID)
+	case w.Advance != nil:
+		if add(w.Advance.ID) {
+			return w.Advance.ID, true
+		}
+		for i := range w.Advance.Children {
+			if id := w.Advance.Children[i].ID; add(id) {
+				return id, true
+			}
+		}
+	}
+	return ID{}, false
 }
 
 // CheckIn is Check for Transactor.CommitIn, which takes fewer kinds of writes.

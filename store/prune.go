@@ -11,6 +11,13 @@ import (
 const MaxPrune = 1000
 
 // PruneRequest asks to remove executions that have ended.
+//
+// A family goes as one: an execution without a parent, and all that are below it.
+// Workflow, Version and Statuses are about the one without a parent. It matches if
+// all others have ended, too, and the last end of them all is at least Age ago;
+// then all go with it in one transaction, and each counts. A family that does not fit into what is
+// left of the limit waits for the next call; one that is larger than the limit
+// goes in several, children before their parents. So no child is ever there without its parent.
 type PruneRequest struct {
 	Workflow string        // "": all
 	Version  *string       // nil: all

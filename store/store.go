@@ -126,7 +126,7 @@ type Store interface {
 	// holds, and the key, which may be used again. It takes those that match the
 	// request, in no promised order, at most Limit of them, in one transaction; one
 	// that another call is changing at this very moment may be passed over. It
-	// never removes one that has not ended. To every call a removed execution is
+	// never removes one that has not ended. Families go whole: see PruneRequest. To every call a removed execution is
 	// like one that never was: ErrNotFound, NotFound, Superseded; lists, counts
 	// and the keys of Begin agree. When its bytes leave the disk is the store's affair.
 	// ErrRefused for a status that is not an ended one, and for a negative age.
@@ -168,8 +168,8 @@ type Wide interface {
 //
 // ErrRefused fails the whole batch if a write is malformed (not one field set,
 // an empty Row in Begin, no Dedupe, no valid status, a space in Blocked, two
-// Holds of one Name, a token without a Row or an Amount), if Legal forbids its
-// change of status, if it would leave an execution waiting without an open
+// Holds of one Name, a token without a Row or an Amount, and what family.go
+// forbids), if Legal forbids its change of status, if it would leave an execution waiting without an open
 // wait, or if it opens a wait whose ID is open already.
 type Write struct {
 	Begin   *Begin
@@ -192,6 +192,12 @@ type Begin struct {
 	Tags      []string
 	Due       time.Time // zero: now by the store's clock
 	Row       []byte    // journal row 1
+
+	// Parent is the execution whose Advance has this Begin among its Children;
+	// zero, and so are the next two, in a write of its own.
+	Parent   ID
+	Detached bool // what ends the parent does not reach it, see Release.Family
+	Depth    int  // kept as it is: how many are above it, as the engine counts
 
 	// Owner, when not zero, begins the execution as owned with epoch 1 and
 	// status running: an eager start. If that incarnation has no live lease,
@@ -236,6 +242,7 @@ type Advance struct {
 	Snapshot []byte   // replaces the snapshot; it holds all rows up to Base+1
 	Logs     []Log    // appended; an entry already there is ignored
 	Blobs    [][]byte // kept under the hex SHA-256 of their content
+	Children []Begin  // executions that begin with this row, see family.go
 	Holds    []Hold   // all or nothing: if one does not fit, verdict Full
 }
 
@@ -250,6 +257,8 @@ type Release struct {
 	ErrorCode string    // ended or blocked: why, for filters
 	Error     []byte    // ended or blocked: why, as the engine wrote it
 	Blocked   string    // blocked: fingerprint of the code that could not go on, without spaces; see Execution.Blocked
+	Report    []byte    // ended: told to the parent, see family.go; empty: nothing is
+	Family    *Notice   // ended: told to the children, see family.go; nil: nothing is
 }
 
 // Deliver puts a message into an execution's inbox. Verdicts, the first that
@@ -264,7 +273,7 @@ type Deliver struct {
 	Payload []byte
 	Dedupe  string // required; unique per execution until it is pruned
 	Wait    string // when set: this wait must be open, and is closed by this write
-	Max     int    // 0: no limit
+	Max     int    // 0: no limit; what parents and children tell does not count
 }
 
 // Control changes an execution from outside its owner and thereby ends any
@@ -416,7 +425,10 @@ type Execution struct {
 	Epoch    int64
 	Length   int   // journal rows
 	Inbox    int64 // messages ever accepted
-	Stalls   int   // expiries in a row without a new row; 0 if rows came since
+	Parent   ID    // as in Begin, and so the next two
+	Detached bool
+	Depth    int
+	Stalls   int // expiries in a row without a new row; 0 if rows came since
 	// ErrorCode and Error are those of the Release or Control that ended or
 	// blocked it; empty in every other status.
 	ErrorCode string
@@ -453,46 +465,4 @@ type Log struct {
 	Level   int // as slog.Level
 	Text    string
 	Attrs   []byte // JSON object or nil
-}
-
-// Filter selects executions. Zero fields do not filter; set ones combine by
-// "and", list elements by "or" except Tags, which must all be there.
-type Filter struct {
-	Workflow  string
-	Version   *string
-	Statuses  []Status
-	Queue     string
-	Key       string
-	Tags      []string
-	ErrorCode string
-	IDPrefix  string // lower-case hex with or without dashes
-	After     time.Time
-	Before    time.Time // Created in [After, Before)
-	Cursor    string
-	Limit     int  // 0: 50; more than 1,000 is cut to 1,000
-	Count     bool // also count all that match, ignoring Cursor and Limit
-}
-
-// Page is a page of executions.
-type Page struct {
-	Executions []Execution
-	Cursor     string // "" at the end
-	Count      int
-}
-
-// WaitFilter selects open waits.
-type WaitFilter struct {
-	ID        string
-	Execution ID // zero: all
-	Workflow  string
-	Name      string
-	Kinds     []string
-	Cursor    string
-	Limit     int // as in Filter
-}
-
-// WaitPage is a page of waits.
-type WaitPage struct {
-	Waits  []Wait
-	Cursor string
 }

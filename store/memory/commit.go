@@ -61,20 +61,26 @@ func (t *tx) applyBegin(b *store.Begin) store.Verdict {
 	if b.Owner != uuid.Nil && !t.alive(b.Owner, t.now) {
 		return store.Verdict{Code: store.Superseded}
 	}
-	x := &execution{inputHash: bytes.Clone(b.InputHash), Execution: store.Execution{
-		ID: b.ID, Workflow: b.Workflow, Version: b.Version, Queue: b.Queue, Key: b.Key, Priority: b.Priority,
-		Tags: slices.Clone(b.Tags), Created: t.now,
-	}}
-	x.park(t.now, store.Pending, b.Due)
+	x := t.create(b)
 	if b.Owner != uuid.Nil {
 		x.Status, x.Owner, x.Epoch = store.Running, b.Owner, 1
 	}
 	x.append(t.now, b.Row)
-	t.add(x)
 	if b.Key != "" {
 		t.keys.over[k] = b.ID
 	}
 	return store.Verdict{Code: store.Applied}
+}
+
+// create makes an execution that is pending and has no row yet.
+func (t *tx) create(b *store.Begin) *execution {
+	x := &execution{inputHash: bytes.Clone(b.InputHash), Execution: store.Execution{
+		ID: b.ID, Workflow: b.Workflow, Version: b.Version, Queue: b.Queue, Key: b.Key, Priority: b.Priority,
+		Tags: slices.Clone(b.Tags), Created: t.now, Parent: b.Parent, Detached: b.Detached, Depth: b.Depth,
+	}}
+	x.park(t.now, store.Pending, b.Due)
+	t.add(x)
+	return x
 }
 
 func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
@@ -110,8 +116,9 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	}
 	t.log(a.ID, a.Logs)
 	t.keepBlobs(a.ID, a.Blobs)
+	t.bear(a.Children)
 	if a.Release != nil {
-		if err := x.release(t.now, *a.Release); err != nil {
+		if err := t.release(x, a.Release); err != nil {
 			return store.Verdict{}, err
 		}
 	}
@@ -135,7 +142,7 @@ func (t *tx) applyControl(c *store.Control) (store.Verdict, error) {
 	if len(c.Row) > 0 {
 		x.append(t.now, c.Row)
 	}
-	if err := x.release(t.now, c.Release); err != nil {
+	if err := t.release(x, &c.Release); err != nil {
 		return store.Verdict{}, err
 	}
 	return store.Verdict{Code: store.Applied}, nil

@@ -21,10 +21,16 @@ type execution struct {
 	rows        []store.Row
 	snapshot    []byte
 	snapshotSeq int
-	messages    []store.Message // untaken, by Seq
-	waits       []store.Wait    // open, in the order in which they were opened
-	holds       []store.Hold    // one per name
-	stallLength int             // Length when an expiry was last counted
+	messages    []message    // untaken, by Seq
+	waits       []store.Wait // open, in the order in which they were opened
+	holds       []store.Hold // one per name
+	stallLength int          // Length when an expiry was last counted
+}
+
+// message is an untaken one.
+type message struct {
+	store.Message
+	kin bool // it is of a parent or a child
 }
 
 // key is what Begin.Key is unique in.
@@ -125,7 +131,7 @@ func (x *execution) record(now time.Time, whole bool) store.Record {
 	}
 	for _, m := range x.messages {
 		m.Payload = bytes.Clone(m.Payload)
-		r.Messages = append(r.Messages, m)
+		r.Messages = append(r.Messages, m.Message)
 	}
 	return r
 }

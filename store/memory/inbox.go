@@ -26,15 +26,10 @@ func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
 		return store.Verdict{Code: store.Ended, Status: x.Status}
 	case d.Wait != "" && !x.hasWait(d.Wait):
 		return store.Verdict{Code: store.NoSuchWait}
-	case d.Max > 0 && len(x.messages) >= d.Max:
+	case d.Max > 0 && x.foreign() >= d.Max:
 		return store.Verdict{Code: store.Full}
 	}
-	x = t.edit(d.ID)
-	x.Inbox++
-	x.messages = append(x.messages, store.Message{
-		Seq: x.Inbox, Topic: d.Topic, Payload: bytes.Clone(d.Payload), Wait: d.Wait, At: t.now,
-	})
-	t.dedupes.over[k] = true
+	x = t.put(d, false)
 	if x.Status == store.Waiting && (d.Wait != "" || x.listens(d.Topic)) {
 		x.Status, x.Due = store.Pending, t.now
 	}
@@ -42,6 +37,17 @@ func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
 		x.shut(d.Wait)
 	}
 	return store.Verdict{Code: store.Applied}
+}
+
+// put puts a message into an inbox.
+func (t *tx) put(d *store.Deliver, kin bool) *execution {
+	x := t.edit(d.ID)
+	x.Inbox++
+	x.messages = append(x.messages, message{kin: kin, Message: store.Message{
+		Seq: x.Inbox, Topic: d.Topic, Payload: bytes.Clone(d.Payload), Wait: d.Wait, At: t.now,
+	}})
+	t.dedupes.over[dedupe{d.ID, d.Dedupe}] = true
+	return x
 }
 
 // listens tells whether an open wait has this topic. The empty topic is none.
@@ -54,7 +60,7 @@ func (x *execution) take(seqs []int64) {
 	if len(seqs) == 0 {
 		return
 	}
-	var left []store.Message
+	var left []message
 	for _, m := range x.messages {
 		if !slices.Contains(seqs, m.Seq) {
 			left = append(left, m)

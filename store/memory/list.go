@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -39,7 +40,7 @@ func (s *Store) List(ctx context.Context, f store.Filter) (store.Page, error) {
 	defer s.leave()
 	var page store.Page
 	size, full := pageSize(f.Limit), false
-	for _, id := range slices.Backward(s.data.prefixed(f.IDPrefix)) {
+	for _, id := range slices.Backward(s.data.within(f)) {
 		x := s.data.executions[id]
 		if full && !f.Count {
 			break
@@ -63,10 +64,14 @@ func (s *Store) List(ctx context.Context, f store.Filter) (store.Page, error) {
 	return page, nil
 }
 
-// prefixed is the IDs in which a filter looks: one, if it names a whole ID.
-func (d *data) prefixed(prefix string) []store.ID {
-	id, err := uuid.Parse(prefix)
-	if err != nil || len(prefix) != 36 && len(prefix) != 32 {
+// within is the IDs in which a filter looks: one, if it names a whole ID, or the
+// children of one.
+func (d *data) within(f store.Filter) []store.ID {
+	if f.Parent != uuid.Nil {
+		return slices.SortedFunc(maps.Keys(d.children[f.Parent]), compareIDs)
+	}
+	id, err := uuid.Parse(f.IDPrefix)
+	if err != nil || len(f.IDPrefix) != 36 && len(f.IDPrefix) != 32 {
 		return d.ids
 	}
 	at, there := slices.BinarySearchFunc(d.ids, id, compareIDs)
@@ -98,6 +103,8 @@ func matches(x *execution, f store.Filter) bool {
 		f.ErrorCode != "" && x.ErrorCode != f.ErrorCode,
 		!f.After.IsZero() && x.Created.Before(f.After),
 		!f.Before.IsZero() && !x.Created.Before(f.Before),
+		f.Parent != uuid.Nil && x.Parent != f.Parent,
+		f.TopLevel && x.Parent != uuid.Nil,
 		!strings.HasPrefix(hex.EncodeToString(x.ID[:]), strings.ReplaceAll(f.IDPrefix, "-", "")):
 		return false
 	}

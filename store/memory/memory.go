@@ -47,7 +47,8 @@ type data struct {
 	leases     map[store.Incarnation]store.Living
 	owned      map[store.Incarnation]map[store.ID]struct{} // by owner
 	queues     map[string]*line
-	holds      map[string]map[store.ID]struct{} // who holds of a name
+	holds      map[string]map[store.ID]struct{}   // who holds of a name
+	children   map[store.ID]map[store.ID]struct{} // by parent
 	tokens     map[string][]token
 	pauses     map[string]store.Pause
 	watchers   map[*watcher]struct{}
@@ -78,6 +79,7 @@ func New(opts ...Option) *Store {
 		owned:      map[store.Incarnation]map[store.ID]struct{}{},
 		queues:     map[string]*line{},
 		holds:      map[string]map[store.ID]struct{}{},
+		children:   map[store.ID]map[store.ID]struct{}{},
 		tokens:     map[string][]token{},
 		pauses:     map[string]store.Pause{},
 		watchers:   map[*watcher]struct{}{},

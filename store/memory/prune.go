@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/durable-go/durable/store"
 )
@@ -23,23 +26,53 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (store.Pruned
 	wanted, gone := req.Wanted(), map[store.ID]bool{}
 	for _, id := range d.ids {
 		x := d.executions[id]
-		if !slices.Contains(wanted, x.Status) || x.Ended.Add(req.Age).After(now) ||
+		if x.Parent != uuid.Nil || !slices.Contains(wanted, x.Status) ||
 			req.Workflow != "" && x.Workflow != req.Workflow || req.Version != nil && x.Version != *req.Version {
 			continue
 		}
-		if res.Removed++; req.Count {
+		family, all := d.family(id), req.Size()
+		if !d.over(family, now.Add(-req.Age)) {
 			continue
 		}
-		gone[id] = true
-		if res.More = len(gone) == req.Size(); res.More {
+		if req.Count {
+			res.Removed += len(family)
+			continue
+		}
+		if left := all - len(gone); len(family) > left {
+			if res.More = true; len(gone) > 0 {
+				break
+			}
+			family = family[:left]
+		}
+		for _, id := range family {
+			gone[id] = true
+		}
+		if res.More = res.More || len(gone) == all; res.More {
 			break
 		}
 	}
 	if len(gone) > 0 {
+		res.Removed = len(gone)
 		d.remove(gone)
 		s.changed()
 	}
 	return res, nil
+}
+
+// family is an execution and all that are below it, children before their parents.
+func (d *data) family(id store.ID) (list []store.ID) {
+	for _, child := range slices.SortedFunc(maps.Keys(d.children[id]), compareIDs) {
+		list = append(list, d.family(child)...)
+	}
+	return append(list, id)
+}
+
+// over tells whether all of a family had ended by a time.
+func (d *data) over(family []store.ID, by time.Time) bool {
+	return !slices.ContainsFunc(family, func(id store.ID) bool {
+		x := d.executions[id]
+		return !x.Status.Ended() || x.Ended.After(by)
+	})
 }
 
 // remove forgets ended executions, which no queue, owner, wait or hold knows.
@@ -48,6 +81,10 @@ func (d *data) remove(gone map[store.ID]bool) {
 		if x := d.executions[id]; x.Key != "" {
 			delete(d.keys, key{x.Workflow, x.Key})
 		}
+		if x := d.executions[id]; x.Parent != uuid.Nil {
+			delete(d.children[x.Parent], id)
+		}
+		delete(d.children, id)
 		delete(d.executions, id)
 		delete(d.logs, id)
 	}

@@ -85,6 +85,9 @@ func (d *data) index(was, is *execution) {
 	if was == nil {
 		at, _ := slices.BinarySearchFunc(d.ids, is.ID, compareIDs)
 		d.ids = slices.Insert(d.ids, at, is.ID)
+		if is.Parent != uuid.Nil {
+			put(d.children, is.Parent, is.ID)
+		}
 	} else {
 		if was.claimable() || was.Status == store.Blocked {
 			d.queues[was.Queue].remove(was)

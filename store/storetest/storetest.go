@@ -94,6 +94,7 @@ func clauses() []clause {
 		listClauses(),
 		waitClauses(),
 		pruneClauses(),
+		familyClauses(),
 		lifeClauses(),
 		outsideClauses(),
 		guestClauses(),

@@ -1,0 +1,73 @@
+package store
+
+// Executions may have children. A child is begun by its parent's owner, in one
+// write with a row of the parent (Advance.Children), so that there is no moment at
+// which one of the two knows of the other and the other does not exist. A child is
+// an execution like any other, but that it knows its parent, and nothing more
+// than what follows passes between them.
+//
+// Children begin as pending, if the Advance is applied, with nobody as their owner.
+// One whose ID exists already is left as it is, whosever it is. ErrRefused for
+// children of an Advance without a Row, for one without a Row of its own, with another
+// Parent, with an Owner, or with a Key, for one ID twice in a batch, and
+// for a Parent in a Begin that is a write of its own.
+//
+// An end tells the parent. A Release (of an Advance or a Control) with an ended status and
+// a Report puts a message into the inbox of the parent, if there is one that
+// has not ended: Topic and Dedupe are ChildTopic, Payload is the Report. It wakes as by Deliver.
+//
+// An end tells the children. A Release with an ended status and a Family puts that
+// message, with FamilyDedupe, into the inbox of every execution whose Parent this is,
+// that has not ended and is not Detached; those that begin with the same write are
+// among them. Unlike Deliver it wakes whatever is pending or waiting, for
+// whatever topic and until whenever: it becomes pending with Due now. What is owned,
+// blocked or compensating only has the message. Children of children hear of it
+// when the children end in their turn.
+//
+// Both are part of the write that ends the execution: they happen if it is
+// applied, and once. They pass over whoever has used their Dedupe before. They are never
+// refused for want of room in the inbox. Report and Family are refused in a Release whose
+// status is not an ended one, and a Family without a Topic.
+
+// Notice is a message to a family.
+type Notice struct {
+	Topic   string
+	Payload []byte
+}
+
+// ChildTopic is the topic of the message by which a child's end is told to its parent.
+func ChildTopic(child ID) string { return "child:" + child.String() }
+
+// FamilyDedupe is the dedupe name of the message by which an execution's end is
+// told to its children.
+func FamilyDedupe(parent ID) string { return "family:" + parent.String() }
+
+// familyMistake says what is wrong with the children of a write.
+func familyMistake(a *Advance) string {
+	for i := range a.Children {
+		switch c := &a.Children[i]; {
+		case len(a.Row) == 0:
+			return "children without a row of their parent"
+		case len(c.Row) == 0:
+			return "a child without a row"
+		case c.Parent != a.ID:
+			return "a child of another parent"
+		case c.Owner != Incarnation{}:
+			return "a child with an owner"
+		case c.Key != "":
+			return "a child with a key"
+		}
+	}
+	return ""
+}
+
+// releaseMistake says what no release may have.
+func releaseMistake(r *Release) string {
+	switch {
+	case (len(r.Report) > 0 || r.Family != nil) && !r.Status.Ended():
+		return "a report, or a notice to a family, of what has not ended"
+	case r.Family != nil && r.Family.Topic == "":
+		return "a notice to a family without a topic"
+	}
+	return ""
+}

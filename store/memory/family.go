@@ -1,0 +1,77 @@
+package memory
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
+
+// bear begins the children that are not there yet.
+func (t *tx) bear(children []store.Begin) {
+	for i := range children {
+		if b := &children[i]; t.look(b.ID) == nil {
+			t.create(b).append(t.now, b.Row)
+		}
+	}
+}
+
+// release ends an ownership and tells the family.
+func (t *tx) release(x *execution, r *store.Release) error {
+	if err := x.release(t.now, *r); err != nil || !r.Status.Ended() {
+		return err
+	}
+	if parent := t.look(x.Parent); len(r.Report) > 0 && parent != nil {
+		topic := store.ChildTopic(x.ID)
+		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: topic}, func(p *execution) bool {
+			return p.Status == store.Waiting && p.listens(topic)
+		})
+	}
+	if r.Family == nil {
+		return nil
+	}
+	for _, id := range t.childrenOf(x.ID) {
+		if t.look(id).Detached {
+			continue
+		}
+		t.tell(id, &store.Deliver{ID: id, Topic: r.Family.Topic, Payload: r.Family.Payload, Dedupe: store.FamilyDedupe(x.ID)}, func(c *execution) bool {
+			return c.Status == store.Waiting || c.Status == store.Pending
+		})
+	}
+	return nil
+}
+
+// tell puts a message into the inbox of one of the family, unless that has ended
+// or was told before.
+func (t *tx) tell(id store.ID, d *store.Deliver, wakes func(*execution) bool) {
+	if _, told := t.dedupes.get(dedupe{id, d.Dedupe}); told || t.look(id).Status.Ended() {
+		return
+	}
+	if x := t.put(d, true); wakes(x) {
+		x.Status, x.Due = store.Pending, t.now
+	}
+}
+
+// foreign counts the untaken messages that are not of the family.
+func (x *execution) foreign() (n int) {
+	for _, m := range x.messages {
+		if !m.kin {
+			n++
+		}
+	}
+	return n
+}
+
+// childrenOf lists the children of an execution as this transaction sees them, in order.
+func (t *tx) childrenOf(parent store.ID) []store.ID {
+	list := slices.Collect(maps.Keys(t.children[parent]))
+	for id, x := range t.edits {
+		if x.Parent == parent && parent != uuid.Nil && t.executions[id] == nil {
+			list = append(list, id)
+		}
+	}
+	slices.SortFunc(list, compareIDs)
+	return list
+}
