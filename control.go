@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/schema"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
@@ -246,14 +247,18 @@ func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOp
 	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), At: time.Now().UnixMicro()}
 	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
 		ID: id, Row: journal.Encode([]journal.Fact{fact}),
-		From:    []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
-		Release: store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: raw},
+		From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		Release: store.Release{
+			Status: store.Cancelled, ErrorCode: cause.Code, Error: raw,
+			Report: run.ChildReport{ID: id, Status: store.Cancelled, Error: cause}.Encode(), Family: run.Notice(id, cause.Message),
+		},
 	}})
 	switch {
 	case err != nil:
 		return fmt.Errorf("cancel run %s: %w", id, err)
 	case v.Code == store.Applied || v.Code == store.Landed:
 		e.runner.Taken(id)
+		e.cancelBlocked(ctx, id, cause.Message)
 		e.hub.tell(id, ended{status: store.Cancelled, err: cause})
 		return nil
 	case v.Code == store.NotFound:
@@ -264,6 +269,24 @@ func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOp
 		return fmt.Errorf("cancel run %s: %w: it is %s", id, ErrRunDone, v.Status)
 	}
 	return fmt.Errorf("cancel run %s: %w", id, errors.New("the store refused it"))
+}
+
+// cancelBlocked cancels children that no worker takes up to hear of it: those that
+// are blocked. The others have a message.
+func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string) {
+	page, err := e.store.List(ctx, store.Filter{Parent: parent, Statuses: []store.Status{store.Blocked}, Limit: 1000})
+	if err != nil {
+		e.log.Warn("blocked children of a cancelled run could not be looked for", "execution", parent.String(), "error", err)
+		return
+	}
+	for _, x := range page.Executions {
+		if x.Detached {
+			continue
+		}
+		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason); err != nil && !errors.Is(err, ErrRunDone) {
+			e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", x.ID.String(), "error", err)
+		}
+	}
 }
 
 // Unblock lets a blocked run go on: a worker takes it up again, and blocks it

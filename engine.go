@@ -235,7 +235,21 @@ func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *ca
 // Ask runs a question.
 func (e *code) Ask(ctx context.Context, v *run.Visit) run.Answered {
 	d := e.defs[[2]string{v.Workflow, v.Version}]
+	ctx = context.WithValue(ctx, askingKey{}, &asking{(*Engine)(e), v})
 	return d.codes.question[v.Node](ctx, v.State, v.Question)
+}
+
+// asking is what a question's context leads to.
+type asking struct {
+	engine *Engine
+	visit  *run.Visit
+}
+
+type askingKey struct{}
+
+func askingOf(ctx context.Context) *asking {
+	a, _ := ctx.Value(askingKey{}).(*asking)
+	return a
 }
 
 // ending says what an error of a body means.
@@ -260,6 +274,9 @@ func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
 	end := plan.Ending{Err: record(err, "error", h.Path, h.Attempt)}
 	if r, ok := asErr[*retryAfter](err); ok {
 		end.HasWait, end.After = true, r.after
+	}
+	if _, ok := asErr[*ChildError](err); ok {
+		end.Err.Code = "child"
 	}
 	if f, ok := asErr[*Failure](err); ok && f.Code == "panic" {
 		end.Err.Code = f.Code

@@ -44,6 +44,8 @@ type Execution struct {
 	Priority int             `json:"priority,omitempty"`
 	Tags     []string        `json:"tags,omitempty"`
 	Status   Status          `json:"status"`
+	Parent   ID              `json:"parent,omitzero"`
+	Detached bool            `json:"detached,omitempty"` // its parent's cancel does not reach it
 	Created  time.Time       `json:"created"`
 	Due      time.Time       `json:"due,omitzero"` // pending or waiting: when it goes on by itself
 	Ended    time.Time       `json:"ended,omitzero"`
@@ -67,7 +69,8 @@ type StepRecord struct {
 	Duration time.Duration   `json:"duration"` // from start to end, waits included
 	Waited   time.Duration   `json:"waited,omitempty"`
 	Error    *Failure        `json:"error,omitempty"`
-	Change   json.RawMessage `json:"change,omitempty"` // what it changed in the state
+	Change   json.RawMessage `json:"change,omitempty"`   // what it changed in the state
+	Children []string        `json:"children,omitempty"` // ids of runs that it began
 }
 
 // InboxMessage is a message that no wait has taken.
@@ -121,7 +124,7 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 func execution(r *store.Execution) *Execution {
 	x := &Execution{
 		ID: r.ID, Workflow: r.Workflow, Version: r.Version, Queue: r.Queue, Key: r.Key, Priority: r.Priority,
-		Tags: r.Tags, Status: r.Status, Created: r.Created, Due: r.Due, Ended: r.Ended, Error: failure(storedError(r.Error)),
+		Tags: r.Tags, Status: r.Status, Parent: r.Parent, Detached: r.Detached, Created: r.Created, Due: r.Due, Ended: r.Ended, Error: failure(storedError(r.Error)),
 	}
 	if r.Owner != (store.Incarnation{}) {
 		x.Worker = r.Owner.String()
@@ -143,7 +146,7 @@ func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
 	for _, a := range journal.Attempts(list) {
 		s := StepRecord{
 			Path: a.Path, Kind: a.Kind, Attempt: a.Number, Status: string(a.Outcome), Started: micros(a.Start), Ended: micros(a.End),
-			Waited: time.Duration(a.Waiting) * time.Microsecond, Error: failure(a.Err), Change: a.Patch,
+			Waited: time.Duration(a.Waiting) * time.Microsecond, Error: failure(a.Err), Change: a.Patch, Children: a.Children,
 		}
 		if a.Answer != nil {
 			s.Answer = wayText(a.Answer)

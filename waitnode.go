@@ -18,8 +18,8 @@ import (
 type waitNode[S any] struct {
 	n     *tree.Node
 	when  func(*S) bool
-	opens func(s *S, limit int) (*run.CallRequest, error) // what to wait for
-	ends  func(s *S, c *journal.Call) error               // takes what came into the state
+	opens func(ctx context.Context, s *S, limit int) (*run.CallRequest, error) // what to wait for
+	ends  func(s *S, c *journal.Call) error                                    // takes what came into the state
 }
 
 func newWaitNode[S any](kind tree.Kind, name string) waitNode[S] {
@@ -37,17 +37,17 @@ func (w *waitNode[S]) only(fn func(*S) bool) {
 
 func (w *waitNode[S]) build(c *codes, _ *S) *tree.Node {
 	plain := shapeOf(reflect.TypeFor[S]()).plain
-	c.question[w.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
+	c.question[w.n] = func(ctx context.Context, raw []byte, q *plan.Question) run.Answered {
 		if q.Ended != nil {
 			return w.end(raw, q, plain)
 		}
-		return w.open(raw, q, plain)
+		return w.open(ctx, raw, q, plain)
 	}
 	return w.n
 }
 
 // open asks whether to wait, and for what.
-func (w *waitNode[S]) open(raw []byte, q *plan.Question, plain bool) run.Answered {
+func (w *waitNode[S]) open(ctx context.Context, raw []byte, q *plan.Question, plain bool) run.Answered {
 	var s S
 	if err := decode(raw, &s, plain); err != nil {
 		return run.Answered{Block: (&stateError{err}).Error()}
@@ -55,7 +55,7 @@ func (w *waitNode[S]) open(raw []byte, q *plan.Question, plain bool) run.Answere
 	if w.when != nil && !w.when(&s) {
 		return run.Answered{Answer: &journal.Answer{Way: journal.WaySkip}}
 	}
-	req, err := w.opens(&s, q.Limit)
+	req, err := w.opens(ctx, &s, q.Limit)
 	if err != nil {
 		return run.Answered{Err: record(err, "permanent", q.Path, 0)}
 	}
@@ -66,6 +66,9 @@ func (w *waitNode[S]) open(raw []byte, q *plan.Question, plain bool) run.Answere
 func (w *waitNode[S]) end(raw []byte, q *plan.Question, plain bool) run.Answered {
 	if q.Ended.State == journal.TimedOut && !q.Ended.Has && w.n.Kind != tree.Pause {
 		return run.Answered{Err: record(fmt.Errorf("%s %q: %w", w.n.Kind, w.n.Name, ErrTimeout), "wait_timeout", q.Path, 0)}
+	}
+	if e := q.Ended.Err; e != nil {
+		return run.Answered{Err: &journal.Error{Code: "child", Path: q.Path, Message: e.Message, Chain: e.Chain}}
 	}
 	if w.ends == nil {
 		return run.Answered{Ending: &plan.Ending{Happened: plan.Yes}}
@@ -92,21 +95,13 @@ func Event[S, T any](name string, into func(s *S, v T)) *EventNode[S, T] {
 	if into == nil {
 		e.mistake("the function is nil")
 	}
-	e.opens = func(_ *S, limit int) (*run.CallRequest, error) {
+	e.opens = func(_ context.Context, _ *S, limit int) (*run.CallRequest, error) {
 		req := &run.CallRequest{
 			Key:   "event:" + e.event + "#1",
 			Wait:  &journal.Wait{Kind: "event", Name: e.event, Topic: eventTopic(e.event)},
 			Timed: e.timed, For: e.timeout,
 		}
-		if !e.has {
-			return req, nil
-		}
-		raw, err := encode(e.value, limit)
-		if err != nil {
-			return nil, fmt.Errorf("OnTimeout: %w", err)
-		}
-		req.Wait.HasValue, req.Wait.Default = true, raw
-		return req, nil
+		return req, withDefault(req.Wait, e.has, e.value, limit)
 	}
 	e.ends = func(s *S, c *journal.Call) error {
 		var v T
@@ -154,6 +149,19 @@ func (e *EventNode[S, T]) build(c *codes, s *S) *tree.Node {
 	return e.waitNode.build(c, s)
 }
 
+// withDefault gives a wait the value of its timeout.
+func withDefault(w *journal.Wait, has bool, value any, limit int) error {
+	if !has {
+		return nil
+	}
+	raw, err := encode(value, limit)
+	if err != nil {
+		return fmt.Errorf("OnTimeout: %w", err)
+	}
+	w.HasValue, w.Default = true, raw
+	return nil
+}
+
 // payloadError: what came does not fit the type of the wait.
 type payloadError struct{ err error }
 
@@ -170,7 +178,7 @@ func Pause[S any](name string, fn func(s *S) time.Duration) *PauseNode[S] {
 	if fn == nil {
 		p.mistake("the function is nil")
 	}
-	p.opens = func(s *S, _ int) (*run.CallRequest, error) {
+	p.opens = func(_ context.Context, s *S, _ int) (*run.CallRequest, error) {
 		return &run.CallRequest{Key: "sleep:" + "#1", Wait: &journal.Wait{Kind: "sleep", Name: name}, Timed: true, For: fn(s)}, nil
 	}
 	return p

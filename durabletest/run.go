@@ -54,7 +54,7 @@ func (r *Started[S]) Look() *durable.Execution {
 }
 
 // Waits are the names of what the run waits for from outside: events, inputs,
-// approvals. Sleeps are not in it.
+// approvals. Sleeps and calls of children are not in it.
 func (r *Started[S]) Waits() []string {
 	r.e.world.t.Helper()
 	waits, err := r.e.OpenWaits(context.Background(), r.ID)
@@ -63,7 +63,7 @@ func (r *Started[S]) Waits() []string {
 	}
 	var names []string
 	for _, w := range waits {
-		if w.Kind != "sleep" {
+		if w.Kind != "sleep" && w.Kind != "call" {
 			names = append(names, w.Name)
 		}
 	}
@@ -77,7 +77,7 @@ func (r *Started[S]) Waits() []string {
 func (r *Started[S]) Settle() *durable.Execution {
 	r.e.world.t.Helper()
 	return r.until(func(x *durable.Execution) bool {
-		return x.Status == durable.Waiting && len(r.Waits()) > 0
+		return x.Status == durable.Waiting && (len(r.Waits()) > 0 || r.stuck(x))
 	})
 }
 
@@ -86,9 +86,7 @@ func (r *Started[S]) Settle() *durable.Execution {
 // that of durable.Run.Wait: a *durable.RunError unless the run completed.
 func (r *Started[S]) End() (S, error) {
 	r.e.world.t.Helper()
-	x := r.until(func(x *durable.Execution) bool {
-		return x.Status == durable.Waiting && x.Due.IsZero()
-	})
+	x := r.until(r.stuck)
 	switch x.Status {
 	case durable.Waiting:
 		r.e.world.t.Fatalf("run %s waits for %s, and nobody answers", r.ID, strings.Join(r.Waits(), ", "))
@@ -119,6 +117,47 @@ func (r *Started[S]) Fails() *durable.RunError {
 	return end
 }
 
+// stuck tells whether a run waits for ever, and so do all of its children that are open.
+func (r *Started[S]) stuck(x *durable.Execution) bool {
+	if x.Status != durable.Waiting || !x.Due.IsZero() {
+		return false
+	}
+	for _, c := range r.openChildren(x.ID) {
+		if !r.stuck(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// due is when a run or one of its children goes on by itself.
+func (r *Started[S]) due(x *durable.Execution) time.Time {
+	at := x.Due
+	if x.Status == durable.Waiting {
+		for _, c := range r.openChildren(x.ID) {
+			if d := r.due(c); !d.IsZero() && (at.IsZero() || d.Before(at)) {
+				at = d
+			}
+		}
+	}
+	return at
+}
+
+func (r *Started[S]) openChildren(id durable.ID) []*durable.Execution {
+	r.e.world.t.Helper()
+	page, err := r.e.Executions(context.Background(), durable.Filter{
+		Parent: id, Limit: 1000,
+		Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting, durable.Compensating},
+	})
+	if err != nil && !r.e.link.isCut() {
+		r.e.world.t.Fatal(err)
+	}
+	if err != nil {
+		return nil
+	}
+	return page.Executions
+}
+
 // until lets time pass until the run has ended, is blocked, or stop says so.
 func (r *Started[S]) until(stop func(x *durable.Execution) bool) *durable.Execution {
 	r.e.world.t.Helper()
@@ -136,7 +175,7 @@ func (r *Started[S]) until(stop func(x *durable.Execution) bool) *durable.Execut
 		case x.Status.Ended(), x.Status == durable.Blocked, stop(x):
 			return r.Look()
 		}
-		hurry.Reset(max(0, time.Until(x.Due)) + patience)
+		hurry.Reset(max(0, time.Until(r.due(x))) + patience)
 		select {
 		case <-news:
 		case <-hurry.C:

@@ -12,6 +12,10 @@ package store
 // Parent, with an Owner, or with a Key, for one ID twice in a batch, and
 // for a Parent in a Begin that is a write of its own.
 //
+// An Advance with a Row may Tell its children: each message is put into the inbox of its
+// execution and wakes it as a Family does, unless that has ended, is no child of this one, or
+// was told that Dedupe before. It is never refused for want of room; Wait and Max are ignored.
+//
 // An end tells the parent. A Release (of an Advance or a Control) with an ended status and
 // a Report puts a message into the inbox of the parent, if there is one that
 // has not ended: Topic and Dedupe are ChildTopic, Payload is the Report. It wakes as by Deliver.
@@ -56,6 +60,11 @@ func familyMistake(a *Advance) string {
 			return "a child with an owner"
 		case c.Key != "":
 			return "a child with a key"
+		}
+	}
+	for i := range a.Tell {
+		if len(a.Row) == 0 || a.Tell[i].Dedupe == "" || a.Tell[i].Topic == "" {
+			return "a message to a child without a row, a Dedupe or a Topic"
 		}
 	}
 	return ""

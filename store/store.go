@@ -235,15 +235,16 @@ type Advance struct {
 	// store's clock is before it. It guards what fires a timer.
 	NotBefore time.Time
 
-	Took     []int64  // messages that this row consumes: they are deleted
-	Open     []Wait   // waits that this row opens
-	Shut     []string // ids of waits that this row closes; absent ones are ignored
-	Release  *Release // nil: the owner keeps the execution
-	Snapshot []byte   // replaces the snapshot; it holds all rows up to Base+1
-	Logs     []Log    // appended; an entry already there is ignored
-	Blobs    [][]byte // kept under the hex SHA-256 of their content
-	Children []Begin  // executions that begin with this row, see family.go
-	Holds    []Hold   // all or nothing: if one does not fit, verdict Full
+	Took     []int64   // messages that this row consumes: they are deleted
+	Open     []Wait    // waits that this row opens
+	Shut     []string  // ids of waits that this row closes; absent ones are ignored
+	Release  *Release  // nil: the owner keeps the execution
+	Snapshot []byte    // replaces the snapshot; it holds all rows up to Base+1
+	Logs     []Log     // appended; an entry already there is ignored
+	Blobs    [][]byte  // kept under the hex SHA-256 of their content
+	Children []Begin   // executions that begin with this row, see family.go
+	Tell     []Deliver // messages to children, see family.go
+	Holds    []Hold    // all or nothing: if one does not fit, verdict Full
 }
 
 // Release ends an ownership: the execution is parked or has ended. An ended

@@ -46,6 +46,8 @@ type Attempt struct {
 	Answer *Answer    // a question: what was answered
 	Waits  []WaitSpan // in the order of opening
 	Calls  int        // durable calls recorded in it
+
+	Children []string // executions that it began
 }
 
 // WaitSpan is one wait of an attempt.
@@ -227,9 +229,15 @@ func (v *view) happened(i int, a *Attempt, f *Fact) {
 		}
 	case Called:
 		a.Calls++
+		if f.Child != "" {
+			a.Children = append(a.Children, f.Child)
+		}
 	case Waited:
 		if f.Wait == nil {
 			return
+		}
+		if f.Child != "" {
+			a.Children = append(a.Children, f.Child)
 		}
 		if f.Call == InDoubtCall {
 			v.doubt(i, a)

@@ -28,6 +28,7 @@ const (
 	tagMessage = 11
 	tagWait    = 12
 	tagEmpty   = 13 // Data is empty but not nil
+	tagChild   = 14
 )
 
 // ErrCorrupt means that stored bytes are not what was written.
@@ -83,6 +84,7 @@ func appendFact(b []byte, f *Fact) []byte {
 	b = number(b, tagUntil, uint64(f.Until))
 	b = number(b, tagEpoch, uint64(f.Epoch))
 	b = number(b, tagMessage, uint64(f.Message))
+	b = text(b, tagChild, f.Child)
 	if f.Err != nil {
 		b = object(b, tagErr, f.Err)
 	}
@@ -219,6 +221,8 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 		f.Why = Why(v)
 	case tagData:
 		f.Data = data
+	case tagChild:
+		f.Child = string(data)
 	case tagEmpty:
 		f.Data = []byte{}
 	case tagUntil:

@@ -87,8 +87,10 @@ type Fact struct {
 	Message int64 // inbox number
 	Answer  *Answer
 	Wait    *Wait
+	Child   string // Called, Waited: the execution that begins with it
 
-	Step *Transition // Done, in the process that ran the body; not stored
+	Step    *Transition // Done, in the process that ran the body; not stored
+	Derived bool        // it follows from what is recorded, by the plan or a question; not stored
 }
 
 // Transition is a change of the state as its maker knows it: it spares the fold

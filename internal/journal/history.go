@@ -343,7 +343,10 @@ func (p *Place) call(f *Fact) error {
 		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: len(p.Calls)}
 		p.Open = 0 // the body has ended its goroutine: nothing runs
 	case f.Kind == Received && (c == nil || c.State == Open):
-		p.Calls[f.Call] = &Call{State: Value, Data: f.Data}
+		p.Calls[f.Call] = &Call{State: Value, Data: f.Data, Err: f.Err}
+		if f.Err != nil { // a child that did not complete: like a Do, it belongs to its attempt
+			p.Calls[f.Call].State = Broken
+		}
 	case f.Kind == Fired && (c == nil || c.State == Open):
 		timed := &Call{State: TimedOut}
 		if c != nil && c.Wait.HasValue {

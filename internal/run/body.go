@@ -26,6 +26,10 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 	}
 	if c.Wait == nil {
 		f := journal.Fact{Kind: journal.Called, Path: v.Path, Call: c.Key, Data: c.Data, Err: c.Err, At: micros(w.clock.low(now))}
+		if c.Child != nil {
+			f.Child = c.Child.ID.String()
+			r.batch.children = append(r.batch.children, child{callKey(v.Path, c.Key), *c.Child})
+		}
 		w.add(r, f)
 		call := &journal.Call{State: journal.Value, Data: c.Data, Err: c.Err}
 		if c.Err != nil {
@@ -101,7 +105,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: end.Block}
 		w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
 	case suspended:
-		w.open(r, v.Path, v.suspend.Key, *v.suspend.Wait, at)
+		w.open(r, v.Path, v.suspend, at)
 	default:
 		b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path), Mode: v.Mode}
 		f := plan.Judge(b, end, micros(w.clock.high(now)), w.do.Draw())
@@ -176,13 +180,16 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 func (w *Worker) answer(r *run, v *Visit, a Answered, now time.Time) {
 	c := a.Wait
 	if c == nil {
-		w.add(r, w.judgeAnswer(r, v, a, now))
+		f := w.judgeAnswer(r, v, a, now)
+		f.Derived = true
+		w.add(r, f)
 		return
 	}
 	if c.Timed {
 		c.Wait.Deadline = deadline(c, w.clock.high(now))
 	}
-	w.open(r, v.Path, c.Key, *c.Wait, micros(w.clock.low(now)))
+	c.derived = true
+	w.open(r, v.Path, c, micros(w.clock.low(now)))
 }
 
 func (w *Worker) judgeAnswer(r *run, v *Visit, a Answered, now time.Time) journal.Fact {
@@ -213,7 +220,7 @@ func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write,
 		return store.Write{}, nil, false
 	}
 	r := &run{
-		id: b.ID, def: def, epoch: 1, priority: b.Priority, since: now,
+		id: b.ID, def: def, epoch: 1, priority: b.Priority, tags: b.Tags, since: now,
 		visits: make(map[string]*Visit), hist: journal.NewHistory(),
 	}
 	w.add(r, journal.Fact{Kind: journal.Began, Call: b.Queue, Data: input, At: micros(w.clock.low(now))})

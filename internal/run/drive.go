@@ -85,7 +85,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	}
 	at := micros(w.clock.low(now))
 	switch {
-	case w.takeHanded(r, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
+	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
 		return true
 	}
 	w.answerCalls(r, at)
@@ -97,7 +97,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	}
 	if len(p.Opens) > 0 {
 		for _, o := range p.Opens {
-			w.open(r, o.Path, o.Call, *o.Wait, at)
+			w.open(r, o.Path, &CallRequest{Key: o.Call, Wait: o.Wait, derived: true}, at)
 		}
 		return true
 	}
@@ -113,7 +113,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 // of which nothing runs any more.
 func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 	for _, f := range p.Facts {
-		f.At = at
+		f.At, f.Derived = at, true
 		if f.Kind == journal.Done {
 			f = w.fitting(r, f)
 		}
@@ -126,8 +126,9 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 		}
 		for _, c := range r.hist.OpenCalls(f.Path) {
 			r.batch.close(c.Path, c.Call, c.Wait.ID)
+			r.dismiss(c.Path, c.Call, c.Wait, "what called it has failed", false)
 		}
-		f.At = at
+		f.At, f.Derived = at, true
 		w.add(r, f)
 		return true
 	}
@@ -142,7 +143,7 @@ func (w *Worker) fitting(r *run, f journal.Fact) journal.Fact {
 		f.Step = &journal.Transition{Before: before, After: after}
 		return f
 	}
-	return journal.Fact{Kind: journal.Failed, Path: f.Path, At: f.At, Err: &journal.Error{
+	return journal.Fact{Kind: journal.Failed, Path: f.Path, At: f.At, Derived: true, Err: &journal.Error{
 		Code: "too_large", Path: f.Path, Message: fmt.Sprintf("the lanes together make a state of %d bytes, the limit is %d (Config.MaxPayload)", len(after), w.cfg.StateLimit),
 	}}
 }
@@ -209,7 +210,9 @@ func (r *run) match(wait *journal.Wait) (store.Message, bool) {
 
 func (w *Worker) receive(r *run, path, call string, m store.Message, at int64) {
 	r.batch.took = append(r.batch.took, m.Seq)
-	w.add(r, journal.Fact{Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, At: at})
+	w.add(r, journal.Fact{
+		Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, Err: childFailed(path, m), At: at,
+	})
 }
 
 // fireTimers ends waits whose deadline has surely passed. The write is refused
@@ -220,6 +223,7 @@ func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
 			continue
 		}
 		r.batch.close(o.Path, o.Call, o.Wait.ID)
+		r.dismiss(o.Path, o.Call, o.Wait, "the call's timeout is over", true)
 		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
 		return true
 	}
@@ -263,7 +267,11 @@ func (w *Worker) answerCalls(r *run, at int64) {
 		switch {
 		case ok:
 			w.receive(r, v.Path, c.Key, m, at)
-			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: &journal.Call{State: journal.Value, Data: m.Payload}}})
+			answer := &journal.Call{State: journal.Value, Data: m.Payload, Err: childFailed(v.Path, m)}
+			if answer.Err != nil {
+				answer.State = journal.Broken
+			}
+			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: answer}})
 		case c.Timed && c.Wait.Deadline <= at:
 			f := journal.Fact{Kind: journal.Fired, Path: v.Path, Call: c.Key, At: at}
 			if c.Wait.HasValue {
@@ -281,7 +289,8 @@ func (w *Worker) answerCalls(r *run, at int64) {
 }
 
 // open records a wait.
-func (w *Worker) open(r *run, path, call string, wait journal.Wait, at int64) {
+func (w *Worker) open(r *run, path string, c *CallRequest, at int64) {
+	wait, call := *c.Wait, c.Key
 	if wait.ID == "" {
 		wait.ID = waitID(r.id, path, call, r.base)
 	}
@@ -289,7 +298,12 @@ func (w *Worker) open(r *run, path, call string, wait journal.Wait, at int64) {
 		ID: wait.ID, Execution: r.id, Path: path, Call: call, Kind: wait.Kind, Name: wait.Name,
 		Topic: wait.Topic, Detail: wait.Detail, Deadline: fromMicros(wait.Deadline),
 	})
-	w.add(r, journal.Fact{Kind: journal.Waited, Path: path, Call: call, Wait: &wait, At: at})
+	f := journal.Fact{Kind: journal.Waited, Path: path, Call: call, Wait: &wait, At: at, Derived: c.derived}
+	if c.Child != nil {
+		f.Child = c.Child.ID.String()
+		r.batch.children = append(r.batch.children, child{callKey(path, call), *c.Child})
+	}
+	w.add(r, f)
 }
 
 // ask puts a question to user code. It runs in a slot; the write that is due
@@ -402,6 +416,6 @@ func (w *Worker) queueOf(r *run, n *tree.Node) string {
 func (w *Worker) visit(r *run, path string, n *tree.Node, queue string) *Visit {
 	return &Visit{
 		Execution: r.id, Workflow: r.def.Tree.Name, Version: r.def.Tree.Version, Path: path, Node: n,
-		State: r.hist.StateAt(path), Generation: r.hist.Visit(path), Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
+		Depth: r.depth, Tags: r.tags, RunQueue: r.hist.Queue, State: r.hist.StateAt(path), Generation: r.hist.Visit(path), Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
 	}
 }

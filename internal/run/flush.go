@@ -67,23 +67,51 @@ func (w *Worker) release(r *run) {
 	case plan.Blocked:
 		rel.Status, rel.ErrorCode, rel.Error, rel.Blocked = store.Blocked, p.Err.Code, EncodeError(p.Err), r.def.Fingerprint
 	default:
-		due := r.later
-		for _, o := range p.Waits {
-			if d := o.Wait.Deadline; d != 0 && (due == 0 || d < due) {
-				due = d
-			}
-		}
-		if r.hungry { // now, where there is a slot
-			due = 0
-		}
-		rel.Due, rel.Queue = fromMicros(due), r.wanted
-		rel.Status = store.Pending
-		if len(p.Waits) > 0 && r.wanted == "" {
-			rel.Status = store.Waiting
-			rel.Queue = w.queueOfWaits(r)
-		}
+		w.park(r, rel)
+	}
+	if rel.Status.Ended() {
+		w.end(r, rel, p.Err)
 	}
 	r.batch.release, r.batch.err = rel, p.Err
+}
+
+// park says where a run goes on, and when.
+func (w *Worker) park(r *run, rel *store.Release) {
+	due := r.later
+	for _, o := range r.plan.Waits {
+		if d := o.Wait.Deadline; d != 0 && (due == 0 || d < due) {
+			due = d
+		}
+	}
+	if r.hungry { // now, where there is a slot
+		due = 0
+	}
+	rel.Due, rel.Queue = fromMicros(due), r.wanted
+	rel.Status = store.Pending
+	if len(r.plan.Waits) > 0 && r.wanted == "" {
+		rel.Status = store.Waiting
+		rel.Queue = w.queueOfWaits(r)
+	}
+}
+
+// keep takes over what a batch opens, begins and tells, but for calls whose wait is
+// not opened after all, or has not ended after all.
+func (b *batch) keep(o *batch, unopened, unfired map[string]bool) {
+	for _, w := range o.opens {
+		if !unopened[callKey(w.Path, w.Call)] {
+			b.opens = append(b.opens, w)
+		}
+	}
+	for _, c := range o.children {
+		if !unopened[c.key] {
+			b.children = append(b.children, c)
+		}
+	}
+	for _, t := range o.tells {
+		if t.fired && !unfired[t.key] {
+			b.tells = append(b.tells, t)
+		}
+	}
 }
 
 // queueOfWaits is the queue in which the body that waits will go on.
@@ -101,6 +129,12 @@ func (w *Worker) send(r *run) {
 	a := &store.Advance{
 		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, NotBefore: b.notBefore,
 		Took: b.took, Open: b.stillOpen(), Release: b.release, Logs: b.logs,
+	}
+	for i := range b.children {
+		a.Children = append(a.Children, b.children[i].begin)
+	}
+	for i := range b.tells {
+		a.Tell = append(a.Tell, b.tells[i].Deliver)
 	}
 	if len(b.shut) > 0 {
 		a.Shut = slices.Sorted(maps.Values(b.shut))
@@ -172,6 +206,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 		r.base++
 	}
 	w.heldNow(r, b)
+	w.born(b)
 	r.full, r.refused = nil, nil // there may be room by now
 	if b.release != nil {
 		w.released(r, b)
@@ -231,6 +266,10 @@ func (w *Worker) released(r *run, b *batch) {
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
 		w.do.Ended(r.id, s, r.hist.State, b.err)
+		w.reported(r)
+		if b.release.Family != nil {
+			w.kin(r.id)
+		}
 	case b.release.Due.IsZero() && s == store.Pending:
 		if q := w.queue(b.release.Queue); q != nil {
 			q.poke()
@@ -259,15 +298,18 @@ func afterNews(f *journal.Fact) bool {
 // with the write.
 func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
-		took: append(b.took, r.batch.took...), opens: append(b.opens, r.batch.opens...), logs: append(b.logs, r.batch.logs...),
+		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
 		shut: make(map[string]string),
 	}
 	if b.shut == nil {
 		b.shut = make(map[string]string)
 	}
 	maps.Copy(b.shut, r.batch.shut)
+	unopened, unfired := make(map[string]bool), make(map[string]bool) // calls
 	for _, f := range append(b.facts, r.batch.facts...) {
-		if undone(&f) {
+		if f.Derived || undone(&f) {
+			unopened[callKey(f.Path, f.Call)] = f.Kind == journal.Waited
+			unfired[callKey(f.Path, f.Call)] = f.Kind == journal.Fired
 			continue
 		}
 		if f.Kind == journal.Received {
@@ -277,6 +319,8 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		}
 		kept.facts = append(kept.facts, f)
 	}
+	kept.keep(b, unopened, unfired)
+	kept.keep(&r.batch, unopened, unfired)
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)

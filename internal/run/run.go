@@ -19,6 +19,9 @@ type run struct {
 	epoch    int64
 	base     int // rows that are durable
 	priority int
+	depth    int
+	tags     []string
+	parent   store.ID         // zero: none
 	since    time.Time        // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
@@ -49,6 +52,8 @@ type batch struct {
 	facts     []journal.Fact
 	took      []int64
 	opens     []store.Wait
+	children  []child
+	tells     []tell
 	shut      map[string]string // wait ids by callKey
 	logs      []store.Log
 	fires     bool      // it fires a timer
@@ -60,6 +65,19 @@ type batch struct {
 	row       bool
 	last      bool // it only blocks
 	err       *journal.Error
+}
+
+// child is an execution that begins with the record of a call.
+type child struct {
+	key   string // of the call
+	begin store.Begin
+}
+
+// tell is a message to a child, which a fact brings about.
+type tell struct {
+	key   string // of the call that awaited the child
+	fired bool   // its timeout is why; else it follows from what the plan says
+	store.Deliver
 }
 
 type reply struct {
@@ -103,7 +121,7 @@ func (r *run) sorted() []*Visit {
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
 		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
-		priority: rec.Priority, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
+		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
 	w.forgo(rec)
 	w.runs[r.id] = r
@@ -224,7 +242,7 @@ func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
 		}
 	}
 	for _, f := range r.batch.facts {
-		if endsBody(&f) {
+		if endsBody(&f) && !f.Derived {
 			handed(f.Path)
 		}
 	}
@@ -281,7 +299,7 @@ func (w *Worker) unrecorded(r *run) {
 		facts = append(r.sent.facts[:len(r.sent.facts):len(r.sent.facts)], facts...)
 	}
 	for _, f := range facts {
-		if endsBody(&f) {
+		if endsBody(&f) && !f.Derived {
 			w.cutOff(r, f.Path)
 			w.report(r.id, f.Path, r.epoch)
 		}

@@ -27,6 +27,9 @@ type Visit struct {
 	Crashes    int
 	Epoch      int64
 	Priority   int
+	Depth      int      // of the execution below its root
+	Tags       []string // of the execution
+	RunQueue   string   // of the execution
 	Queue      string
 	Calls      map[string]*journal.Call // what is recorded
 	Handle     any                      // the shell's own
@@ -49,6 +52,10 @@ type CallRequest struct {
 	At   time.Time      // a wait: until when, if Timed and not zero
 	// Timed says that the wait has a deadline.
 	Timed bool
+	// Child is an execution that begins with the record of the call.
+	Child *store.Begin
+
+	derived bool // a node's wait, not a body's
 	// Tx says that this is no call: the body wants to open a transaction. Nothing
 	// is recorded of it.
 	Tx bool

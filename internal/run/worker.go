@@ -228,6 +228,7 @@ func (w *Worker) Taken(id store.ID, now time.Time) {
 	if r := w.runs[id]; r != nil {
 		w.drop(r, ErrTaken)
 	}
+	w.kin(id)
 	w.Poke("", now)
 }
 

@@ -117,6 +117,7 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	t.log(a.ID, a.Logs)
 	t.keepBlobs(a.ID, a.Blobs)
 	t.bear(a.Children)
+	t.tellAll(a.ID, a.Tell)
 	if a.Release != nil {
 		if err := t.release(x, a.Release); err != nil {
 			return store.Verdict{}, err

@@ -18,6 +18,16 @@ func (t *tx) bear(children []store.Begin) {
 	}
 }
 
+// tellAll tells children what their parent's row says.
+func (t *tx) tellAll(parent store.ID, list []store.Deliver) {
+	for i := range list {
+		d := &list[i]
+		if c := t.look(d.ID); c != nil && c.Parent == parent {
+			t.tell(d.ID, d, func(c *execution) bool { return c.Status == store.Waiting || c.Status == store.Pending })
+		}
+	}
+}
+
 // release ends an ownership and tells the family.
 func (t *tx) release(x *execution, r *store.Release) error {
 	if err := x.release(t.now, *r); err != nil || !r.Status.Ended() {

@@ -1,0 +1,155 @@
+package run
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/store"
+)
+
+// TopicCancel is the topic of the message by which a parent cancels a child.
+const TopicCancel = "cancel"
+
+// ChildReport is what a child's end tells its parent.
+type ChildReport struct {
+	ID       store.ID        `json:"id"`
+	Workflow string          `json:"workflow,omitempty"`
+	Status   store.Status    `json:"status"`
+	State    json.RawMessage `json:"state,omitempty"` // completed: the last state
+	Error    *journal.Error  `json:"error,omitempty"`
+}
+
+// Encode writes a report as the payload of its message.
+func (p ChildReport) Encode() []byte { return encodeJSON(p) }
+
+// Dismissal is why a child is cancelled by its parent.
+type Dismissal struct {
+	Parent store.ID `json:"parent"`
+	Reason string   `json:"reason"`
+}
+
+// Notice is the message of a cancelled parent that cancels its children.
+func Notice(parent store.ID, reason string) *store.Notice {
+	return &store.Notice{Topic: TopicCancel, Payload: encodeJSON(Dismissal{parent, reason})}
+}
+
+// childFailed is the error that a message brings which says that a child did not
+// complete.
+func childFailed(path string, m store.Message) *journal.Error {
+	if !strings.HasPrefix(m.Topic, "child:") {
+		return nil
+	}
+	var p ChildReport
+	switch err := json.Unmarshal(m.Payload, &p); {
+	case err != nil:
+		return &journal.Error{Code: "child", Path: path, Message: "the report of a child cannot be read: " + err.Error()}
+	case p.Status == store.Completed:
+		return nil
+	}
+	text := "the child " + strings.TrimPrefix(m.Topic, "child:") + " is " + string(p.Status)
+	if p.Error != nil {
+		text += ": " + p.Error.Message
+	}
+	return &journal.Error{Code: "child", Path: path, Message: text}
+}
+
+// takeCancel takes the message of a parent that cancels this run.
+func (w *Worker) takeCancel(r *run, at int64) bool {
+	for i, m := range r.inbox {
+		if m.Topic != TopicCancel {
+			continue
+		}
+		r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
+		r.batch.took = append(r.batch.took, m.Seq)
+		var d Dismissal
+		if json.Unmarshal(m.Payload, &d) == nil {
+			w.add(r, journal.Fact{
+				Kind: journal.Cancelled, At: at, Data: []byte("run " + d.Parent.String()), Message: m.Seq,
+				Err: &journal.Error{Code: "cancelled", Message: "by its parent " + d.Parent.String() + ": " + d.Reason},
+			})
+		}
+		return true
+	}
+	return false
+}
+
+// dismiss cancels the child that an open call awaits, with the next write. What
+// was spawned lives on.
+func (r *run) dismiss(path, call string, wait *journal.Wait, reason string, fired bool) {
+	child, ok := strings.CutPrefix(wait.Topic, "child:")
+	if !ok || !strings.HasPrefix(call, "call:") {
+		return
+	}
+	id, err := uuid.Parse(child)
+	if err != nil {
+		return
+	}
+	r.batch.tells = append(r.batch.tells, tell{callKey(path, call), fired, store.Deliver{
+		ID: id, Topic: TopicCancel, Payload: encodeJSON(Dismissal{r.id, reason}), Dedupe: "dismiss:" + r.id.String(),
+	}})
+}
+
+// end says what a run's end tells its parent and its children.
+func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
+	if r.parent != (store.ID{}) {
+		p := ChildReport{ID: r.id, Workflow: r.def.Tree.Name, Status: rel.Status, Error: cause}
+		if rel.Status == store.Completed {
+			p.State = r.hist.State
+		}
+		rel.Report = p.Encode()
+	}
+	if rel.Status == store.Cancelled {
+		rel.Family = Notice(r.id, cause.Message)
+		return
+	}
+	if rel.Status == store.Completed {
+		return
+	}
+	for _, c := range r.hist.OpenCalls("") {
+		r.dismiss(c.Path, c.Call, c.Wait, "what called it has ended", false)
+	}
+}
+
+// born says that children have begun, or have been told something.
+func (w *Worker) born(b *batch) {
+	for i := range b.children {
+		if q := w.queue(b.children[i].begin.Queue); q != nil {
+			q.poke()
+		}
+	}
+	for i := range b.tells {
+		w.heard(b.tells[i].ID)
+	}
+}
+
+// reported says that a run's parent has been told of its end.
+func (w *Worker) reported(r *run) {
+	if r.parent != (store.ID{}) {
+		w.heard(r.parent)
+	}
+}
+
+// kin lets this worker's children of a run look for the message of its end.
+func (w *Worker) kin(parent store.ID) {
+	for _, r := range w.sorted() {
+		if r.parent == parent && r.base > 0 {
+			w.fetch(r)
+		}
+	}
+}
+
+// heard says that one of the family has a message.
+func (w *Worker) heard(id store.ID) {
+	if r := w.runs[id]; r != nil {
+		if r.base > 0 {
+			w.fetch(r)
+		}
+		return
+	}
+	for _, q := range w.queues {
+		q.rumour()
+	}
+}
