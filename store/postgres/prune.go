@@ -230,7 +230,8 @@ func (t *tx) families(ctx context.Context, roots ids, limit int, res *store.Prun
 		}
 		gone = append(gone, family...)
 	}
-	res.More = res.More || len(gone) == limit
+	// If all are in somebody's hands, asking again at once is of no use.
+	res.More = len(gone) > 0 && (res.More || len(gone) == limit)
 	return gone, nil
 }
 
