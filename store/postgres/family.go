@@ -22,7 +22,9 @@ import (
 // batch, and may be a caller's open transaction. Rows that writes are to change by
 // themselves are not waited for.
 const (
-	readParents  = `SELECT e.id, e.parent FROM durable.execution e WHERE e.id = ANY($1) AND e.parent IS NOT NULL`
+	readParents = `
+		SELECT w.id, x.parent FROM unnest($1::uuid[]) AS w (id)
+		CROSS JOIN LATERAL (SELECT e.parent FROM durable.execution e WHERE e.id = w.id LIMIT 1) AS x WHERE x.parent IS NOT NULL`
 	readChildren = `
 		SELECT c.parent, c.id FROM unnest($1::uuid[]) AS w (id)
 		CROSS JOIN LATERAL (
