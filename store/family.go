@@ -4,7 +4,9 @@ package store
 // write with a row of the parent (Advance.Children), so that there is no moment at
 // which one of the two knows of the other and the other does not exist. A child is
 // an execution like any other, but that it knows its parent, and nothing more
-// than what follows passes between them.
+// than what follows passes between them. An ID that follows from something else than chance
+// should still begin with a time, as a UUIDv7 does, say with that of the parent: stores may
+// lay down rows by it.
 //
 // Children begin as pending, if the Advance is applied, with nobody as their owner.
 // One whose ID exists already is left as it is, whosever it is. ErrRefused for

@@ -33,6 +33,7 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 	if err := t.carry(ctx, x, a); err != nil {
 		return store.Verdict{}, err
 	}
+	t.bear(a.Children)
 	if a.Release != nil {
 		if err := t.release(a.ID, x, a.Release); err != nil {
 			return store.Verdict{}, err
@@ -79,7 +80,9 @@ func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) error {
 	return nil
 }
 
-const takeNow = `DELETE FROM durable.message WHERE execution = $1 AND seq = ANY($2)`
+const takeNow = `
+	WITH gone AS (DELETE FROM durable.message WHERE execution = $1 AND seq = ANY($2) RETURNING kin)
+	SELECT count(*) FROM gone WHERE NOT kin`
 
 // take removes messages. Who counts what is left, for a delivery that follows
 // in the batch, needs to know at once how many there were.
@@ -91,7 +94,8 @@ func (t *tx) take(ctx context.Context, x *head, a *store.Advance) error {
 		return nil
 	}
 	t.draft.queue(t) // a message of this very batch may be among them
-	n, err := t.changes(ctx, takeNow, [16]byte(a.ID), a.Took)
+	var n int64
+	_, err := t.one(ctx, takeNow, []any{[16]byte(a.ID), a.Took}, &n)
 	x.untaken -= n
 	return err
 }

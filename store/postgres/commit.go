@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -45,17 +46,25 @@ func (s *Store) commit(ctx context.Context, writes []store.Write) (store.Result,
 		// write that was refused, no caller can tell one transaction from two.
 	}
 	judged := slices.Clone(res.Verdicts)
-	tries := 0
+	tries, patience := 0, hopeful
 	err := s.update(ctx, "commit", func(ctx context.Context, t *tx) error {
 		copy(res.Verdicts, judged)
 		if tries++; tries > 1 {
 			t.clear(unjudgedBegins(writes, res.Verdicts))
 		}
-		if err := t.commit(ctx, writes, res.Verdicts); err != nil {
-			return err
+		t.patience = patience
+		err := t.commit(ctx, writes, res.Verdicts)
+		switch {
+		case errors.Is(err, errKin):
+			patience = waits
+			judged = slices.Clone(res.Verdicts) // what is Busy stays so
+			return errRaced
+		case patience == waits && timedOut(err):
+			patience = resigned
+			return errRaced
 		}
 		res.Now = t.now
-		return nil
+		return err
 	})
 	if err != nil {
 		return store.Result{}, err
@@ -69,8 +78,14 @@ func unjudged(v store.Verdict) bool { return v.Code == 0 }
 // was pruned, what that left behind is in its way.
 func unjudgedBegins(writes []store.Write, verdicts []store.Verdict) (list ids) {
 	for i, w := range writes {
-		if w.Begin != nil && unjudged(verdicts[i]) {
+		switch {
+		case !unjudged(verdicts[i]):
+		case w.Begin != nil:
 			list = append(list, w.Begin.ID)
+		case w.Advance != nil:
+			for c := range w.Advance.Children {
+				list = append(list, w.Advance.Children[c].ID)
+			}
 		}
 	}
 	return list
@@ -86,6 +101,10 @@ func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.
 		}
 	}
 	l := locksOf(writes, rest)
+	t.kin = kinOf(writes, rest)
+	if err := t.meet(ctx, &l); err != nil {
+		return err
+	}
 	expires, err := t.seize(ctx, &l)
 	if err != nil {
 		return err
@@ -101,10 +120,14 @@ func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.
 	t.readClock()
 	t.readHeads(l.executions)
 	t.evidence(writes, rest)
+	t.kinEvidence()
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
 	if err := t.locked(&l, expires); err != nil {
+		return err
+	}
+	if err := t.lackKin(writes, rest, verdicts); err != nil {
 		return err
 	}
 	for n, i := range rest {
@@ -119,7 +142,7 @@ func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.
 }
 
 func (t *tx) apply(ctx context.Context, w *store.Write) (store.Verdict, error) {
-	if w.Begin == nil && t.taken(idOf(w)) {
+	if w.Begin == nil && (t.taken(idOf(w)) || t.kinTaken(w)) {
 		return store.Verdict{Code: store.Busy}, nil
 	}
 	switch {
@@ -163,16 +186,33 @@ func check(writes []store.Write) error {
 			for _, b := range w.Advance.Blobs {
 				size += len(b)
 			}
+			for i := range w.Advance.Children {
+				size += len(w.Advance.Children[i].Row)
+			}
+			size += told(w.Advance.Release)
 		case w.Begin != nil:
 			size += len(w.Begin.Row)
 		case w.Deliver != nil:
 			size += len(w.Deliver.Payload)
+		case w.Control != nil:
+			size += len(w.Control.Row) + told(&w.Control.Release)
 		}
 	}
 	if size > batchBytes {
 		return fmt.Errorf("a batch of %d bytes, more than %d: %w", size, batchBytes, store.ErrRefused)
 	}
 	return nil
+}
+
+// told is how many bytes an end tells a family, once.
+func told(r *store.Release) (size int) {
+	if r == nil {
+		return 0
+	}
+	if r.Family != nil {
+		size = len(r.Family.Payload)
+	}
+	return size + len(r.Report)
 }
 
 // CommitsAtOnce implements store.Wide: while the server flushes one batch, it can

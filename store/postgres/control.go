@@ -53,5 +53,8 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 	p.waits, p.inbox = x.waits, x.inbox
 	x.status, x.owner, x.parked, x.counts, x.woken = r.Status, uuid.Nil, p, false, false
 	t.hints = t.hints || !r.Status.Ended()
+	if r.Status.Ended() {
+		t.tellFamily(id, r)
+	}
 	return nil
 }

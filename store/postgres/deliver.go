@@ -20,9 +20,9 @@ func (t *tx) deliver(d *store.Deliver) store.Verdict {
 	}
 	x.inbox++
 	x.untaken++
-	x.used[d.Dedupe] = true
+	x.use(d.Dedupe)
 	x.counts = true
-	t.draft.messages = append(t.draft.messages, messageDraft{d.ID, x.inbox, d})
+	t.draft.messages = append(t.draft.messages, messageDraft{d.ID, x.inbox, false, d})
 	if x.status == store.Waiting && (d.Wait != "" || x.awaits(d.Topic)) {
 		x.status, x.woken = store.Pending, true
 	}

@@ -40,9 +40,9 @@ const (
 		SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
 		ON CONFLICT DO NOTHING`
 	addMessages = `
-		INSERT INTO durable.message (execution, seq, topic, wait, at, payload)
-		SELECT w.execution, w.seq, w.topic, w.wait, $6, w.payload
-		FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bytea[]) AS w (execution, seq, topic, wait, payload)`
+		INSERT INTO durable.message (execution, seq, topic, wait, at, payload, kin)
+		SELECT w.execution, w.seq, w.topic, w.wait, $6, w.payload, w.kin
+		FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $7::boolean[]) AS w (execution, seq, topic, wait, payload, kin)`
 	addAccepted = `
 		INSERT INTO durable.accepted (execution, dedupe) SELECT * FROM unnest($1::uuid[], $2::text[])`
 	parkAll = `
@@ -68,6 +68,7 @@ type draft struct {
 	logs      []logDraft
 	blobs     []blobDraft
 	messages  []messageDraft
+	children  []*store.Begin
 }
 
 type rowDraft struct {
@@ -105,12 +106,14 @@ type blobDraft struct {
 type messageDraft struct {
 	id  store.ID
 	seq int64
+	kin bool
 	*store.Deliver
 }
 
 // queue notes one statement for each table that is written, and then the
 // heads, all in the order of ids.
 func (d *draft) queue(t *tx) {
+	d.queueChildren(t)
 	if len(d.rows) > 0 {
 		id, seq, epoch, body := rowColumns(d.rows)
 		t.exec(addRows, id, seq, epoch, body, t.now)
@@ -213,11 +216,11 @@ func (d *draft) queueMessages(t *tx) {
 		return
 	}
 	id, seq, topic, wait := make([][16]byte, n), make([]int64, n), make([]string, n), make([]string, n)
-	payload, dedupe := make([][]byte, n), make([]string, n)
+	payload, dedupe, kin := make([][]byte, n), make([]string, n), make([]bool, n)
 	for i, m := range d.messages {
-		id[i], seq[i], topic[i], wait[i], payload[i], dedupe[i] = m.id, m.seq, m.Topic, m.Wait, m.Payload, m.Dedupe
+		id[i], seq[i], topic[i], wait[i], payload[i], dedupe[i], kin[i] = m.id, m.seq, m.Topic, m.Wait, m.Payload, m.Dedupe, m.kin
 	}
-	t.exec(addMessages, id, seq, topic, wait, payload, t.now)
+	t.exec(addMessages, id, seq, topic, wait, payload, t.now, kin)
 	t.exec(addAccepted, id, dedupe)
 }
 

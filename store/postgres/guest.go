@@ -149,7 +149,7 @@ func (g *guest) Commit(ctx context.Context, a store.Advance) (store.Result, erro
 	err = g.q.Commit(ctx)
 	switch {
 	case err == nil:
-		if a.Release != nil {
+		if a.Release != nil || len(a.Children) > 0 {
 			g.s.hint()
 		}
 		return res, nil

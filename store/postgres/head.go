@@ -21,6 +21,7 @@ type head struct {
 	waits   int64             // open
 	held    bool              // it has holds
 	open    map[string]string // topics of open waits by their ids; nil: not read
+	topics  map[string]bool   // topics that are asked about and of which a wait is open, if open was not read
 	used    map[string]bool   // dedupe names that are asked about and were used
 	untaken int64             // messages not yet taken; read for deliveries only
 	rowAt   map[int]int64     // epochs of journal rows that are what is to be written, by seq

@@ -24,19 +24,24 @@ const (
 		AND ($8::text[] IS NULL OR e.tags @> $8)
 		AND ($9::text IS NULL OR e.error_code = $9)
 		AND ($10::timestamptz IS NULL OR e.created >= $10)
-		AND ($11::timestamptz IS NULL OR e.created < $11)`
-	readPage = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.id DESC LIMIT $13`
+		AND ($11::timestamptz IS NULL OR e.created < $11)
+		AND ($12::uuid IS NULL OR e.parent = $12)
+		AND ($13::boolean IS NULL OR e.parent IS NULL)`
+	readPage = headerColumns + listFilters + ` AND ($14::uuid IS NULL OR e.id < $14) ORDER BY e.id DESC LIMIT $15`
 	// For one status. It is in the order so that the index must be one that has it:
 	// else a guess that it is frequent could go through all that is newer.
-	readPageOfStatus = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) ORDER BY e.status DESC, e.id DESC LIMIT $13`
+	readPageOfStatus = headerColumns + listFilters + ` AND ($14::uuid IS NULL OR e.id < $14) ORDER BY e.status DESC, e.id DESC LIMIT $15`
 	// For one workflow, in the same way. It is asked for as a range, since a value
 	// that is equal for all does not count in an order; $3 is NULL.
-	readPageOfWorkflow = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) AND e.workflow >= $14 AND e.workflow <= $14
-		ORDER BY e.workflow DESC, e.id DESC LIMIT $13`
+	readPageOfWorkflow = headerColumns + listFilters + ` AND ($14::uuid IS NULL OR e.id < $14) AND e.workflow >= $16 AND e.workflow <= $16
+		ORDER BY e.workflow DESC, e.id DESC LIMIT $15`
 	// For one key of a workflow, so at most one execution: no order that would favour
 	// another index.
-	readPageByKey = headerColumns + listFilters + ` AND ($12::uuid IS NULL OR e.id < $12) LIMIT $13`
-	countPage     = `SELECT count(*) ` + listFilters
+	readPageByKey = headerColumns + listFilters + ` AND ($14::uuid IS NULL OR e.id < $14) LIMIT $15`
+	// For the children of one, as of one workflow.
+	readPageOfParent = headerColumns + listFilters + ` AND ($14::uuid IS NULL OR e.id < $14) AND e.parent >= $16 AND e.parent <= $16
+		ORDER BY e.parent DESC, e.id DESC LIMIT $15`
+	countPage = `SELECT count(*) ` + listFilters
 )
 
 // List implements store.Store.
@@ -58,6 +63,9 @@ func (s *Store) List(ctx context.Context, f store.Filter) (page store.Page, err 
 	switch {
 	case f.Workflow != "" && f.Key != "":
 		statement = readPageByKey
+	case f.Parent != uuid.Nil:
+		statement, of = readPageOfParent, append(slices.Clone(of), [16]byte(f.Parent))
+		of[12] = nil // args begin with a mode
 	case len(f.Statuses) == 1 && f.Statuses[0] != store.Completed:
 		statement = readPageOfStatus
 	case f.Workflow != "":
@@ -105,7 +113,10 @@ func (s *Store) listAndCount(ctx context.Context, statement string, page, all []
 // for these values: a plan for any filter would use no index.
 func listArgs(f store.Filter) []any {
 	first, last := prefixRange(f.IDPrefix)
-	var version, statuses, tags any
+	var version, statuses, tags, top any
+	if f.TopLevel {
+		top = true
+	}
 	if f.Version != nil {
 		version = *f.Version
 	}
@@ -122,7 +133,7 @@ func listArgs(f store.Filter) []any {
 	return []any{
 		pgx.QueryExecModeCacheDescribe,
 		[16]byte(first), [16]byte(last), textOrNull(f.Workflow), version, statuses, textOrNull(f.Queue), textOrNull(f.Key), tags, textOrNull(f.ErrorCode),
-		timeOrNull(f.After), timeOrNull(f.Before),
+		timeOrNull(f.After), timeOrNull(f.Before), idOrNull(f.Parent), top,
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	headerColumns = `
 		SELECT e.id, e.workflow, e.version, e.queue, coalesce(e.key, ''), e.priority, e.tags, e.status, e.due, e.created, e.changed, e.ended,
 			e.owner, e.epoch, (SELECT max(seq) FROM durable.journal WHERE execution = e.id), e.inbox, e.stalls, e.stall_length,
-			e.error_code, e.error, e.blocked `
+			e.error_code, e.error, e.blocked, e.parent, e.detached, e.depth `
 
 	readHeaders = headerColumns + `FROM durable.execution e WHERE e.id = ANY($1)`
 	// The ids are between $2 and $3, which says nothing new, but leaves aside at once the
@@ -46,7 +46,8 @@ func header(r pgx.CollectableRow) (x store.Execution, err error) {
 	var blocked string
 	err = r.Scan((*nullable)(&x.ID), &x.Workflow, &x.Version, &x.Queue, &x.Key, &x.Priority, &x.Tags, &x.Status,
 		(*instant)(&x.Due), (*instant)(&x.Created), (*instant)(&x.Changed), (*instant)(&x.Ended),
-		(*nullable)(&x.Owner), &x.Epoch, &x.Length, &x.Inbox, &x.Stalls, &stallLength, &x.ErrorCode, &x.Error, &blocked)
+		(*nullable)(&x.Owner), &x.Epoch, &x.Length, &x.Inbox, &x.Stalls, &stallLength, &x.ErrorCode, &x.Error, &blocked,
+		(*nullable)(&x.Parent), &x.Detached, &x.Depth)
 	x.Blocked = store.SplitBlocked(blocked)
 	if stallLength != x.Length {
 		x.Stalls = 0 // rows came since the last expiry

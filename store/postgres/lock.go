@@ -43,7 +43,7 @@ const (
 		SELECT w.id, w.dedupe FROM unnest($1::uuid[], $2::text[]) AS w (id, dedupe)
 		CROSS JOIN LATERAL (SELECT FROM durable.accepted a WHERE a.execution = w.id AND a.dedupe = w.dedupe LIMIT 1) AS a`
 	readUntaken = `
-		SELECT w.id, (SELECT count(*) FROM durable.message m WHERE m.execution = w.id) FROM unnest($1::uuid[]) AS w (id)`
+		SELECT w.id, (SELECT count(*) FROM durable.message m WHERE m.execution = w.id AND NOT m.kin) FROM unnest($1::uuid[]) AS w (id)`
 )
 
 // locks is what some writes need before they may be judged.
@@ -70,6 +70,9 @@ func locksOf(writes []store.Write, of []int) locks {
 		case w.Advance != nil:
 			l.leases.add(w.Advance.Owner)
 			l.executions = append(l.executions, w.Advance.ID)
+			for c := range w.Advance.Children {
+				l.executions = append(l.executions, w.Advance.Children[c].ID) // one may be there
+			}
 			for _, h := range w.Advance.Holds {
 				if h.Amount > 0 {
 					l.names = append(l.names, h.Name)
@@ -120,7 +123,7 @@ func (t *tx) seize(ctx context.Context, l *locks) (expires map[store.Incarnation
 	}
 	if len(l.executions) > 0 {
 		statement := tryHeads
-		if t.patient {
+		if t.patient || t.patience == waits {
 			statement = lockHeads
 		}
 		t.have = make(map[store.ID]bool, len(l.executions))
@@ -152,7 +155,7 @@ func (t *tx) locked(l *locks, expires map[store.Incarnation]time.Time) error {
 			return errRaced // claimed since we asked who has it
 		}
 	}
-	return nil
+	return t.met()
 }
 
 // readHeads notes the statement that reads the heads of locked executions.
@@ -269,18 +272,22 @@ func (t *tx) readInboxes(told, named ids, names []string) {
 		var n int64
 		err := r.Scan((*nullable)(&id), &n)
 		x := t.head(id)
-		x.untaken, x.used = n, map[string]bool{}
+		x.untaken = n
 		if x.open == nil {
 			x.open = map[string]string{}
 		}
 		return err
 	})
+	t.readUsed(named, names)
+}
+
+func (t *tx) readUsed(named ids, names []string) {
 	t.read(readUsed, []any{[][16]byte(named), names}, func(r pgx.CollectableRow) error {
 		var id uuid.UUID
 		var name string
 		err := r.Scan((*nullable)(&id), &name)
 		if x := t.heads[id]; x != nil {
-			x.used[name] = true
+			x.use(name)
 		}
 		return err
 	})

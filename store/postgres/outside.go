@@ -46,7 +46,7 @@ const (
 		SELECT (SELECT count(*) FROM durable.accepted WHERE execution = $1::text::uuid AND dedupe = $2::text),
 			(SELECT count(*) FROM durable.wait WHERE execution = $1::text::uuid AND id = $3::text),
 			(SELECT count(*) FROM durable.wait WHERE execution = $1::text::uuid AND topic = $4::text AND topic <> ''),
-			(SELECT count(*) FROM durable.message WHERE execution = $1::text::uuid)`
+			(SELECT count(*) FROM durable.message WHERE execution = $1::text::uuid AND NOT kin)`
 	outsideDeliver = `
 		WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
 		closed AS (DELETE FROM durable.wait WHERE execution = $1::text::uuid AND id = $4::text RETURNING id),

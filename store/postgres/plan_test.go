@@ -139,7 +139,7 @@ func seldom() []string {
 	return []string{
 		"pauseColumns", "readPaused", "addPause", "dropPause", "readLeases",
 		"isThere", "readAround", "anyExecution", "makePart", "lockToAttach", "attachPart", "dropPart", "lockToDrop", "closedParts", "readEndedParts",
-		"endedGroups", "countEnded", "takeEnded", "noteOrphans", "nextOrphans", "swept",
+		"endedGroups", "countEnded", "takeEnded", "takeBelow", "lockBelow", "noteOrphans", "nextOrphans", "swept",
 		"pruneExecutions", "pruneMessages", "pruneAccepted", "dropJournals", "dropSnapshots", "dropLogs", "dropBlobs",
 	}
 }

@@ -16,24 +16,54 @@ const (
 	endedGroups = `
 		WITH RECURSIVE line AS (
 			(SELECT workflow, version, status FROM durable.execution
-			WHERE ended IS NOT NULL AND workflow >= coalesce($1::text, '') ORDER BY workflow, version, status LIMIT 1)
+			WHERE ended IS NOT NULL AND parent IS NULL AND workflow >= coalesce($1::text, '') ORDER BY workflow, version, status LIMIT 1)
 			UNION ALL
 			SELECT next.* FROM line CROSS JOIN LATERAL (
 				SELECT e.workflow, e.version, e.status FROM durable.execution e
-				WHERE e.ended IS NOT NULL AND (e.workflow, e.version, e.status) > (line.workflow, line.version, line.status)
+				WHERE e.ended IS NOT NULL AND e.parent IS NULL AND (e.workflow, e.version, e.status) > (line.workflow, line.version, line.status)
 				ORDER BY e.workflow, e.version, e.status LIMIT 1) AS next
 			WHERE $1 IS NULL OR line.workflow = $1
 		)
 		SELECT workflow, version, status FROM line
 		WHERE ($1 IS NULL OR workflow = $1) AND ($2::text IS NULL OR version = $2) AND status = ANY($3)`
-	// What somebody else has locked he is pruning, or he sends it something.
+	// Those below which nothing is open or too young: once so, it stays so, as only what
+	// is open has new children. What somebody else has locked he is pruning, or he
+	// sends it something.
 	takeEnded = `
-		SELECT id FROM durable.execution
-		WHERE ended IS NOT NULL AND workflow = $1 AND version = $2 AND status = $3 AND ended <= $4 AND waits = 0
-		ORDER BY ended LIMIT $5 FOR UPDATE SKIP LOCKED`
+		SELECT e.id FROM durable.execution e
+		WHERE e.ended IS NOT NULL AND e.parent IS NULL AND e.workflow = $1 AND e.version = $2 AND e.status = $3 AND e.ended <= $4 AND e.waits = 0
+			AND NOT EXISTS (
+				WITH RECURSIVE below AS (
+					SELECT c.id, c.ended FROM durable.execution c WHERE c.parent = e.id
+					UNION ALL
+					SELECT next.* FROM below CROSS JOIN LATERAL (
+						SELECT c.id, c.ended FROM durable.execution c WHERE c.parent = below.id OFFSET 0) AS next
+				)
+				SELECT FROM below WHERE ended IS NULL OR ended > $4)
+		ORDER BY e.ended LIMIT $5 FOR UPDATE OF e SKIP LOCKED`
+	// All below some executions, children before their parents, but no more of one
+	// than can be of use.
+	takeBelow = `
+		WITH RECURSIVE below AS (
+			SELECT w.id AS root, c.id, 1 AS level FROM unnest($1::uuid[]) AS w (id)
+			CROSS JOIN LATERAL (SELECT x.id FROM durable.execution x WHERE x.parent = w.id OFFSET 0) AS c
+			UNION ALL
+			SELECT below.root, c.id, below.level + 1 FROM below
+			CROSS JOIN LATERAL (SELECT x.id FROM durable.execution x WHERE x.parent = below.id OFFSET 0) AS c
+		),
+		ranked AS (SELECT root, id, row_number() OVER (PARTITION BY root ORDER BY level DESC, id) AS rank FROM below)
+		SELECT root, id FROM ranked WHERE rank <= $2 ORDER BY root, rank`
+	lockBelow  = `SELECT id FROM durable.execution WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED`
 	countEnded = `
-		SELECT count(*) FROM durable.execution
-		WHERE ended IS NOT NULL AND workflow = $1 AND version = $2 AND status = $3 AND ended <= $4`
+		WITH RECURSIVE family AS (
+			SELECT id AS root, id, ended FROM durable.execution
+			WHERE ended IS NOT NULL AND parent IS NULL AND workflow = $1 AND version = $2 AND status = $3 AND ended <= $4
+			UNION ALL
+			SELECT family.root, c.id, c.ended FROM family CROSS JOIN LATERAL (
+				SELECT x.id, x.ended FROM durable.execution x WHERE x.parent = family.id OFFSET 0) AS c
+		)
+		SELECT coalesce(sum(many), 0)::bigint FROM (
+			SELECT count(*) AS many FROM family GROUP BY root HAVING count(ended) = count(*) AND max(ended) <= $4) AS each`
 
 	pruneExecutions = `DELETE FROM durable.execution WHERE id = ANY($1)`
 	pruneMessages   = `DELETE FROM durable.message WHERE execution = ANY($1)`
@@ -126,23 +156,27 @@ func (t *tx) countEnded(ctx context.Context, groups []group, req store.PruneRequ
 }
 
 func (t *tx) prune(ctx context.Context, groups []group, req store.PruneRequest, res *store.Pruned) error {
-	var gone ids
+	var roots ids
 	for _, g := range groups {
-		rows, err := t.Query(ctx, t.s.schema.of(takeEnded), g.workflow, g.version, g.status, t.ends(req.Age), req.Size()-len(gone))
+		rows, err := t.Query(ctx, t.s.schema.of(takeEnded), g.workflow, g.version, g.status, t.ends(req.Age), req.Size()-len(roots))
 		if err != nil {
 			return err
 		}
 		if err := each(rows, func(r pgx.CollectableRow) error {
 			var id uuid.UUID
 			err := r.Scan((*nullable)(&id))
-			gone = append(gone, id)
+			roots = append(roots, id)
 			return err
 		}); err != nil {
 			return err
 		}
-		if res.More = len(gone) == req.Size(); res.More {
+		if res.More = len(roots) == req.Size(); res.More {
 			break
 		}
+	}
+	gone, err := t.families(ctx, roots, req.Size(), res)
+	if err != nil {
+		return err
 	}
 	if res.Removed = len(gone); res.Removed == 0 {
 		return nil
@@ -152,6 +186,53 @@ func (t *tx) prune(ctx context.Context, groups []group, req store.PruneRequest, 
 		t.exec(statement, all)
 	}
 	return t.leave(ctx, gone)
+}
+
+// families are executions and all below them, as many whole ones as there is room
+// for. Of one that is larger than the limit it is so many from below. A family of which
+// somebody else has a row locked is left out.
+func (t *tx) families(ctx context.Context, roots ids, limit int, res *store.Pruned) (gone ids, err error) {
+	if len(roots) == 0 {
+		return nil, nil
+	}
+	below, all := map[store.ID]ids{}, ids{}
+	t.read(takeBelow, []any{[][16]byte(roots), limit}, func(r pgx.CollectableRow) error {
+		var root, id uuid.UUID
+		err := r.Scan((*nullable)(&root), (*nullable)(&id))
+		below[root], all = append(below[root], id), append(all, id)
+		return err
+	})
+	if err := t.flush(ctx); err != nil || len(all) == 0 {
+		return roots, err
+	}
+	have := make(map[store.ID]bool, len(all))
+	t.read(lockBelow, []any{[][16]byte(all)}, func(r pgx.CollectableRow) error {
+		var id uuid.UUID
+		err := r.Scan((*nullable)(&id))
+		have[id] = true
+		return err
+	})
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	for _, root := range roots {
+		family := below[uuid.UUID(root)]
+		if slices.ContainsFunc(family, func(id [16]byte) bool { return !have[id] }) {
+			continue
+		}
+		family = append(family, root)
+		if left := limit - len(gone); len(family) > left {
+			res.More = true
+			if len(gone) > 0 {
+				break
+			}
+			family = family[:left]
+		}
+		gone = append(gone, family...)
+	}
+	// If all are in somebody's hands, asking again at once is of no use.
+	res.More = len(gone) > 0 && (res.More || len(gone) == limit)
+	return gone, nil
 }
 
 // leave deletes the rows that executions have in partitions into which new ones still

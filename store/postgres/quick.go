@@ -110,7 +110,7 @@ func quickOf(writes []store.Write) (q quick) {
 			}
 			continue
 		case a == nil || len(a.Row) == 0 || a.Owner == uuid.Nil || a.Base < 0 || a.Base > maxBase || told[a.ID],
-			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Logs)+len(a.Blobs)+len(a.Holds) > 0:
+			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Logs)+len(a.Blobs)+len(a.Holds)+len(a.Children) > 0:
 			continue
 		case a.Release != nil && parts(a):
 			q.partings = append(q.partings, i)
@@ -125,6 +125,8 @@ func quickOf(writes []store.Write) (q quick) {
 // parts tells whether a release is of a kind that partings know.
 func parts(a *store.Advance) bool {
 	switch s := a.Release.Status; {
+	case len(a.Release.Report) > 0 || a.Release.Family != nil:
+		return false // there is a family to be told
 	case s == store.Waiting:
 		return len(a.Open) > 0
 	case s == store.Pending:

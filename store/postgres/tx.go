@@ -44,6 +44,8 @@ type tx struct {
 	hints bool                       // somebody else may want to know
 
 	controlled bool // a Control has changed something
+	kin        kin  // families of what may end
+	patience   patience
 
 	// patient waits for executions that others hold. The engine does not: a
 	// stranger's open transaction must not hold up a batch.

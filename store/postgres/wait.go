@@ -52,6 +52,8 @@ func (t *tx) open(id store.ID, x *head, waits []store.Wait) {
 		t.draft.opened = append(t.draft.opened, waitDraft{id, w})
 		if x.open != nil {
 			x.open[w.ID] = w.Topic
+		} else {
+			x.hear(w.Topic)
 		}
 		x.waits++
 		x.counts = true

@@ -110,6 +110,7 @@ func work(t *testing.T, s *Store) {
 	w.stranger()
 	w.takeovers()
 	w.looks()
+	newWorker(t, s).families()
 }
 
 // steps are the quick writes: begin, step, part.

@@ -76,5 +76,8 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 			queue = ifnull(?8, queue), error_code = ?9, error = ?10, blocked = ?11
 		WHERE n = ?1`,
 		x.n, r.Status, due, x.epoch, t.now, ended, x.waits, textOrNull(r.Queue), code, detail, store.JoinBlocked(blocked))
-	return err
+	if err != nil || !r.Status.Ended() {
+		return err
+	}
+	return t.tellFamily(id, x, r)
 }

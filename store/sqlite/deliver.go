@@ -17,18 +17,13 @@ func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
 		}
 		return v, err
 	}
-	if _, err := t.exec("INSERT INTO accepted (execution, dedupe) VALUES (?, ?)", x.n, d.Dedupe); err != nil {
-		return store.Verdict{}, err
-	}
-	x.inbox++
-	if _, err := t.exec("INSERT INTO message (execution, seq, topic, wait, at, payload) VALUES (?, ?, ?, ?, ?, ?)",
-		x.n, x.inbox, d.Topic, d.Wait, t.now, d.Payload); err != nil {
+	if err := t.put(x, d, false); err != nil {
 		return store.Verdict{}, err
 	}
 	fail.Point(fail.DeliverBetween)
 	wakes := d.Wait != ""
-	if x.status == store.Waiting && !wakes && d.Topic != "" {
-		if wakes, err = t.one("SELECT 1 FROM wait WHERE execution = ? AND topic = ? LIMIT 1", func(row) {}, x.n, d.Topic); err != nil {
+	if !wakes {
+		if wakes, err = t.listens(x, d.Topic); err != nil {
 			return store.Verdict{}, err
 		}
 	}
@@ -38,18 +33,47 @@ func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
 		}
 		x.waits--
 	}
-	if x.status == store.Waiting && wakes {
-		x.status = store.Pending
-		_, err = t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = 'pending', due = ?4 WHERE n = ?1", x.n, x.inbox, x.waits, t.now)
-	} else {
-		_, err = t.exec("UPDATE execution SET inbox = ?2, waits = ?3 WHERE n = ?1", x.n, x.inbox, x.waits)
+	return store.Verdict{Code: store.Applied}, t.heard(x, wakes)
+}
+
+// put puts a message into an inbox. heard is to follow.
+func (t *tx) put(x *head, d *store.Deliver, kin bool) error {
+	if _, err := t.exec("INSERT INTO accepted (execution, dedupe) VALUES (?, ?)", x.n, d.Dedupe); err != nil {
+		return err
 	}
-	return store.Verdict{Code: store.Applied}, err
+	x.inbox++
+	_, err := t.exec("INSERT INTO message (execution, seq, topic, wait, at, payload, kin) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		x.n, x.inbox, d.Topic, d.Wait, t.now, d.Payload, bit(kin))
+	return err
+}
+
+// listens tells whether a message with this topic wakes an execution.
+func (t *tx) listens(x *head, topic string) (bool, error) {
+	if x.status != store.Waiting || topic == "" {
+		return false, nil
+	}
+	return t.one("SELECT 1 FROM wait WHERE execution = ? AND topic = ? LIMIT 1", func(row) {}, x.n, topic)
+}
+
+// heard writes what a message has changed in the header.
+func (t *tx) heard(x *head, wakes bool) error {
+	if x.status != store.Waiting || !wakes {
+		_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3 WHERE n = ?1", x.n, x.inbox, x.waits)
+		return err
+	}
+	x.status = store.Pending
+	_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = 'pending', due = ?4 WHERE n = ?1", x.n, x.inbox, x.waits, t.now)
+	return err
+}
+
+// used tells whether a dedupe name was used before.
+func (t *tx) used(x *head, d *store.Deliver) (bool, error) {
+	return t.one("SELECT 1 FROM accepted WHERE execution = ? AND dedupe = ?", func(row) {}, x.n, d.Dedupe)
 }
 
 // acceptable judges a message without changing anything.
 func (t *tx) acceptable(x *head, d *store.Deliver) (store.Code, error) {
-	used, err := t.one("SELECT 1 FROM accepted WHERE execution = ? AND dedupe = ?", func(row) {}, x.n, d.Dedupe)
+	used, err := t.used(x, d)
 	switch {
 	case err != nil:
 		return 0, err
@@ -66,7 +90,7 @@ func (t *tx) acceptable(x *head, d *store.Deliver) (store.Code, error) {
 	}
 	if d.Max > 0 && x.inbox >= int64(d.Max) {
 		var untaken int64
-		if _, err := t.one("SELECT count(*) FROM message WHERE execution = ?", func(r row) { untaken = r.int(0) }, x.n); err != nil {
+		if _, err := t.one("SELECT count(*) FROM message WHERE execution = ? AND kin = 0", func(r row) { untaken = r.int(0) }, x.n); err != nil {
 			return 0, err
 		}
 		if untaken >= int64(d.Max) {

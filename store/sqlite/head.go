@@ -14,6 +14,7 @@ type head struct {
 	inbox  int64
 	waits  int64 // open
 	held   bool  // it may have holds
+	parent store.ID
 	// fingerprints of code that could not go on
 	blocked []string
 }
@@ -60,10 +61,10 @@ func (t *tx) head(id store.ID) (*head, error) {
 	found, err := t.one(`
 		SELECT n, status, owner, epoch, inbox, waits,
 			(SELECT max(seq) FROM journal WHERE execution = e.n),
-			EXISTS (SELECT 1 FROM hold WHERE execution = e.n), blocked
+			EXISTS (SELECT 1 FROM hold WHERE execution = e.n), blocked, parent
 		FROM execution e WHERE id = ?`,
 		func(r row) {
-			*x = head{n: r.int(0), status: store.Status(r.text(1)), owner: r.id(2), epoch: r.int(3), inbox: r.int(4), waits: r.int(5), length: int(r.int(6)), held: r.int(7) != 0, blocked: store.SplitBlocked(r.text(8))}
+			*x = head{n: r.int(0), status: store.Status(r.text(1)), owner: r.id(2), epoch: r.int(3), inbox: r.int(4), waits: r.int(5), length: int(r.int(6)), held: r.int(7) != 0, blocked: store.SplitBlocked(r.text(8)), parent: r.id(9)}
 		}, id)
 	if err != nil || !found {
 		return nil, err

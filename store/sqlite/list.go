@@ -72,6 +72,8 @@ func searchFor(f store.Filter) search {
 	switch {
 	case f.Workflow != "" && f.Key != "":
 		return search{pageByKey, countByKey, []any{nil}}
+	case f.Parent != uuid.Nil:
+		return search{pageByParent, countByParent, []any{nil}}
 	case len(f.Statuses) > 0 && !slices.Contains(f.Statuses, store.Completed):
 		s := search{page: pageByStatus, count: countByStatus}
 		for _, status := range slices.Compact(slices.Sorted(slices.Values(f.Statuses))) {
@@ -97,29 +99,37 @@ const (
 		AND (?9 IS NULL OR e.error_code = ?9)
 		AND (?10 IS NULL OR e.created >= ?10)
 		AND (?11 IS NULL OR e.created < ?11)
-		AND (?12 IS NULL OR e.status = ?12)`
-	listOrder = ` ORDER BY e.id DESC LIMIT ?13`
+		AND (?12 IS NULL OR e.parent = ?12)
+		AND (?13 IS NULL OR e.parent IS NULL)
+		AND (?14 IS NULL OR e.status = ?14)`
+	listOrder = ` ORDER BY e.id DESC LIMIT ?15`
 	listCount = `SELECT count(*) `
 
 	ofAll      = `FROM execution e WHERE TRUE` + listFilters
 	byKey      = `FROM execution e INDEXED BY execution_key WHERE e.key IS NOT NULL AND e.workflow = ?3 AND e.key = ?7` + listFilters
-	byStatus   = `FROM execution e INDEXED BY execution_status WHERE e.status <> 'completed' AND e.status = ?12` + listFilters
+	byStatus   = `FROM execution e INDEXED BY execution_status WHERE e.status <> 'completed' AND e.status = ?14` + listFilters
+	byParent   = `FROM execution e INDEXED BY execution_parent WHERE e.parent = ?12` + listFilters
 	byWorkflow = `FROM execution e INDEXED BY execution_workflow WHERE e.workflow = ?3` + listFilters
 
 	pageOfAll       = headerColumns + ofAll + listOrder
 	pageByKey       = headerColumns + byKey + listOrder
+	pageByParent    = headerColumns + byParent + listOrder
 	pageByStatus    = headerColumns + byStatus + listOrder
 	pageByWorkflow  = headerColumns + byWorkflow + listOrder
 	countOfAll      = listCount + ofAll
 	countByKey      = listCount + byKey
+	countByParent   = listCount + byParent
 	countByStatus   = listCount + byStatus
 	countByWorkflow = listCount + byWorkflow
 )
 
-// filterArgs are the arguments 1 to 11 of listFilters.
+// filterArgs are the arguments 1 to 13 of listFilters.
 func filterArgs(f store.Filter) ([]any, error) {
 	first, last := prefixRange(f.IDPrefix)
-	var version, statuses, tags any
+	var version, statuses, tags, top any
+	if f.TopLevel {
+		top = 1
+	}
 	if f.Version != nil {
 		version = *f.Version
 	}
@@ -139,7 +149,7 @@ func filterArgs(f store.Filter) ([]any, error) {
 	}
 	return []any{
 		first, last, textOrNull(f.Workflow), version, statuses, textOrNull(f.Queue), textOrNull(f.Key), tags, textOrNull(f.ErrorCode),
-		timeOrNull(f.After), timeOrNull(f.Before),
+		timeOrNull(f.After), timeOrNull(f.Before), idOrNull(f.Parent), top,
 	}, nil
 }
 

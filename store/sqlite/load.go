@@ -13,7 +13,7 @@ import (
 const headerColumns = `
 	SELECT e.id, e.workflow, e.version, e.queue, e.key, e.priority, e.tags, e.status, e.due, e.created, e.changed, e.ended,
 		e.owner, e.epoch, (SELECT max(seq) FROM journal WHERE execution = e.n), e.inbox, e.stalls, e.stall_length,
-		e.error_code, e.error, e.blocked, e.n, e.waits `
+		e.error_code, e.error, e.blocked, e.parent, e.detached, e.depth, e.n, e.waits `
 
 // header reads a row that begins with headerColumns.
 func header(r row) (x store.Execution, err error) {
@@ -22,6 +22,7 @@ func header(r row) (x store.Execution, err error) {
 		Status: store.Status(r.text(7)), Due: r.time(8), Created: r.time(9), Changed: r.time(10), Ended: r.time(11),
 		Owner: r.id(12), Epoch: r.int(13), Length: int(r.int(14)), Inbox: r.int(15), Stalls: int(r.int(16)),
 		ErrorCode: r.text(18), Error: r.bytes(19), Blocked: store.SplitBlocked(r.text(20)),
+		Parent: r.id(21), Detached: r.int(22) != 0, Depth: int(r.int(23)),
 	}
 	if r.int(17) != r.int(14) {
 		x.Stalls = 0 // rows came since the last expiry
@@ -66,8 +67,8 @@ func (c *conn) records(now int64, ns []int64, whole bool) (list []store.Record, 
 		func(r row) error {
 			x, err := header(r)
 			list = append(list, store.Record{Execution: x, Now: fromMicros(now)})
-			at[r.int(21)] = &list[len(list)-1]
-			heads = append(heads, &head{n: r.int(21), status: x.Status, owner: x.Owner, epoch: x.Epoch, length: x.Length, inbox: x.Inbox, waits: r.int(22), held: r.int(23) != 0, blocked: x.Blocked})
+			at[r.int(24)] = &list[len(list)-1]
+			heads = append(heads, &head{n: r.int(24), status: x.Status, owner: x.Owner, epoch: x.Epoch, length: x.Length, inbox: x.Inbox, waits: r.int(25), held: r.int(26) != 0, parent: x.Parent, blocked: x.Blocked})
 			return err
 		}, string(names))
 	if err != nil {

@@ -11,19 +11,41 @@ const (
 	// The first group of ended executions after another one, by jumping through the index.
 	nextEnded = `
 		SELECT workflow, version, status FROM execution INDEXED BY execution_ended
-		WHERE ended IS NOT NULL AND (workflow, version, status) > (?1, ?2, ?3)
+		WHERE ended IS NOT NULL AND parent IS NULL AND (workflow, version, status) > (?1, ?2, ?3)
 		ORDER BY workflow, version, status LIMIT 1`
+	// Those that nothing is below which is open or too young.
 	oldestEnded = `
-		SELECT n FROM execution INDEXED BY execution_ended
-		WHERE ended IS NOT NULL AND workflow = ?1 AND version = ?2 AND status = ?3 AND ended <= ?4 AND waits = 0
-		ORDER BY ended LIMIT ?5`
+		SELECT e.n FROM execution e INDEXED BY execution_ended
+		WHERE e.ended IS NOT NULL AND e.parent IS NULL AND e.workflow = ?1 AND e.version = ?2 AND e.status = ?3 AND e.ended <= ?4 AND e.waits = 0
+			AND NOT EXISTS (
+				WITH RECURSIVE below (id, ended) AS (
+					SELECT c.id, c.ended FROM execution c INDEXED BY execution_parent WHERE c.parent = e.id
+					UNION ALL
+					SELECT c.id, c.ended FROM below CROSS JOIN execution c INDEXED BY execution_parent ON c.parent = below.id
+				)
+				SELECT 1 FROM below WHERE ended IS NULL OR ended > ?4)
+		ORDER BY e.ended LIMIT ?5`
+	// An execution and all below it, children before their parents.
+	familyOf = `
+		WITH RECURSIVE family (n, id, level) AS (
+			SELECT n, id, 0 FROM execution WHERE n = ?1
+			UNION ALL
+			SELECT c.n, c.id, family.level + 1 FROM family CROSS JOIN execution c INDEXED BY execution_parent ON c.parent = family.id
+		)
+		SELECT n FROM family ORDER BY level DESC, id LIMIT ?2`
 	countEnded = `
-		SELECT count(*) FROM execution INDEXED BY execution_ended
-		WHERE ended IS NOT NULL AND workflow = ?1 AND version = ?2 AND status = ?3 AND ended <= ?4`
+		WITH RECURSIVE family (root, id, ended) AS (
+			SELECT n, id, ended FROM execution INDEXED BY execution_ended
+			WHERE ended IS NOT NULL AND parent IS NULL AND workflow = ?1 AND version = ?2 AND status = ?3 AND ended <= ?4
+			UNION ALL
+			SELECT family.root, c.id, c.ended FROM family CROSS JOIN execution c INDEXED BY execution_parent ON c.parent = family.id
+		)
+		SELECT ifnull(sum(many), 0) FROM (
+			SELECT count(*) AS many FROM family GROUP BY root HAVING count(ended) = count(*) AND max(ended) <= ?4)`
 )
 
 // pruneFor is how long one Prune keeps other writers waiting: there is one writer
-// for the whole file. It stops at the next execution.
+// for the whole file. It stops after the family at which it is.
 const pruneFor = 10 * time.Millisecond
 
 // Prune implements store.Store. It may stop before its limit, to be short. Freed pages are used again for what is
@@ -85,12 +107,37 @@ func (t *tx) prune(req store.PruneRequest, res *store.Pruned) error {
 			res.More = true
 			break
 		}
-		if err := t.remove(n); err != nil {
+		if full, err := t.removeFamily(n, req.Size(), res); err != nil || full {
+			res.More = true
 			return err
+		}
+	}
+	return nil
+}
+
+// removeFamily removes an execution and all below it, or of a family larger than
+// the limit so many from below. It returns true if there was no room for all.
+func (t *tx) removeFamily(n int64, limit int, res *store.Pruned) (full bool, err error) {
+	var family []int64
+	if err := t.query(familyOf, func(r row) error {
+		family = append(family, r.int(0))
+		return nil
+	}, n, limit+1); err != nil {
+		return false, err
+	}
+	if left := limit - res.Removed; len(family) > left {
+		if res.Removed > 0 {
+			return true, nil
+		}
+		family, full = family[:left], true
+	}
+	for _, n := range family {
+		if err := t.remove(n); err != nil {
+			return false, err
 		}
 		res.Removed++
 	}
-	return nil
+	return full || res.Removed == limit, nil
 }
 
 // remove deletes an execution with everything that has its name. It has ended, so it has

@@ -76,6 +76,8 @@ func (p *pair) drive(steps int) {
 func (p *pair) step() {
 	p.tb.Helper()
 	switch n := p.rnd.IntN(100); {
+	case n < 8:
+		p.kinBoth()
 	case n < 54:
 		p.commitBoth(p.batch())
 	case n < 59 && len(p.batches) > 0:
@@ -261,6 +263,10 @@ func (p *pair) listBoth() {
 	p.tb.Helper()
 	f := store.Filter{Limit: 1 + p.rnd.IntN(5), Count: true, Tags: pick(p.rnd, nil, []string{"x"}, []string{"y", "x"}), Queue: pick(p.rnd, "", queue, "slow")}
 	f.Statuses = pick(p.rnd, nil, []store.Status{store.Pending, store.Waiting}, []store.Status{store.Running}, []store.Status{store.Failed, store.Blocked})
+	if p.rnd.IntN(3) == 0 && len(p.ids) > 0 {
+		f.Parent = p.known().ID
+	}
+	f.TopLevel = p.rnd.IntN(4) == 0
 	f.Key, f.ErrorCode = pick(p.rnd, "", "", "k1"), pick(p.rnd, "", "", "", "panic")
 	w := store.WaitFilter{Name: pick(p.rnd, "", "w0"), Kinds: pick(p.rnd, nil, []string{"event"}, []string{"input", "event"}), Limit: 1000}
 	type answer struct {

@@ -165,6 +165,7 @@ func (p *pair) release(x store.Execution) store.Release {
 			break
 		}
 	}
+	p.tell(&r)
 	return r
 }
 
@@ -194,6 +195,7 @@ func (p *pair) advance(x store.Execution) store.Advance {
 		a.Row = nil
 		return a
 	}
+	a.Children = p.children(x)
 	if p.rnd.IntN(5) == 0 {
 		a.Release = new(p.release(x))
 	}
@@ -204,7 +206,7 @@ func (p *pair) advance(x store.Execution) store.Advance {
 	for i := range opens {
 		a.Open = append(a.Open, store.Wait{
 			ID: fmt.Sprintf("%s/%d/%d", x.ID, x.Length+1, i), Execution: x.ID, Path: "p", Kind: pick(p.rnd, "event", "input"),
-			Name: fmt.Sprint("w", i), Topic: pick(p.rnd, "", "t1", "t2"), Deadline: p.hours(p.rnd.IntN(3)),
+			Name: fmt.Sprint("w", i), Topic: p.topic(), Deadline: p.hours(p.rnd.IntN(3)),
 		})
 	}
 	if p.rnd.IntN(3) == 0 {
@@ -269,6 +271,10 @@ func shifted(writes []store.Write, by time.Duration) []store.Write {
 		}
 		a := *w.Advance
 		a.NotBefore, a.Open, a.Logs, a.Holds = move(a.NotBefore), slices.Clone(a.Open), slices.Clone(a.Logs), slices.Clone(a.Holds)
+		a.Children = slices.Clone(a.Children)
+		for j := range a.Children {
+			a.Children[j].Due = move(a.Children[j].Due)
+		}
 		for j := range a.Open {
 			a.Open[j].Deadline = move(a.Open[j].Deadline)
 		}

@@ -99,5 +99,6 @@ func clauses() []clause {
 		outsideClauses(),
 		guestClauses(),
 		raceClauses(),
+		familyRaceClauses(),
 	)
 }

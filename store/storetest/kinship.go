@@ -1,0 +1,72 @@
+package storetest
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
+
+// children draws what begins with a write of an execution, now and then one that is there.
+func (p *pair) children(x store.Execution) (list []store.Begin) {
+	if p.rnd.IntN(7) > 0 {
+		return nil
+	}
+	for range 1 + p.rnd.IntN(3) {
+		b := p.begin()
+		b.Owner, b.Key, b.Parent, b.Depth, b.Detached = uuid.Nil, "", x.ID, x.Depth+1, p.rnd.IntN(5) == 0
+		switch p.rnd.IntN(30) {
+		case 0:
+			b.Parent = p.known().ID
+		case 1:
+			b.ID = p.known().ID
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// tell draws whom an end is told to.
+func (p *pair) tell(r *store.Release) {
+	if !r.Status.Ended() && p.rnd.IntN(20) > 0 {
+		return
+	}
+	if p.rnd.IntN(3) > 0 {
+		r.Report = fmt.Append(nil, "ended\x00", p.rnd.IntN(10))
+	}
+	if p.rnd.IntN(2) == 0 {
+		r.Family = &store.Notice{Topic: pick(p.rnd, "t1", "parent"), Payload: []byte{0, byte(p.rnd.IntN(256))}}
+	}
+}
+
+// topic draws one that a wait may have: mostly what others send, or the end of a child.
+func (p *pair) topic() string {
+	if p.rnd.IntN(3) == 0 {
+		return store.ChildTopic(p.known().ID)
+	}
+	return pick(p.rnd, "", "t1", "t2")
+}
+
+// kinBoth lets something happen within a family: the first of the younger executions that is
+// owned, and has a parent or else has none, begins children or ends.
+func (p *pair) kinBoth() {
+	p.tb.Helper()
+	ids := p.ids[max(0, len(p.ids)-40):]
+	for i := range ids {
+		rec, err := p.sides[0].st.Load(p.sides[0].ctx(), ids[(i+len(p.trace))%len(ids)], false)
+		if err != nil || rec.Owner == uuid.Nil || rec.Parent == uuid.Nil && i%3 > 0 {
+			continue
+		}
+		a := store.Advance{ID: rec.ID, Owner: rec.Owner, Epoch: rec.Epoch, Base: rec.Length, Seen: -1, Row: fmt.Append(nil, "kin ", len(p.trace))}
+		if rec.Status == store.Running && p.rnd.IntN(3) > 0 {
+			a.Release = &store.Release{Status: pick(p.rnd, store.Completed, store.Failed, store.Cancelled)}
+			p.tell(a.Release)
+		}
+		for len(a.Children) == 0 && a.Release == nil || p.rnd.IntN(4) == 0 {
+			a.Children = append(a.Children, p.children(rec.Execution)...)
+		}
+		p.commitBoth([]store.Write{advancing(a)})
+		return
+	}
+}
