@@ -34,6 +34,7 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 		return store.Verdict{}, err
 	}
 	t.bear(a.Children)
+	t.tellAll(a.ID, a.Tell)
 	if a.Release != nil {
 		if err := t.release(a.ID, x, a.Release); err != nil {
 			return store.Verdict{}, err

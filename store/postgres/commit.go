@@ -189,6 +189,9 @@ func check(writes []store.Write) error {
 			for i := range w.Advance.Children {
 				size += len(w.Advance.Children[i].Row)
 			}
+			for i := range w.Advance.Tell {
+				size += len(w.Advance.Tell[i].Payload)
+			}
 			size += told(w.Advance.Release)
 		case w.Begin != nil:
 			size += len(w.Begin.Row)

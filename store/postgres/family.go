@@ -52,6 +52,7 @@ const (
 type kin struct {
 	reporters ids                   // what ends with a report
 	enders    ids                   // what ends with a notice
+	told      []*store.Deliver      // to children, with a row of their parent
 	parents   map[store.ID]store.ID // of reporters
 	before    map[store.ID]ids      // children of enders, before anything is locked
 	children  map[store.ID]ids      // and as the locks have them
@@ -82,6 +83,11 @@ func kinOf(writes []store.Write, of []int) (k kin) {
 		case w.Control != nil:
 			id, r = w.Control.ID, &w.Control.Release
 		}
+		if w := &writes[i]; w.Advance != nil {
+			for n := range w.Advance.Tell {
+				k.told = append(k.told, &w.Advance.Tell[n])
+			}
+		}
 		if r == nil {
 			continue
 		}
@@ -98,15 +104,23 @@ func kinOf(writes []store.Write, of []int) (k kin) {
 // meet asks who is in the families of a batch, and adds them to what is to be locked.
 func (t *tx) meet(ctx context.Context, l *locks) error {
 	k := &t.kin
-	if len(k.reporters)+len(k.enders) == 0 {
+	if len(k.reporters)+len(k.enders)+len(k.told) == 0 {
 		return nil
 	}
 	k.parents, k.asked = map[store.ID]store.ID{}, map[store.ID]bool{}
-	if len(k.reporters) > 0 {
-		t.read(readParents, []any{[][16]byte(k.reporters)}, func(r pgx.CollectableRow) error {
+	kids := slices.Clone(k.reporters)
+	for _, d := range k.told {
+		kids = append(kids, d.ID)
+		k.asked[d.ID] = true
+	}
+	if len(kids) > 0 {
+		t.read(readParents, []any{[][16]byte(kids)}, func(r pgx.CollectableRow) error {
 			var id, parent uuid.UUID
 			err := r.Scan((*nullable)(&id), (*nullable)(&parent))
-			k.parents[id], k.asked[parent] = parent, true
+			k.parents[id] = parent
+			if slices.Contains(k.reporters, [16]byte(id)) {
+				k.asked[parent] = true
+			}
 			return err
 		})
 	}
@@ -169,6 +183,9 @@ func (t *tx) kinEvidence() {
 			}
 		}
 	}
+	for _, d := range k.told {
+		named, names = append(named, d.ID), append(names, d.Dedupe)
+	}
 	if len(named) > 0 {
 		t.readUsed(named, names)
 	}
@@ -201,6 +218,9 @@ func (t *tx) kinTaken(w *store.Write) bool {
 		return false
 	}
 	id := idOf(w)
+	if w.Advance != nil && slices.ContainsFunc(w.Advance.Tell, func(d store.Deliver) bool { return t.taken(d.ID) }) {
+		return true
+	}
 	if parent, there := k.parents[id]; there && t.taken(parent) {
 		return true
 	}
@@ -252,6 +272,15 @@ func (t *tx) bear(children []store.Begin) {
 				t.kin.born = map[store.ID]ids{}
 			}
 			t.kin.born[b.Parent] = append(t.kin.born[b.Parent], b.ID)
+		}
+	}
+}
+
+// tellAll tells children what a row of their parent says.
+func (t *tx) tellAll(parent store.ID, list []store.Deliver) {
+	for i := range list {
+		if d := &list[i]; t.kin.parents[d.ID] == parent {
+			t.tell(d, func(c *head) bool { return c.status == store.Waiting || c.status == store.Pending })
 		}
 	}
 }

@@ -41,6 +41,9 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 	if err := t.bear(a.Children); err != nil {
 		return store.Verdict{}, err
 	}
+	if err := t.tellAll(a.ID, a.Tell); err != nil {
+		return store.Verdict{}, err
+	}
 	if a.Release != nil {
 		if err := t.release(a.ID, x, a.Release); err != nil {
 			return store.Verdict{}, err

@@ -45,6 +45,42 @@ func (t *tx) bear(children []store.Begin) error {
 	return nil
 }
 
+// tellAll tells children what a row of their parent says.
+func (t *tx) tellAll(parent store.ID, list []store.Deliver) error {
+	for i := range list {
+		d := &list[i]
+		c, err := t.head(d.ID)
+		if err != nil {
+			return err
+		}
+		if c == nil || c.parent != parent || c.status.Ended() {
+			continue
+		}
+		if told, err := t.used(c, d); err != nil || told {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.put(c, d, true); err != nil {
+			return err
+		}
+		if _, err := t.exec(wakeChild, c.n, c.inbox, t.now); err != nil {
+			return err
+		}
+		if c.status == store.Waiting {
+			c.status = store.Pending
+		}
+	}
+	return nil
+}
+
+const wakeChild = `
+	UPDATE execution SET inbox = ?2,
+		due = CASE WHEN status IN ('pending', 'waiting') THEN ?3 ELSE due END,
+		status = CASE WHEN status = 'waiting' THEN 'pending' ELSE status END
+	WHERE n = ?1`
+
 // tellFamily tells an end to the parent and to the children.
 func (t *tx) tellFamily(id store.ID, x *head, r *store.Release) error {
 	if len(r.Report) > 0 && x.parent != uuid.Nil {

@@ -36,6 +36,8 @@ func familyClauses() []clause {
 		{"family/an owner sees a notice before it ends", "CH-4, CN-2", familyUnseen},
 		{"family/all in one batch, in order", "CH-2, QU-9", familyBatch},
 		{"family/many ends in one batch", "CH-2, EA-6", familyMany},
+		{"family/a row tells children", "CH-5, PA-5", familyTold},
+		{"family/a row tells nobody else", "CH-5, G7", familyToldSpares},
 		{"list/by parent and top level", "QY-2, CH-6", familyLists},
 		{"prune/a family goes when all have ended", "RN-1", familyPruned},
 		{"prune/the age of a family is that of its last end", "RN-1", familyPrunedAge},

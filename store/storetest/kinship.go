@@ -40,6 +40,25 @@ func (p *pair) tell(r *store.Release) {
 	}
 }
 
+// tells draws what a row says to children, and now and then to others.
+func (p *pair) tells(parent store.ID) (list []store.Deliver) {
+	if p.rnd.IntN(2) == 0 {
+		return nil
+	}
+	ids := []store.ID{p.known().ID}
+	page, err := p.sides[0].st.List(p.sides[0].ctx(), store.Filter{Parent: parent, Limit: 3})
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	for _, x := range page.Executions {
+		ids = append(ids, x.ID)
+	}
+	for _, id := range ids {
+		list = append(list, store.Deliver{ID: id, Topic: pick(p.rnd, "t1", "stop"), Payload: []byte{1}, Dedupe: fmt.Sprint("tell ", p.rnd.IntN(3))})
+	}
+	return list
+}
+
 // topic draws one that a wait may have: mostly what others send, or the end of a child.
 func (p *pair) topic() string {
 	if p.rnd.IntN(3) == 0 {
@@ -66,6 +85,7 @@ func (p *pair) kinBoth() {
 		for len(a.Children) == 0 && a.Release == nil || p.rnd.IntN(4) == 0 {
 			a.Children = append(a.Children, p.children(rec.Execution)...)
 		}
+		a.Tell = p.tells(rec.ID)
 		p.commitBoth([]store.Write{advancing(a)})
 		return
 	}

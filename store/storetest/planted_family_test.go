@@ -23,6 +23,7 @@ func familyBugs() []bug {
 		{"a notice misses one of the family", []string{"family/an end is told to the children"}, detachingOne},
 		{"a notice reaches the detached", []string{"family/a notice reaches neither the detached nor the ended"}, onChildren(func(b *store.Begin) { b.Detached = false })},
 		{"a child begins without the row", []string{"family/a refused write begins no child", "race/a parent is cancelled while it begins children"}, orphaning},
+		{"what a row tells is lost", []string{"family/a row tells children"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Tell = nil })},
 		{"children are lost", []string{"family/a child begins with a row of its parent"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Children = nil })},
 		{"a child forgets its depth", []string{"family/a child begins with a row of its parent"}, onChildren(func(b *store.Begin) { b.Depth = 0 })},
 		{"a family is pruned while a child is open", []string{"prune/a family goes when all have ended"}, func() func(store.Store) store.Store {
