@@ -126,7 +126,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 		}
 		for _, c := range r.hist.OpenCalls(f.Path) {
 			r.batch.close(c.Path, c.Call, c.Wait.ID)
-			r.dismiss(c.Path, c.Call, c.Wait, "what called it has failed", false)
+			r.dismiss(c, callKey(f.Path, ""), "what called it has failed")
 		}
 		f.At, f.Derived = at, true
 		w.add(r, f)
@@ -223,7 +223,7 @@ func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
 			continue
 		}
 		r.batch.close(o.Path, o.Call, o.Wait.ID)
-		r.dismiss(o.Path, o.Call, o.Wait, "the call's timeout is over", true)
+		r.dismiss(journal.CallAt(o), callKey(o.Path, o.Call), "the call's timeout is over")
 		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
 		return true
 	}

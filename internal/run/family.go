@@ -76,18 +76,21 @@ func (w *Worker) takeCancel(r *run, at int64) bool {
 	return false
 }
 
+// ofEnd is the key of what the end of the run itself tells.
+const ofEnd = "end"
+
 // dismiss cancels the child that an open call awaits, with the next write. What
 // was spawned lives on.
-func (r *run) dismiss(path, call string, wait *journal.Wait, reason string, fired bool) {
-	child, ok := strings.CutPrefix(wait.Topic, "child:")
-	if !ok || !strings.HasPrefix(call, "call:") {
+func (r *run) dismiss(c journal.CallAt, key, reason string) {
+	child, ok := strings.CutPrefix(c.Wait.Topic, "child:")
+	if !ok || !strings.HasPrefix(c.Call, "call:") {
 		return
 	}
 	id, err := uuid.Parse(child)
 	if err != nil {
 		return
 	}
-	r.batch.tells = append(r.batch.tells, tell{callKey(path, call), fired, store.Deliver{
+	r.batch.tells = append(r.batch.tells, tell{key, store.Deliver{
 		ID: id, Topic: TopicCancel, Payload: encodeJSON(Dismissal{r.id, reason}), Dedupe: "dismiss:" + r.id.String(),
 	}})
 }
@@ -109,7 +112,7 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 		return
 	}
 	for _, c := range r.hist.OpenCalls("") {
-		r.dismiss(c.Path, c.Call, c.Wait, "what called it has ended", false)
+		r.dismiss(c, ofEnd, "what called it has ended")
 	}
 }
 

@@ -95,8 +95,8 @@ func (w *Worker) park(r *run, rel *store.Release) {
 }
 
 // keep takes over what a batch opens, begins and tells, but for calls whose wait is
-// not opened after all, or has not ended after all.
-func (b *batch) keep(o *batch, unopened, unfired map[string]bool) {
+// not opened after all, and for what facts brought about that are gone.
+func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
 	for _, w := range o.opens {
 		if !unopened[callKey(w.Path, w.Call)] {
 			b.opens = append(b.opens, w)
@@ -108,7 +108,7 @@ func (b *batch) keep(o *batch, unopened, unfired map[string]bool) {
 		}
 	}
 	for _, t := range o.tells {
-		if t.fired && !unfired[t.key] {
+		if !untold[t.key] {
 			b.tells = append(b.tells, t)
 		}
 	}
@@ -284,6 +284,9 @@ func (w *Worker) released(r *run, b *batch) {
 // afterNews tells which facts are decided again when the store knew better: a
 // message came before the timer, or the timer was early.
 func afterNews(f *journal.Fact) bool {
+	if f.Derived { // perhaps from one of those
+		return true
+	}
 	switch f.Kind {
 	case journal.Fired, journal.Tried, journal.Answered:
 		return true
@@ -305,11 +308,15 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		b.shut = make(map[string]string)
 	}
 	maps.Copy(b.shut, r.batch.shut)
-	unopened, unfired := make(map[string]bool), make(map[string]bool) // calls
+	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
-		if f.Derived || undone(&f) {
-			unopened[callKey(f.Path, f.Call)] = f.Kind == journal.Waited
-			unfired[callKey(f.Path, f.Call)] = f.Kind == journal.Fired
+		if undone(&f) {
+			switch f.Kind {
+			case journal.Waited:
+				unopened[callKey(f.Path, f.Call)] = true
+			case journal.Fired, journal.Closed:
+				untold[callKey(f.Path, f.Call)] = true
+			}
 			continue
 		}
 		if f.Kind == journal.Received {
@@ -319,8 +326,8 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		}
 		kept.facts = append(kept.facts, f)
 	}
-	kept.keep(b, unopened, unfired)
-	kept.keep(&r.batch, unopened, unfired)
+	kept.keep(b, unopened, untold)
+	kept.keep(&r.batch, unopened, untold)
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)

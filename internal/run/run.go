@@ -75,8 +75,7 @@ type child struct {
 
 // tell is a message to a child, which a fact brings about.
 type tell struct {
-	key   string // of the call that awaited the child
-	fired bool   // its timeout is why; else it follows from what the plan says
+	key string // of the fact, or ofEnd
 	store.Deliver
 }
 
