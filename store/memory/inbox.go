@@ -33,7 +33,7 @@ func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
 	if x.Status == store.Waiting && (d.Wait != "" || x.listens(d.Topic)) {
 		x.Status, x.Due = store.Pending, t.now
 	}
-	if d.Wait != "" {
+	if d.Wait != "" && !d.Keep {
 		x.shut(d.Wait)
 	}
 	return store.Verdict{Code: store.Applied}

@@ -26,7 +26,7 @@ func (t *tx) deliver(d *store.Deliver) store.Verdict {
 	if x.status == store.Waiting && (d.Wait != "" || x.awaits(d.Topic)) {
 		x.status, x.woken = store.Pending, true
 	}
-	if d.Wait != "" {
+	if d.Wait != "" && !d.Keep {
 		t.shut(d.ID, x, []string{d.Wait})
 	}
 	t.hints = true
