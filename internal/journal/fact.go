@@ -24,6 +24,8 @@ const (
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
+	Revoked   Kind = 18 // an operator ended a wait: Call, Message, Err holds reason, Data who
+	Altered   Kind = 19 // an open wait goes on, changed: Call, Note; Message and Until if its deadline has moved, else its first notice is due
 )
 
 func (k Kind) String() string {
@@ -56,6 +58,10 @@ func (k Kind) String() string {
 		return "cancelled"
 	case Closed:
 		return "closed"
+	case Revoked:
+		return "revoked"
+	case Altered:
+		return "altered"
 	}
 	return "unknown"
 }
@@ -88,6 +94,7 @@ type Fact struct {
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it
+	Note    *Note
 
 	Step    *Transition // Done, in the process that ran the body; not stored
 	Derived bool        // it follows from what is recorded, by the plan or a question; not stored
@@ -142,6 +149,10 @@ type Wait struct {
 	Default  []byte `json:"default,omitempty"`  // the value of a timeout, if HasDefault
 	HasValue bool   `json:"has_default,omitempty"`
 	Detail   []byte `json:"detail,omitempty"` // prompt, schema and so on, for people
+	To       string `json:"to,omitempty"`     // who is to act on it
+
+	Notices []Notice `json:"notices,omitempty"` // what is to happen while it is open, by time
+	Notes   []Note   `json:"notes,omitempty"`   // what has happened to it while it was open
 }
 
 // Error is a failure as it is kept.

@@ -79,7 +79,7 @@ func (w *Worker) release(r *run) {
 func (w *Worker) park(r *run, rel *store.Release) {
 	due := r.later
 	for _, o := range r.plan.Waits {
-		if d := o.Wait.Deadline; d != 0 && (due == 0 || d < due) {
+		if d := o.Wait.Due(); d != 0 && (due == 0 || d < due) {
 			due = d
 		}
 	}
@@ -139,7 +139,8 @@ func (w *Worker) send(r *run) {
 	if len(b.shut) > 0 {
 		a.Shut = slices.Sorted(maps.Values(b.shut))
 	}
-	if b.fires || b.release != nil && b.release.Status == store.Waiting {
+	a.Alter = r.altered(b.facts)
+	if b.fires || len(b.heard) > 0 || b.release != nil && b.release.Status == store.Waiting {
 		a.Seen = r.seen
 	}
 	a.Holds = w.holds(r, &b)
@@ -187,6 +188,8 @@ func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, stor
 		w.landed(r, b, v, now)
 	case v.Code == store.Unseen || v.Code == store.Early:
 		r.sent = nil
+		r.giveBack(b)
+		r.giveBack(&r.batch)
 		w.undo(r, b, afterNews)
 	case v.Code == store.Full:
 		r.sent = nil
@@ -208,6 +211,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	w.heldNow(r, b)
 	w.born(b)
 	r.full, r.refused = nil, nil // there may be room by now
+	w.tellNotices(r, b.facts)
 	if b.release != nil {
 		w.released(r, b)
 		return
@@ -290,6 +294,8 @@ func afterNews(f *journal.Fact) bool {
 	switch f.Kind {
 	case journal.Fired, journal.Tried, journal.Answered:
 		return true
+	case journal.Altered:
+		return f.Message == 0 // a notice: the answer may have come before
 	case journal.Failed:
 		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
 	}
@@ -308,6 +314,14 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		b.shut = make(map[string]string)
 	}
 	maps.Copy(b.shut, r.batch.shut)
+	for _, heard := range []map[string]store.Message{b.heard, r.batch.heard} {
+		for key, m := range heard {
+			if kept.heard == nil {
+				kept.heard = make(map[string]store.Message)
+			}
+			kept.heard[key] = m
+		}
+	}
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
 		if undone(&f) {
@@ -319,7 +333,7 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 			}
 			continue
 		}
-		if f.Kind == journal.Received {
+		if f.Kind == journal.Received || f.Kind == journal.Revoked {
 			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
 				kept.shut[callKey(f.Path, f.Call)] = id
 			}
@@ -328,6 +342,11 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	}
 	kept.keep(b, unopened, untold)
 	kept.keep(&r.batch, unopened, untold)
+	for _, v := range r.sorted() { // it may be asked what follows from what did not happen
+		if v.Question != nil && v.Question.Ended != nil {
+			w.stopVisit(v, ErrNotPlanned)
+		}
+	}
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)

@@ -17,7 +17,7 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-// Config is how a worker works. All fields are required.
+// Config is how a worker works. All fields but Accept are required.
 type Config struct {
 	Name         string // label for people
 	Definitions  []*Definition
@@ -26,6 +26,7 @@ type Config struct {
 	Grace        time.Duration // for bodies, when stopping
 	JournalLimit int           // live facts of one execution
 	StateLimit   int           // bytes of a state; 0: none
+	Accept func(*journal.Wait, []byte) ([]byte, error) // checks what came by topic; gives what is to be read. Pure
 }
 
 const (
