@@ -23,10 +23,10 @@ type Config struct {
 	Definitions  []*Definition
 	Queues       map[string]Queue
 	Lease        time.Duration
-	Grace        time.Duration // for bodies, when stopping
-	JournalLimit int           // live facts of one execution
-	StateLimit   int           // bytes of a state; 0: none
-	Accept func(*journal.Wait, []byte) ([]byte, error) // checks what came by topic; gives what is to be read. Pure
+	Grace        time.Duration                               // for bodies, when stopping
+	JournalLimit int                                         // live facts of one execution
+	StateLimit   int                                         // bytes of a state; 0: none
+	Accept       func(*journal.Wait, []byte) ([]byte, error) // checks what came by topic; gives what is to be read. Pure
 }
 
 const (
