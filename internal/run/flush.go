@@ -342,11 +342,6 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	}
 	kept.keep(b, unopened, untold)
 	kept.keep(&r.batch, unopened, untold)
-	for _, v := range r.sorted() { // it may be asked what follows from what did not happen
-		if v.Question != nil && v.Question.Ended != nil {
-			w.stopVisit(v, ErrNotPlanned)
-		}
-	}
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)
