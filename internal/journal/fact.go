@@ -24,6 +24,9 @@ const (
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
+	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
+	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
+	Revived   Kind = 17 // what could not be undone is tried again
 )
 
 func (k Kind) String() string {
@@ -56,6 +59,12 @@ func (k Kind) String() string {
 		return "cancelled"
 	case Closed:
 		return "closed"
+	case Turned:
+		return "turned"
+	case Halted:
+		return "halted"
+	case Revived:
+		return "revived"
 	}
 	return "unknown"
 }
@@ -88,6 +97,9 @@ type Fact struct {
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it
+	// Undo marks Tried and Done of a step that has a compensation, and a
+	// Cancelled that wants the run to go back.
+	Undo bool
 
 	Step    *Transition // Done, in the process that ran the body; not stored
 	Derived bool        // it follows from what is recorded, by the plan or a question; not stored

@@ -74,6 +74,9 @@ type Node struct {
 	AtMostOnce bool
 	Reconciles bool // has a function that asks the outside what happened
 
+	// Step.
+	Undo *Retry // has a function that undoes it, with this policy; nil: none
+
 	// Branch; Parallel: the lanes.
 	Cases   []Case
 	Default []*Node
