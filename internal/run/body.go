@@ -98,7 +98,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	switch {
 	case errors.Is(v.cause, ErrNotPlanned) && r.stuck == nil && r.plan.Outcome != plan.Blocked:
 	case errors.Is(v.cause, ErrNotPlanned), errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
-		if v.Mode == plan.Run {
+		if v.Mode != plan.Reconcile {
 			w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
 		}
 	case end.Block != "":
@@ -141,7 +141,7 @@ func (w *Worker) ended(v *Visit) *run {
 // handBack reports to the run's next owner that this body was stopped and did
 // not crash.
 func (w *Worker) handBack(v *Visit, now time.Time) {
-	if v.Question != nil || v.Mode != plan.Run {
+	if v.Question != nil || v.Mode == plan.Reconcile {
 		return
 	}
 	w.report(v.Execution, v.Path, v.Epoch)

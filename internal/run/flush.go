@@ -64,10 +64,17 @@ func (w *Worker) release(r *run) {
 		rel.Status, rel.ErrorCode, rel.Error = store.Failed, p.Err.Code, EncodeError(p.Err)
 	case plan.Cancelled:
 		rel.Status, rel.ErrorCode, rel.Error = store.Cancelled, p.Err.Code, EncodeError(p.Err)
+	case plan.Compensated:
+		rel.Status, rel.ErrorCode, rel.Error = store.Compensated, p.Err.Code, EncodeError(p.Err)
+	case plan.CompensationFailed:
+		rel.Status, rel.ErrorCode, rel.Error = store.CompensationFailed, p.Err.Code, EncodeError(p.Err)
 	case plan.Blocked:
 		rel.Status, rel.ErrorCode, rel.Error, rel.Blocked = store.Blocked, p.Err.Code, EncodeError(p.Err), r.def.Fingerprint
 	default:
 		w.park(r, rel)
+		if r.hist.Back != nil {
+			w.parkUndoing(r, rel)
+		}
 	}
 	if rel.Status.Ended() {
 		w.end(r, rel, p.Err)
@@ -116,7 +123,8 @@ func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
 
 // queueOfWaits is the queue in which the body that waits will go on.
 func (w *Worker) queueOfWaits(r *run) string {
-	if n := tree.Find(r.def.Tree, r.plan.Waits[0].Path); n != nil {
+	step, _, _ := journal.CutUndo(r.plan.Waits[0].Path)
+	if n := tree.Find(r.def.Tree, step); n != nil {
 		return w.queueOf(r, n)
 	}
 	return r.hist.Queue
@@ -139,7 +147,7 @@ func (w *Worker) send(r *run) {
 	if len(b.shut) > 0 {
 		a.Shut = slices.Sorted(maps.Values(b.shut))
 	}
-	if b.fires || b.release != nil && b.release.Status == store.Waiting {
+	if b.fires || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
 		a.Seen = r.seen
 	}
 	a.Holds = w.holds(r, &b)
@@ -248,12 +256,12 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	}
 	delete(r.visits, v.Path)
 	w.free(v)
-	if v.Mode != plan.Run {
+	if v.Mode == plan.Reconcile {
 		return
 	}
 	at := micros(w.clock.low(now))
 	w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
-	if v.Node.AtMostOnce { // for once nobody is in doubt
+	if v.Node.AtMostOnce && v.Mode == plan.Run { // for once nobody is in doubt
 		w.add(r, journal.Fact{Kind: journal.Cleared, Path: v.Path, At: at})
 	}
 }
@@ -270,7 +278,7 @@ func (w *Worker) released(r *run, b *batch) {
 		if b.release.Family != nil {
 			w.kin(r.id)
 		}
-	case b.release.Due.IsZero() && s == store.Pending:
+	case b.release.Due.IsZero() && (s == store.Pending || s == store.Compensating):
 		if q := w.queue(b.release.Queue); q != nil {
 			q.poke()
 		}
@@ -288,7 +296,7 @@ func afterNews(f *journal.Fact) bool {
 		return true
 	}
 	switch f.Kind {
-	case journal.Fired, journal.Tried, journal.Answered:
+	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
 		return true
 	case journal.Failed:
 		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
@@ -331,7 +339,7 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)
-		if v.Mode == plan.Run {
+		if v.Mode != plan.Reconcile {
 			r.refused = append(r.refused, v.Path)
 		}
 	}

@@ -22,6 +22,7 @@ type run struct {
 	depth    int
 	tags     []string
 	parent   store.ID         // zero: none
+	undoing  bool             // it is claimed as compensating
 	since    time.Time        // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
@@ -120,7 +121,8 @@ func (r *run) sorted() []*Visit {
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
 		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
-		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
+		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, undoing: rec.Status == store.Compensating,
+		since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
 	w.forgo(rec)
 	w.runs[r.id] = r
@@ -236,7 +238,7 @@ func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
 		if r.tx == v { // the end of its context rolls it back
 			r.tx = nil
 		}
-		if v.Question == nil && v.Mode == plan.Run {
+		if v.Question == nil && v.Mode != plan.Reconcile {
 			handed(v.Path)
 		}
 	}

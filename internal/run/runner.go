@@ -49,6 +49,7 @@ type Runner struct {
 	committer Committer
 	gathered  chan struct{}
 
+	undo  undoStates
 	life  context.Context // ends at Close
 	end   context.CancelFunc
 	tasks sync.WaitGroup

@@ -1,0 +1,119 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/store"
+)
+
+// Cancel ends a run for good. From its return on nothing changes the run any
+// more; the context of a running step ends soon after. Cancelling twice is
+// harmless.
+//
+// With AndCompensate the run goes back instead: from the return on no step begins
+// any more, what was done is undone, and the run ends as compensated or
+// compensation_failed, with this cancel as its error. A run that goes back already
+// cannot be cancelled: ErrCompensating. With Force its rollback ends after the
+// compensation that is running.
+//
+// Errors: ErrNotFound, ErrRunDone, ErrCompensating.
+func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOption) error {
+	if err := e.cancel(ctx, id, reason, acting(opts)); err != nil {
+		return fmt.Errorf("cancel run %s: %w", id, err)
+	}
+	return nil
+}
+
+func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions) error {
+	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
+	if cause.Message == "" {
+		cause.Message = "cancelled"
+	}
+	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), Undo: o.undo, At: time.Now().UnixMicro()}
+	c := &store.Control{ID: id, From: []store.Status{store.Pending, store.Running, store.Waiting}, Row: journal.Encode([]journal.Fact{fact})}
+	if o.undo {
+		c.Release.Status = store.Compensating
+	} else {
+		c.Release = store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause)}
+	}
+	v, err := e.runner.Do(ctx, store.Write{Control: c})
+	if err == nil && v.Code == store.Ended && v.Status == store.Blocked {
+		v, err = e.cancelBlocked(ctx, c, o)
+	}
+	switch {
+	case err != nil:
+		return err
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Taken(id)
+		if !o.undo {
+			e.hub.tell(id, ended{status: store.Cancelled, err: cause})
+		}
+		return nil
+	case v.Code == store.NotFound:
+		return ErrNotFound
+	case v.Code == store.Ended && v.Status == store.Cancelled:
+		return nil
+	case v.Code == store.Ended && v.Status == store.Compensating:
+		return e.halt(ctx, id, o)
+	case v.Code == store.Ended:
+		return fmt.Errorf("%w: it is %s", ErrRunDone, v.Status)
+	}
+	return errors.New("the store refused it")
+}
+
+// cancelBlocked cancels a blocked run, unless it is blocked in its rollback:
+// that can only be ended.
+func (e *Engine) cancelBlocked(ctx context.Context, c *store.Control, o actOptions) (store.Verdict, error) {
+	rec, err := e.store.Load(ctx, c.ID, false)
+	if err != nil {
+		return store.Verdict{}, err
+	}
+	c.From = append(c.From, store.Blocked)
+	h, err := run.Replay(&rec)
+	if err != nil || h.Back == nil { // what cannot be read can be cancelled all the same
+		return e.runner.Do(ctx, store.Write{Control: c})
+	}
+	if !o.force {
+		return store.Verdict{Code: store.Ended, Status: store.Compensating}, nil
+	}
+	fact := journal.Fact{Kind: journal.Halted, Data: []byte(o.by), At: time.Now().UnixMicro()}
+	return e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: c.ID, From: []store.Status{store.Blocked}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},
+	}})
+}
+
+// halt ends a rollback.
+func (e *Engine) halt(ctx context.Context, id ID, o actOptions) error {
+	if !o.force {
+		return ErrCompensating
+	}
+	return e.deliver(ctx, &store.Deliver{ID: id, Topic: run.TopicHalt, Payload: []byte(o.by), Dedupe: fmt.Sprintf("halt:%d", time.Now().UnixNano())})
+}
+
+// Retry lets a run go on that could not be rolled back: each compensation that
+// failed, and each that was skipped, is tried again with a fresh budget of
+// attempts. Those that succeeded are not. Errors: ErrNotFound, ErrNotRetryable for a
+// run in any other status.
+func (e *Engine) Retry(ctx context.Context, id ID, opts ...ActOption) error {
+	o := acting(opts)
+	fact := journal.Fact{Kind: journal.Revived, Data: []byte(o.by), At: time.Now().UnixMicro()}
+	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: id, From: []store.Status{store.CompensationFailed}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},
+	}})
+	switch {
+	case err != nil:
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Poke("")
+		return nil
+	case v.Code == store.NotFound:
+		err = ErrNotFound
+	default:
+		err = fmt.Errorf("%w: it is %s", ErrNotRetryable, v.Status)
+	}
+	return fmt.Errorf("retry run %s: %w", id, err)
+}
