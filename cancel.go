@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/store"
@@ -34,17 +36,24 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 	if cause.Message == "" {
 		cause.Message = "cancelled"
 	}
+	rec, err := e.store.Load(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	// Who goes back is compensating, but for a moment after he was blocked there.
+	if h, err := run.Replay(&rec); err == nil && h.Back != nil && !rec.Status.Ended() {
+		return e.halt(ctx, id, rec.Status, o)
+	}
 	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), Undo: o.undo, At: time.Now().UnixMicro()}
-	c := &store.Control{ID: id, From: []store.Status{store.Pending, store.Running, store.Waiting}, Row: journal.Encode([]journal.Fact{fact})}
+	c := &store.Control{
+		ID: id, Row: journal.Encode([]journal.Fact{fact}),
+		From:    []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		Release: store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause)},
+	}
 	if o.undo {
-		c.Release.Status = store.Compensating
-	} else {
-		c.Release = store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause)}
+		c.Release = store.Release{Status: store.Compensating}
 	}
 	v, err := e.runner.Do(ctx, store.Write{Control: c})
-	if err == nil && v.Code == store.Ended && v.Status == store.Blocked {
-		v, err = e.cancelBlocked(ctx, c, o)
-	}
 	switch {
 	case err != nil:
 		return err
@@ -54,45 +63,46 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 			e.hub.tell(id, ended{status: store.Cancelled, err: cause})
 		}
 		return nil
-	case v.Code == store.NotFound:
-		return ErrNotFound
+	case v.Code == store.Ended && v.Status == store.Compensating:
+		return e.halt(ctx, id, v.Status, o)
 	case v.Code == store.Ended && v.Status == store.Cancelled:
 		return nil
-	case v.Code == store.Ended && v.Status == store.Compensating:
-		return e.halt(ctx, id, o)
-	case v.Code == store.Ended:
+	}
+	return refusedChange(v)
+}
+
+// refusedChange says why a change from outside was not made.
+func refusedChange(v store.Verdict) error {
+	switch v.Code {
+	case store.NotFound:
+		return ErrNotFound
+	case store.Ended:
 		return fmt.Errorf("%w: it is %s", ErrRunDone, v.Status)
 	}
 	return errors.New("the store refused it")
 }
 
-// cancelBlocked cancels a blocked run, unless it is blocked in its rollback:
-// that can only be ended.
-func (e *Engine) cancelBlocked(ctx context.Context, c *store.Control, o actOptions) (store.Verdict, error) {
-	rec, err := e.store.Load(ctx, c.ID, false)
-	if err != nil {
-		return store.Verdict{}, err
-	}
-	c.From = append(c.From, store.Blocked)
-	h, err := run.Replay(&rec)
-	if err != nil || h.Back == nil { // what cannot be read can be cancelled all the same
-		return e.runner.Do(ctx, store.Write{Control: c})
-	}
-	if !o.force {
-		return store.Verdict{Code: store.Ended, Status: store.Compensating}, nil
+// halt ends a rollback: by a message, since what is being undone at this moment
+// is to come to its end. Where the rollback is blocked, nobody would read that.
+func (e *Engine) halt(ctx context.Context, id ID, status Status, o actOptions) error {
+	switch {
+	case !o.force:
+		return ErrCompensating
+	case status != store.Blocked:
+		return e.deliver(ctx, &store.Deliver{ID: id, Topic: run.TopicHalt, Payload: []byte(o.by), Dedupe: "halt:" + uuid.NewString()})
 	}
 	fact := journal.Fact{Kind: journal.Halted, Data: []byte(o.by), At: time.Now().UnixMicro()}
-	return e.runner.Do(ctx, store.Write{Control: &store.Control{
-		ID: c.ID, From: []store.Status{store.Blocked}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},
+	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: id, From: []store.Status{store.Blocked}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},
 	}})
-}
-
-// halt ends a rollback.
-func (e *Engine) halt(ctx context.Context, id ID, o actOptions) error {
-	if !o.force {
-		return ErrCompensating
+	switch {
+	case err != nil:
+		return err
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Poke("")
+		return nil
 	}
-	return e.deliver(ctx, &store.Deliver{ID: id, Topic: run.TopicHalt, Payload: []byte(o.by), Dedupe: fmt.Sprintf("halt:%d", time.Now().UnixNano())})
+	return refusedChange(v)
 }
 
 // Retry lets a run go on that could not be rolled back: each compensation that
