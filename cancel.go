@@ -31,6 +31,11 @@ func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOp
 	return nil
 }
 
+// farOwner is how long a rollback that a cancel begins waits for the worker of
+// another process to hear of it, and to stop what it runs. Who does not hear in
+// time (its store gives no hints, or it hangs) still runs its step meanwhile.
+const farOwner = 2 * time.Second
+
 func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions) error {
 	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
 	if cause.Message == "" {
@@ -52,6 +57,9 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 	}
 	if o.undo {
 		c.Release = store.Release{Status: store.Compensating}
+		if rec.Owner != (store.Incarnation{}) && !e.runner.Drives(id) {
+			c.Release.Due = rec.Now.Add(farOwner)
+		}
 	}
 	v, err := e.runner.Do(ctx, store.Write{Control: c})
 	switch {
