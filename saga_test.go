@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -610,4 +611,50 @@ func TestDF2_CompensationMistakes(t *testing.T) {
 	}
 	wantMistakes(t, bad, [2]string{"nil", "Compensate: the function is nil"}, [2]string{"twice", "Compensate is given twice"},
 		[2]string{"policy", "Compensate: Retry.MaxAttempts is 0"}, [2]string{"policies", "give at most one Retry"})
+}
+
+// What an undo writes to the user's own tables is written once, with its record.
+func TestCO5_TxInAnUndo(t *testing.T) {
+	w := durable.Define("w", mark("pay").Compensate(func(ctx context.Context, _ *note) error {
+		return durable.Tx(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, "UPDATE account SET cents = cents + 1")
+			return err
+		})
+	}), fail("end"))
+	onShared(t, serve(w), func(t *testing.T, s shared) {
+		s.exec(t, "INSERT INTO account VALUES ('a', 0)")
+		for n := 1; ; n++ {
+			crashes := s.Crashes()
+			s.CrashAfter(n)
+			_, err := durabletest.Start(s.Engine, w, note{}, durable.Key(fmt.Sprint(n))).End()
+			wantFailure(t, err, durable.Compensated, "permanent", "end")
+			var cents int
+			if err := s.db.QueryRowContext(context.Background(), "SELECT cents FROM account").Scan(&cents); err != nil || cents != n {
+				t.Fatalf("killed after commit %d: paid back %d times, %v", n, cents, err)
+			}
+			if s.Crashes() == crashes {
+				break
+			}
+		}
+	})
+}
+
+// A run whose journal is full is rolled back all the same.
+func TestCO9_JournalLimit(t *testing.T) {
+	undone := 0
+	w := durable.Define("w", durable.Loop("l", func(*note) bool { return true },
+		body("s", func(_ context.Context, n *note) error { n.N++; return nil }).Compensate(func(_ context.Context, n *note) error {
+			undone++
+			return nil
+		})).Max(20_000))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		_, err := durabletest.Start(e.Engine, w, note{}).End()
+		var end *durable.RunError
+		if !errors.As(err, &end) || end.Status != durable.Compensated || end.Cause.Code != "journal_limit" {
+			t.Fatal(err)
+		}
+		if undone < 9000 || undone > 10_000 {
+			t.Errorf("%d undone", undone)
+		}
+	})
 }
