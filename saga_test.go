@@ -224,7 +224,7 @@ func nested(s *saga) *durable.Workflow[note] {
 		fail("end"))
 }
 
-func TestCO3_NestedOneByOne(t *testing.T) {
+func TestCO1_NestedOneByOne(t *testing.T) {
 	var s saga
 	w := nested(&s)
 	onStores(t, serve(w), func(t *testing.T, e env) {
@@ -508,7 +508,7 @@ func TestCO6_AnUndoThatKillsItsProcess(t *testing.T) {
 func TestCO8_NoUndoBesideABody(t *testing.T) {
 	var s saga
 	deaf := body("deaf", func(context.Context, *note) error {
-		time.Sleep(30 * time.Second)
+		<-time.After(30 * time.Second)
 		s.add("undo nothing: deaf ends")
 		return nil
 	})

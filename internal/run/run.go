@@ -316,6 +316,19 @@ func (w *Worker) cutOff(r *run, path string) {
 	w.cut[placeKey{r.id, path}] = r.epoch
 }
 
+// letGo gives up an execution that this incarnation owns and does not drive.
+func (w *Worker) letGo(id store.ID) {
+	w.do.Commit(w.letting(id, store.Running, store.Pending), nil)
+	w.do.Commit(w.letting(id, store.Compensating, store.Compensating), nil)
+}
+
+// letting is the write that gives up an execution.
+func (w *Worker) letting(id store.ID, from, to store.Status) store.Write {
+	return store.Write{Control: &store.Control{
+		ID: id, Owner: w.lease.who, From: []store.Status{from}, Release: store.Release{Status: to},
+	}}
+}
+
 // pendingStart tells whether the shell does not have the visit yet.
 func (v *Visit) pendingStart(r *run) bool {
 	return slices.Contains(r.batch.starts, v) || r.sent != nil && slices.Contains(r.sent.starts, v)

@@ -449,19 +449,6 @@ func (w *Worker) reconcile(asked time.Time, owned []store.Owned) {
 	}
 }
 
-// letGo gives up an execution that this incarnation owns and does not drive.
-func (w *Worker) letGo(id store.ID) {
-	w.do.Commit(w.letting(id, store.Running, store.Pending), nil)
-	w.do.Commit(w.letting(id, store.Compensating, store.Compensating), nil)
-}
-
-// letting is the write that gives up an execution.
-func (w *Worker) letting(id store.ID, from, to store.Status) store.Write {
-	return store.Write{Control: &store.Control{
-		ID: id, Owner: w.lease.who, From: []store.Status{from}, Release: store.Release{Status: to},
-	}}
-}
-
 // Expired takes the answer to Expire.
 func (w *Worker) Expired(released int, err error, now time.Time) {
 	w.expiring = false
