@@ -133,7 +133,7 @@ func execution(r *store.Execution) *Execution {
 		ID: r.ID, Workflow: r.Workflow, Version: r.Version, Queue: r.Queue, Key: r.Key, Priority: r.Priority,
 		Tags: r.Tags, Status: r.Status, Parent: r.Parent, Detached: r.Detached, Created: r.Created, Due: r.Due, Ended: r.Ended, Error: failure(storedError(r.Error)),
 	}
-	if x.Status == Compensating && x.Due.Sub(x.Created) >= run.UndoFar { // a message comes first
+	if x.Status == Compensating && x.Due.Sub(x.Created) >= run.UndoFar/2 { // a message comes first
 		x.Due = time.Time{}
 	}
 	if r.Owner != (store.Incarnation{}) {

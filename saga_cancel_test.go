@@ -264,3 +264,34 @@ func TestCO7_ManyWorkers(t *testing.T) {
 		}
 	})
 }
+
+// The write that turns back is refused a beginning, since the queue is full: what the
+// run waited for is closed all the same.
+func TestCN6_TurnedThoughTheQueueIsFull(t *testing.T) {
+	var s saga
+	w := durable.Define("w", s.step("a").Queue("narrow"), body("wait", func(ctx context.Context, _ *note) error {
+		_, err := durable.WaitForEvent[string](ctx, "go")
+		return err
+	}))
+	hog := durable.Define("hog", body("hog", func(ctx context.Context, _ *note) error { return rest(ctx, time.Hour) }).Timeout(durable.NoTimeout)).Queue("narrow")
+	cfg := serve(w, hog)
+	cfg.Queues = map[string]durable.Queue{"default": {Concurrency: 5}, "narrow": {Concurrency: 5, Global: 1}}
+	onStores(t, cfg, func(t *testing.T, e env) {
+		s.reset()
+		r := durabletest.Start(e.Engine, w, note{})
+		r.Settle()
+		durabletest.Start(e.Engine, hog, note{})
+		e.Sleep(time.Second)
+		if err := e.Cancel(context.Background(), r.ID, "no", durable.AndCompensate()); err != nil {
+			t.Fatal(err)
+		}
+		e.Sleep(time.Minute)
+		if x := r.Look(); x.Status != durable.Compensating || len(r.Waits()) > 0 {
+			t.Errorf("it is %s and waits for %q", x.Status, r.Waits())
+		}
+		s.want(t)
+		_, err := r.End()
+		wantFailure(t, err, durable.Compensated, "cancelled", "")
+		s.want(t, "a at 1")
+	})
+}

@@ -541,7 +541,7 @@ func TestCO9_Blocked(t *testing.T) {
 		return err
 	})
 	full := durable.Define("w", s.step("a"), hold, fail("end"))
-	bare := durable.Define("w", mark("a"), hold, fail("end"), mark("new"))
+	bare := durable.Define("w", mark("a"), hold, fail("end"))
 	gone := durable.Define("w", mark("x"))
 	onStores(t, serve(full), func(t *testing.T, e env) {
 		s.reset()

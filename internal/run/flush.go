@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -304,6 +305,19 @@ func afterNews(f *journal.Fact) bool {
 	return false
 }
 
+// shuts tells whether a fact closes the wait of a call, if that is closed.
+func shuts(f *journal.Fact, key string) bool {
+	switch f.Kind {
+	case journal.Received:
+		return key == callKey(f.Path, f.Call)
+	case journal.Closed:
+		return strings.HasPrefix(key, f.Path+"/")
+	case journal.Turned:
+		return true
+	}
+	return false
+}
+
 // undo takes back a write that was refused. What bodies said is kept; what is
 // not is decided again after a fresh look, and no body begins that was to begin
 // with the write.
@@ -327,9 +341,9 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 			}
 			continue
 		}
-		if f.Kind == journal.Received {
-			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
-				kept.shut[callKey(f.Path, f.Call)] = id
+		for key, id := range b.shut {
+			if shuts(&f, key) {
+				kept.shut[key] = id
 			}
 		}
 		kept.facts = append(kept.facts, f)

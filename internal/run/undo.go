@@ -121,6 +121,17 @@ func (u *undoStates) put(id store.ID, states map[int][]byte) {
 	u.runs = kept[max(len(kept)-undoStatesKept, 0):]
 }
 
+func (u *undoStates) drop(id store.ID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i, r := range u.runs {
+		if r.id == id {
+			u.runs = append(u.runs[:i:i], u.runs[i+1:]...)
+			return
+		}
+	}
+}
+
 // undoState is the state that a compensation sees. It asks the store until it
 // knows, or the body is no longer wanted.
 func (h *Handle) undoState() ([]byte, error) {
