@@ -267,6 +267,9 @@ func (t *tx) bear(children []store.Begin) {
 		}
 		t.have[b.ID] = true
 		t.draft.children = append(t.draft.children, b)
+		if t.kin.parents != nil { // the same row may tell it something
+			t.kin.parents[b.ID] = b.Parent
+		}
 		if !b.Detached {
 			if t.kin.born == nil {
 				t.kin.born = map[store.ID]ids{}

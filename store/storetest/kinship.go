@@ -86,6 +86,9 @@ func (p *pair) kinBoth() {
 			a.Children = append(a.Children, p.children(rec.Execution)...)
 		}
 		a.Tell = p.tells(rec.ID)
+		if len(a.Children) > 0 && p.rnd.IntN(3) == 0 {
+			a.Tell = append(a.Tell, store.Deliver{ID: a.Children[0].ID, Topic: "stop", Dedupe: "born"})
+		}
 		p.commitBoth([]store.Write{advancing(a)})
 		return
 	}

@@ -126,13 +126,13 @@ func TestDifferentialCatchesPlantedBugs(t *testing.T) {
 			continue // not what a single-threaded, comparing driver is for, or implied by others
 		}
 		t.Run(b.name, func(t *testing.T) {
-			for seed := range uint64(10) {
+			for seed := range uint64(30) {
 				failures := record(t, func(tb testing.TB) { newPair(tb, Harness{Opener: memory.New()}, b.harness(), seed).drive(200) })
 				if len(failures) > 0 {
 					return
 				}
 			}
-			t.Error("ten seeds passed")
+			t.Error("thirty seeds passed")
 		})
 	}
 }

@@ -54,6 +54,7 @@ func familyToldSpares(e *env) {
 	e.told(stranger.id, "a stranger")
 	e.told(p.id, "the parent itself")
 	e.told(list[1].id, "a child beside them", "stop")
+	e.told(b.ID, "a child that begins with the same row", "stop")
 	stale := p.tells("y", list[1].id)
 	stale.Base--
 	stale.Row = []byte("another row")
