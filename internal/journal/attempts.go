@@ -48,9 +48,9 @@ type Attempt struct {
 	Calls  int        // durable calls recorded in it
 
 	Children []string // executions that it began
-	Undo    string // of a step: the path at which it is undone if the run goes back
-	Undoes  string // of an undo: the path of the step
-	InDoubt bool   // of an undo: the step was cut off
+	Undo     string   // of a step: the path at which it is undone if the run goes back
+	Undoes   string   // of an undo: the path of the step
+	InDoubt  bool     // of an undo: the step was cut off
 }
 
 // WaitSpan is one wait of an attempt.
@@ -159,7 +159,7 @@ type cutOff struct {
 func (v *view) take(f *Fact) {
 	switch f.Kind {
 	case Began, Halted, Revived:
-	case Cancelled, Turned:
+	case Cancelled, Turned, Expired:
 		v.cancelled(f, "")
 	case Tried:
 		v.tried(f)

@@ -30,6 +30,7 @@ const (
 	tagEmpty   = 13 // Data is empty but not nil
 	tagChild   = 14
 	tagUndo    = 15
+	tagLimit   = 21
 )
 
 // ErrCorrupt means that stored bytes are not what was written.
@@ -85,6 +86,7 @@ func appendFact(b []byte, f *Fact) []byte {
 	b = number(b, tagUntil, uint64(f.Until))
 	b = number(b, tagEpoch, uint64(f.Epoch))
 	b = number(b, tagMessage, uint64(f.Message))
+	b = number(b, tagLimit, uint64(f.Limit))
 	b = text(b, tagChild, f.Child)
 	if f.Undo {
 		b = number(b, tagUndo, 1)
@@ -190,7 +192,7 @@ func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
 	f.Kind = Kind(b[0])
-	if f.Kind < Began || f.Kind > Revived {
+	if f.Kind < Began || f.Kind > Expired {
 		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
 	}
 	b = b[1:]
@@ -233,6 +235,8 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 		f.Until = int64(v)
 	case tagEpoch:
 		f.Epoch = int64(v)
+	case tagLimit:
+		f.Limit = int64(v)
 	case tagMessage:
 		f.Message = int64(v)
 	case tagUndo:

@@ -23,6 +23,7 @@ const (
 	Handed    Kind = 11 // an owner reported that it stopped the body in order: Epoch
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
+	Expired   Kind = 22 // the run's own time is over: Err
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
 	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
 	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
@@ -55,6 +56,8 @@ func (k Kind) String() string {
 		return "handed"
 	case Cleared:
 		return "cleared"
+	case Expired:
+		return "expired"
 	case Cancelled:
 		return "cancelled"
 	case Closed:
@@ -94,6 +97,7 @@ type Fact struct {
 	Until   int64 // microseconds since 1970; 0 = at once
 	Epoch   int64
 	Message int64 // inbox number
+	Limit   int64 // Began: microseconds that the run may take, from its creation or Until; 0: no limit
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it

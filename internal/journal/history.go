@@ -16,9 +16,12 @@ type History struct {
 	Queue  string // the run's own
 	State  []byte // compact JSON
 	Root   *Place
-	Cancel *Fact // the Cancelled fact, if any
-	Last   int64 // At of the newest fact
-	Fails  int   // Failed facts so far: their order
+	Cancel *Fact  // the Cancelled fact, if any
+	From   int64  // when the run was to begin; 0: when it was created
+	Limit  int64  // microseconds that it may take from then on; 0: no limit
+	Late   *Error // its time is over
+	Last   int64  // At of the newest fact
+	Fails  int    // Failed facts so far: their order
 
 	Undos    []Undo // what is to be undone, last done last
 	Numbered int    // how many undos there have been
@@ -130,6 +133,11 @@ func (h *History) Fold(f *Fact, seq int) error {
 	switch f.Kind {
 	case Began:
 		return h.began(f)
+	case Expired:
+		if h.Late == nil {
+			h.Late = f.Err
+		}
+		return nil
 	case Cancelled:
 		if h.Cancel == nil { // the first stands
 			h.Cancel = f
@@ -207,7 +215,7 @@ func (p *Place) visited(f *Fact) error {
 // check refuses facts that lack what their kind needs.
 func (f *Fact) check() error {
 	switch {
-	case f.Kind == Began || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived:
+	case f.Kind == Began || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived:
 	case f.Path == "":
 		return fmt.Errorf("%w: %s without a path", ErrCorrupt, f.Kind)
 	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil:
@@ -222,6 +230,7 @@ func (h *History) began(f *Fact) error {
 		return fmt.Errorf("%w: the input: %w", ErrCorrupt, err)
 	}
 	h.Input, h.State, h.Queue = f.Data, state, f.Call
+	h.From, h.Limit = f.Until, f.Limit
 	return nil
 }
 

@@ -102,6 +102,10 @@ func Eval(w *tree.Workflow, h *journal.History) Plan {
 		return Plan{Outcome: Turning, Err: h.Cancel.Err}
 	case h.Cancel != nil:
 		return Plan{Outcome: Cancelled, Err: h.Cancel.Err}
+	case h.Late != nil && len(h.Undos) > 0:
+		return Plan{Outcome: Turning, Err: h.Late}
+	case h.Late != nil:
+		return Plan{Outcome: Failed, Err: h.Late}
 	}
 	switch e.sequence("", w.Root.Body, h.Root) {
 	case finished:

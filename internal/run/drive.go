@@ -87,7 +87,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		return true
 	case p.Outcome != plan.Going || r.mustTurn():
 		return false
-	case w.takeHalt(r, at):
+	case w.takeHalt(r, at), w.expire(r, at):
 		return true
 	}
 	switch {

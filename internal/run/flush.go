@@ -91,6 +91,9 @@ func (w *Worker) park(r *run, rel *store.Release) {
 			due = d
 		}
 	}
+	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 && !r.hungry && r.wanted == "" || due > x) {
+		due = x
+	}
 	if r.hungry { // now, where there is a slot
 		due = 0
 	}
@@ -271,6 +274,7 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
+	delete(w.mortal, r)
 	w.returnAll(r)
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
@@ -333,11 +337,10 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
 		if undone(&f) {
-			switch f.Kind {
-			case journal.Waited:
-				unopened[callKey(f.Path, f.Call)] = true
-			case journal.Fired, journal.Closed:
-				untold[callKey(f.Path, f.Call)] = true
+			if key := callKey(f.Path, f.Call); f.Kind == journal.Waited {
+				unopened[key] = true
+			} else {
+				untold[key] = true
 			}
 			continue
 		}

@@ -23,6 +23,7 @@ type run struct {
 	tags     []string
 	parent   store.ID         // zero: none
 	undoing  bool             // it is claimed as compensating
+	expires  int64            // when its own time is over; 0: never
 	since    time.Time        // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
@@ -141,6 +142,7 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	case r.def == nil:
 		w.block(r, "this worker claimed a workflow that it does not have", nil)
 	default:
+		w.lives(r, rec.Created)
 		w.drive(r, now)
 	}
 }
@@ -267,6 +269,7 @@ func (w *Worker) drop(r *run, cause error) {
 		delete(w.runs, r.id)
 	}
 	delete(w.timed, r)
+	delete(w.mortal, r)
 	w.unhold(r)
 	begun := false
 	for _, v := range r.sorted() {

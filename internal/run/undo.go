@@ -25,8 +25,9 @@ const UndoFar = 100 * 365 * 24 * time.Hour
 func (w *Worker) turn(r *run, p plan.Plan, at int64) {
 	for _, c := range r.hist.OpenCalls("") {
 		r.batch.close(c.Path, c.Call, c.Wait.ID)
+		r.dismiss(c, callKey("", ""), "what called it goes back")
 	}
-	w.add(r, journal.Fact{Kind: journal.Turned, Err: p.Err, At: at})
+	w.add(r, journal.Fact{Kind: journal.Turned, Err: p.Err, At: at, Derived: true})
 }
 
 // mustTurn tells whether the run goes back and its header does not say so yet.

@@ -117,6 +117,7 @@ const (
 type Workflow struct {
 	Name    string
 	Version string
-	Queue   string // "" = "default"
-	Root    *Node  // a Sequence without a name
+	Queue   string        // "" = "default"
+	Timeout time.Duration // of a run; 0 = none
+	Root    *Node         // a Sequence without a name
 }
