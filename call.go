@@ -182,7 +182,9 @@ type StepInfo struct {
 	Failures       int // attempts of this visit that ended by error, panic or timeout
 	Crashes        int // attempts of this visit in which the process died
 	Epoch          int64
-	IdempotencyKey string // equal for every attempt of this visit, different for every other
+	IdempotencyKey string // equal for every attempt of this visit, different for every other; in a compensation that of the step
+	Compensates    string // in a compensation: the path of the step that is undone; else ""
+	InDoubt        bool   // in a compensation: the step was cut off, and nobody knows how far it came
 }
 
 // Info tells a step about itself. Outside a step, ok is false.
@@ -191,7 +193,12 @@ func Info(ctx context.Context) (info StepInfo, ok bool) {
 	if b == nil {
 		return StepInfo{}, false
 	}
-	visit := b.h.Execution.String() + "\x00" + b.h.Path
+	of, doubt := b.h.Path, false
+	if u := b.h.Undoes; u != nil {
+		of, doubt = u.Path, !u.Done
+		info.Compensates = u.Path
+	}
+	visit := b.h.Execution.String() + "\x00" + of
 	if b.h.Generation != "" {
 		visit += "\x00" + b.h.Generation
 	}
@@ -199,7 +206,7 @@ func Info(ctx context.Context) (info StepInfo, ok bool) {
 	return StepInfo{
 		Execution: b.h.Execution, Workflow: b.h.Workflow, Version: b.h.Version, Path: b.h.Path,
 		Attempt: b.h.Attempt, Failures: b.h.Failures, Crashes: b.h.Crashes, Epoch: b.h.Epoch,
-		IdempotencyKey: hex.EncodeToString(sum[:16]),
+		IdempotencyKey: hex.EncodeToString(sum[:16]), Compensates: info.Compensates, InDoubt: doubt,
 	}, true
 }
 

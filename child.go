@@ -237,11 +237,13 @@ func (e *Engine) child(v *run.Visit, d *definition, input any, key string, o cal
 			tags = append(tags, tag)
 		}
 	}
-	return &store.Begin{
+	begin := &store.Begin{
 		ID: childID(v, key), Workflow: d.tree.Name, Version: d.tree.Version, Queue: o.start.queue, Priority: o.start.priority,
-		Tags: tags, Due: o.start.at, Row: run.BeginRow(o.start.queue, raw, time.Now()),
+		Tags: tags, Due: o.start.at,
 		Parent: v.Execution, Detached: o.detached, Depth: v.Depth + 1,
-	}, nil
+	}
+	begin.Row = run.BeginRow(begin, d.tree.Timeout, raw, time.Now())
+	return begin, nil
 }
 
 // childID is a child's id: the time, so that ids sort by age, and for the rest what

@@ -3,14 +3,11 @@ package durable
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/durable-go/durable/internal/journal"
-	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
 )
@@ -19,9 +16,11 @@ import (
 type ActOption func(*actOptions)
 
 type actOptions struct {
-	by   string
-	id   string
-	keep bool
+	by    string
+	id    string
+	keep  bool
+	undo  bool
+	force bool
 }
 
 // By names who acts, for the record.
@@ -37,6 +36,13 @@ func EventID(id string) ActOption { return func(o *actOptions) { o.id = id } }
 // run's inbox. wait must be a name. An answer that follows another one, to a question that was asked
 // once, is kept for a next question that may never come: leave Early out where that is wrong.
 func Early() ActOption { return func(o *actOptions) { o.keep = true } }
+
+// AndCompensate lets Cancel undo what the run has done: see StepNode.Compensate.
+func AndCompensate() ActOption { return func(o *actOptions) { o.undo = true } }
+
+// Force lets Cancel end a rollback that is going on: the compensation that runs
+// ends, no other begins, and the run is compensation_failed.
+func Force() ActOption { return func(o *actOptions) { o.force = true } }
 
 func acting(opts []ActOption) actOptions {
 	var o actOptions
@@ -186,64 +192,6 @@ func (e *Engine) earlyAnswer(id ID, name string, value any, o actOptions) (*stor
 		return nil, err
 	}
 	return &store.Deliver{ID: id, Topic: earlyTopic(name), Payload: envelope, Dedupe: "early:" + uuid.NewString(), Max: maxInbox}, nil
-}
-
-// Cancel ends a run for good. From its return on nothing changes the run any
-// more; the context of a running step ends soon after. Cancelling twice is
-// harmless. Errors: ErrNotFound, ErrRunDone.
-func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOption) error {
-	o := acting(opts)
-	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
-	if cause.Message == "" {
-		cause.Message = "cancelled"
-	}
-	raw, err := encode(cause, maxLimit)
-	if err != nil {
-		return err
-	}
-	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), At: time.Now().UnixMicro()}
-	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
-		ID: id, Row: journal.Encode([]journal.Fact{fact}),
-		From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
-		Release: store.Release{
-			Status: store.Cancelled, ErrorCode: cause.Code, Error: raw,
-			Report: run.ChildReport{ID: id, Status: store.Cancelled, Error: cause}.Encode(), Family: run.Notice(id, cause.Message),
-		},
-	}})
-	switch {
-	case err != nil:
-		return fmt.Errorf("cancel run %s: %w", id, err)
-	case v.Code == store.Applied || v.Code == store.Landed:
-		e.runner.Taken(id)
-		e.cancelBlocked(ctx, id, cause.Message)
-		e.hub.tell(id, ended{status: store.Cancelled, err: cause})
-		return nil
-	case v.Code == store.NotFound:
-		return fmt.Errorf("cancel run %s: %w", id, ErrNotFound)
-	case v.Code == store.Ended && v.Status == store.Cancelled:
-		return nil
-	case v.Code == store.Ended:
-		return fmt.Errorf("cancel run %s: %w: it is %s", id, ErrRunDone, v.Status)
-	}
-	return fmt.Errorf("cancel run %s: %w", id, errors.New("the store refused it"))
-}
-
-// cancelBlocked cancels children that no worker takes up to hear of it: those that
-// are blocked. The others have a message.
-func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string) {
-	page, err := e.store.List(ctx, store.Filter{Parent: parent, Statuses: []store.Status{store.Blocked}, Limit: 1000})
-	if err != nil {
-		e.log.Warn("blocked children of a cancelled run could not be looked for", "execution", parent.String(), "error", err)
-		return
-	}
-	for _, x := range page.Executions {
-		if x.Detached {
-			continue
-		}
-		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason); err != nil && !errors.Is(err, ErrRunDone) {
-			e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", x.ID.String(), "error", err)
-		}
-	}
 }
 
 // Unblock lets a blocked run go on: a worker takes it up again, and blocks it

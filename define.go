@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -96,6 +97,18 @@ func (w *Workflow[S]) Queue(name string) *Workflow[S] {
 	w.tree.Queue = name
 	if name == "" {
 		w.tree.Root.Mistakes = append(w.tree.Root.Mistakes, "Queue: the name is empty")
+	}
+	return w
+}
+
+// Timeout is how long a run may take, waits included, from the time at which it was to
+// begin. Then what runs of it is ended, its waits close, and it fails with code run_timeout; what
+// is to be undone is, without a limit of time. Without it a run may take for ever. Runs keep
+// the timeout that they started with.
+func (w *Workflow[S]) Timeout(d time.Duration) *Workflow[S] {
+	w.tree.Timeout = d
+	if d <= 0 {
+		w.tree.Root.Mistakes = append(w.tree.Root.Mistakes, fmt.Sprintf("Timeout is %s; give a positive time", d))
 	}
 	return w
 }

@@ -216,8 +216,11 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *capture, try int) (plan.Ending, bool) {
 	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), logs: logs}
 	fn := c.body
-	if h.Mode == plan.Reconcile {
+	switch h.Mode {
+	case plan.Reconcile:
 		fn = c.reconcile
+	case plan.Undo:
+		fn = c.undo
 	}
 	defer b.dropTx() // after a panic, or when the body ends its goroutine
 	patch, after, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
@@ -296,9 +299,17 @@ func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
 		}
 		if _, ok := asErr[*permanent](err); ok {
 			end.Final, end.Err.Code = true, "permanent"
-		} else if c.retryIf != nil && !c.retryIf(err) {
+		} else if retry := c.policy(h); retry != nil && !retry(err) {
 			end.Final = true
 		}
 	}
 	return end
+}
+
+// policy says which errors of a body are retried; nil: all.
+func (c *stepCode) policy(h *run.Handle) func(error) bool {
+	if h.Mode == plan.Undo {
+		return c.undoIf
+	}
+	return c.retryIf
 }

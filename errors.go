@@ -16,6 +16,10 @@ var (
 	ErrNotFound = store.ErrNotFound
 	// ErrRunDone: the execution has ended; nothing can be sent to it or changed.
 	ErrRunDone = errors.New("the run has ended")
+	// ErrCompensating: the execution is being rolled back; see Force.
+	ErrCompensating = errors.New("the run is being rolled back")
+	// ErrNotRetryable: only what could not be rolled back can be tried again.
+	ErrNotRetryable = errors.New("the run is not compensation_failed")
 	// ErrNotBlocked: the execution is not blocked, so nothing needs to be mended.
 	ErrNotBlocked = errors.New("the run is not blocked")
 	// ErrUnknownWorkflow: this engine has no such workflow or version.

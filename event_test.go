@@ -117,11 +117,14 @@ func TestEV4_EventIDs(t *testing.T) {
 	})
 }
 
-// EV-5 but for compensation.
-func TestEvents_NeverSilence(t *testing.T) {
+func TestEV5_NeverSilence(t *testing.T) {
 	w := durable.Define("w", mark("a"))
 	waits := durable.Define("waits", take("s", "e"))
-	onStores(t, serve(w, waits), func(t *testing.T, e env) {
+	back := durable.Define("back", mark("a").Compensate(func(ctx context.Context, _ *note) error {
+		_, err := durable.WaitForEvent[string](ctx, "e")
+		return err
+	}), fail("end"))
+	onStores(t, serve(w, waits, back), func(t *testing.T, e env) {
 		ctx := context.Background()
 		err := e.SendEvent(ctx, durable.ID{1}, "e", 1)
 		wantError(t, err, durable.ErrNotFound, `"e"`)
@@ -137,6 +140,15 @@ func TestEvents_NeverSilence(t *testing.T) {
 		if in := full.Look().Inbox; len(in) != 1000 || string(in[999].Payload) != "999" {
 			t.Errorf("%d messages are listed", len(in))
 		}
+		undoing := durabletest.Start(e.Engine, back, note{})
+		undoing.Settle()
+		undoing.Event("other", "kept")
+		if x := undoing.Look(); x.Status != durable.Compensating || len(x.Inbox) != 1 {
+			t.Errorf("%+v", x)
+		}
+		undoing.Event("e", "taken")
+		undoing.Fails()
+		wantError(t, e.SendEvent(ctx, undoing.ID, "e", 1), durable.ErrRunDone, "compensated")
 	})
 }
 

@@ -74,7 +74,8 @@ func idle(t *testing.T, d *deaf, cfg durable.Config, test func(begin func(after 
 		running.Go(func() { _ = e.Run(ctx) })
 		test(func(after time.Duration, spoil func(b *store.Begin)) {
 			<-time.After(after)
-			b := store.Begin{ID: uuid.Must(uuid.NewV7()), Workflow: "w", Queue: "default", Row: run.BeginRow("default", []byte("{}"), time.Now())}
+			b := store.Begin{ID: uuid.Must(uuid.NewV7()), Workflow: "w", Queue: "default"}
+			b.Row = run.BeginRow(&b, 0, []byte("{}"), time.Now())
 			if spoil != nil {
 				spoil(&b)
 			}

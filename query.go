@@ -57,21 +57,25 @@ type Execution struct {
 	Inbox    []InboxMessage  `json:"inbox,omitempty"` // messages nobody took; not in lists
 }
 
-// StepRecord is one attempt of a step, or the answer of a branch or loop.
+// StepRecord is one attempt of a step or of its compensation, or the answer of a branch or loop.
 type StepRecord struct {
 	Path     string          `json:"path"`
-	Kind     string          `json:"kind"` // step, branch, loop
+	Kind     string          `json:"kind"` // step, branch, loop, parallel, each, wait, compensate
 	Attempt  int             `json:"attempt,omitempty"`
-	Status   string          `json:"status"`           // running, waiting, done, failed, retrying, snoozed, stopped, crashed, lost, in_doubt, cancelled
+	Status   string          `json:"status"`           // running, waiting, done, failed, retrying, snoozed, stopped, crashed, lost, in_doubt, cancelled, skipped
 	Answer   string          `json:"answer,omitempty"` // branch: the case taken, "(default)" or "(none)"; loop: "again" or "leave"
 	Started  time.Time       `json:"started,omitzero"`
 	Ended    time.Time       `json:"ended,omitzero"`
 	Duration time.Duration   `json:"duration"` // from start to end, waits included
 	Waited   time.Duration   `json:"waited,omitempty"`
 	Error    *Failure        `json:"error,omitempty"`
-	Change   json.RawMessage `json:"change,omitempty"`   // what it changed in the state
+	Change   json.RawMessage `json:"change,omitempty"`   // what it changed in the state; of a compensation: in what it saw, which nobody else does
 	Children []string        `json:"children,omitempty"` // ids of runs that it began
 	Waits    []WaitRecord    `json:"waits,omitempty"`    // in the order of opening
+
+	Undo    string `json:"undo,omitempty"`     // of a step: the path under which its compensation is recorded and logs, should it come to that
+	Undoes  string `json:"undoes,omitempty"`   // of a compensation: the path of the step
+	InDoubt bool   `json:"in_doubt,omitempty"` // of a compensation: the step was cut off, and nobody knows how far it came
 }
 
 // WaitRecord is one wait of an attempt.
@@ -129,6 +133,9 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 		return x, nil // what the header says is still worth showing
 	}
 	x.Input, x.State = h.Input, h.State
+	if h.Back != nil && x.Error == nil { // the header says it in the end
+		x.Error = failure(h.Back.Err)
+	}
 	if o.steps {
 		if x.Steps, err = stepRecords(rec.Rows, rec.Status); err != nil {
 			return nil, fmt.Errorf("run %s: %w", id, err)
@@ -141,6 +148,9 @@ func execution(r *store.Execution) *Execution {
 	x := &Execution{
 		ID: r.ID, Workflow: r.Workflow, Version: r.Version, Queue: r.Queue, Key: r.Key, Priority: r.Priority,
 		Tags: r.Tags, Status: r.Status, Parent: r.Parent, Detached: r.Detached, Created: r.Created, Due: r.Due, Ended: r.Ended, Error: failure(storedError(r.Error)),
+	}
+	if x.Status == Compensating && x.Due.Sub(x.Created) >= run.UndoFar/2 { // a message comes first
+		x.Due = time.Time{}
 	}
 	if r.Owner != (store.Incarnation{}) {
 		x.Worker = r.Owner.String()
@@ -163,6 +173,7 @@ func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
 		s := StepRecord{
 			Path: a.Path, Kind: a.Kind, Attempt: a.Number, Status: string(a.Outcome), Started: micros(a.Start), Ended: micros(a.End),
 			Waited: time.Duration(a.Waiting) * time.Microsecond, Error: failure(a.Err), Change: a.Patch, Children: a.Children,
+			Undo: a.Undo, Undoes: a.Undoes, InDoubt: a.InDoubt,
 		}
 		for _, w := range a.Waits {
 			s.Waits = append(s.Waits, WaitRecord{w.Kind, w.Name, micros(w.Opened), micros(w.Ended), w.By, waitNotes(w.Notes)})
@@ -170,7 +181,7 @@ func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
 		if a.Answer != nil {
 			s.Answer = wayText(a.Answer)
 		}
-		if status.Ended() && a.End == 0 {
+		if status.Ended() && a.End == 0 && a.Outcome != journal.OutcomeSkipped {
 			s.Status = "stopped"
 		}
 		if a.End > 0 && a.Start > 0 {

@@ -116,7 +116,7 @@ func (e *Engine) start(ctx context.Context, name, version string, raw []byte, op
 	if err != nil {
 		return ID{}, false, err
 	}
-	v, err := e.runner.Start(ctx, b, raw)
+	v, err := e.runner.Start(ctx, b, e.defs[[2]string{name, version}].tree.Timeout, raw)
 	if err != nil {
 		return ID{}, false, err
 	}

@@ -19,7 +19,9 @@ type StepNode[S any] struct {
 	n         *tree.Node
 	body      func(ctx context.Context, s *S) error
 	reconcile func(ctx context.Context, s *S) error
+	undo      func(ctx context.Context, s *S) error
 	retryIf   func(error) bool
+	undoIf    func(error) bool
 }
 
 // Step is a named function. It changes the state, or fails; a failed attempt
@@ -63,10 +65,13 @@ const NoJitter = -1
 // NoTimeout as a step's Timeout lets its body run as long as it likes.
 const NoTimeout time.Duration = -1
 
+func (r *Retry) policy() *tree.Retry {
+	return &tree.Retry{MaxAttempts: r.MaxAttempts, Backoff: r.Backoff, Base: r.Base, Max: r.Max, Jitter: r.Jitter}
+}
+
 // Retry sets the policy for failed attempts: errors, panics and timeouts.
 func (s *StepNode[S]) Retry(r Retry) *StepNode[S] {
-	s.n.Retry = &tree.Retry{MaxAttempts: r.MaxAttempts, Backoff: r.Backoff, Base: r.Base, Max: r.Max, Jitter: r.Jitter}
-	s.retryIf = r.If
+	s.n.Retry, s.retryIf = r.policy(), r.If
 	return s
 }
 
@@ -111,10 +116,47 @@ func (s *StepNode[S]) Reconcile(fn func(ctx context.Context, s *S) error) *StepN
 	return s
 }
 
+// Compensate gives the step a function that undoes it, should the run fail after
+// it, or be cancelled with AndCompensate. Compensations run one at a time, what was
+// done last first, each once for every time that the step was done: passes of loops,
+// items, lanes and visits after a Goto count one by one. Steps that were begun and cut
+// off (a timeout, a lane that was cancelled, a process that died) are undone too, since
+// nobody knows how far they came: StepInfo.InDoubt tells. A step whose last attempt
+// returned an error is not.
+//
+// fn sees the state as it was right after its step, or right before it if in doubt.
+// What it changes there is recorded with it and reaches nobody else. It may make
+// durable calls, and wait; like a step it runs at least once. Info gives the step's
+// idempotency key. It runs in the step's queue, for at most 10 minutes at a time.
+//
+// An error, a panic and a timeout are failed attempts. There are 5, with exponential pauses,
+// unless a policy says otherwise. A compensation that fails for good does not stop
+// the others; the run then ends as compensation_failed.
+func (s *StepNode[S]) Compensate(fn func(ctx context.Context, s *S) error, policy ...Retry) *StepNode[S] {
+	if fn == nil {
+		s.mistake("Compensate: the function is nil")
+	}
+	if s.undo != nil {
+		s.mistake("Compensate is given twice")
+	}
+	if len(policy) > 1 {
+		s.mistake("Compensate: give at most one Retry")
+	}
+	s.undo, s.n.Undo = fn, &tree.Retry{MaxAttempts: tree.DefaultUndos}
+	if len(policy) > 0 {
+		s.n.Undo, s.undoIf = policy[0].policy(), policy[0].If
+	}
+	return s
+}
+
 func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 	state := shapeOf(reflect.TypeFor[S]())
 	c.steps[s.n] = &stepCode{
 		retryIf: s.retryIf,
+		undoIf:  s.undoIf,
+		undo: func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error) {
+			return change(raw, limit, state.plain, func(v *S) error { return s.undo(ctx, v) })
+		},
 		body: func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error) {
 			return change(raw, limit, state.plain, func(v *S) error { return s.body(ctx, v) })
 		},
@@ -144,7 +186,9 @@ func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 type stepCode struct {
 	body      func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error)
 	reconcile func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error)
+	undo      func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error)
 	retryIf   func(error) bool
+	undoIf    func(error) bool
 }
 
 // change decodes the state, lets fn change it, and returns the patch and the

@@ -112,9 +112,13 @@ func story(facts []journal.Fact) []string {
 		if f.Kind == journal.Tried || f.Kind == journal.Handed || f.Kind == journal.Delayed && f.Why == journal.ByCrash {
 			continue
 		}
-		line := fmt.Sprintf("%s %s %s %s", f.Kind, f.Path, f.Call, f.Data)
+		path := f.Path
+		if step, _, ok := journal.CutUndo(path); ok { // lanes come in any order
+			path = "undo of " + step
+		}
+		line := fmt.Sprintf("%s %s %s %s", f.Kind, path, f.Call, f.Data)
 		if f.Kind == journal.Received { // who answered when is in the payload
-			line = fmt.Sprintf("%s %s %s", f.Kind, f.Path, f.Call)
+			line = fmt.Sprintf("%s %s %s", f.Kind, path, f.Call)
 		}
 		if f.Answer != nil {
 			line += fmt.Sprintf(" %+v", *f.Answer)

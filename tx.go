@@ -154,7 +154,7 @@ func (e *Engine) startTx(ctx context.Context, tx any, name, version string, raw 
 	if err != nil {
 		return ID{}, false, err
 	}
-	b.Row = run.BeginRow(b.Queue, raw, time.Now())
+	b.Row = run.BeginRow(&b, e.defs[[2]string{name, version}].tree.Timeout, raw, time.Now())
 	v, err := e.commitIn(ctx, tx, store.Write{Begin: &b})
 	if err != nil {
 		return ID{}, false, err

@@ -27,6 +27,7 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"internal/tree/node.go", "MaxNesting", "32", "| nesting of nodes | 32 |"},
 		{"internal/tree/node.go", "DefaultLoopMax", "1000", "| passes of a loop (`Loop.Max`) | as given | 1,000 |"},
 		{"internal/tree/retry.go", "DefaultMax", "30 * time.Second", "| pause before a retry (`Retry.Max`) | as given | 30 s"},
+		{"internal/tree/retry.go", "DefaultUndos", "5", "| attempts of a compensation (`Step.Compensate`) | as given | 5 |"},
 		{"internal/plan/judge.go", "CrashLimit", "5", "| crashes in a row in one step | 5 |"},
 		{"internal/run/worker.go", "stallLimit", "5", "| workers that die with a run before anything is recorded | 5 in a row |"},
 		{"store/blocked.go", "maxBlocked", "16", "| kinds of code that a blocked run remembers | 16 |"},

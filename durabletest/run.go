@@ -77,7 +77,7 @@ func (r *Started[S]) Waits() []string {
 func (r *Started[S]) Settle() *durable.Execution {
 	r.e.world.t.Helper()
 	return r.until(func(x *durable.Execution) bool {
-		return x.Status == durable.Waiting && (len(r.Waits()) > 0 || r.stuck(x))
+		return waits(x) && (x.Status == durable.Waiting || x.Due.IsZero() || x.Due.After(time.Now())) && len(r.Waits()) > 0 || r.stuck(x)
 	})
 }
 
@@ -87,13 +87,18 @@ func (r *Started[S]) Settle() *durable.Execution {
 func (r *Started[S]) End() (S, error) {
 	r.e.world.t.Helper()
 	x := r.until(r.stuck)
-	switch x.Status {
-	case durable.Waiting:
+	switch {
+	case waits(x):
 		r.e.world.t.Fatalf("run %s waits for %s, and nobody answers", r.ID, strings.Join(r.Waits(), ", "))
-	case durable.Blocked:
+	case x.Status == durable.Blocked:
 		r.e.world.t.Fatalf("run %s is blocked: %v", r.ID, x.Error)
 	}
 	return r.w.Attach(r.e.Engine, r.ID).Wait(context.Background())
+}
+
+// waits tells whether a run waits, in a step or in a compensation.
+func waits(x *durable.Execution) bool {
+	return x.Status == durable.Waiting || x.Status == durable.Compensating && x.Worker == ""
 }
 
 // Done is End for a run that must complete: it returns the last state.
@@ -119,7 +124,7 @@ func (r *Started[S]) Fails() *durable.RunError {
 
 // stuck tells whether a run waits for ever, and so do all of its children that are open.
 func (r *Started[S]) stuck(x *durable.Execution) bool {
-	if x.Status != durable.Waiting || !x.Due.IsZero() {
+	if !waits(x) || !x.Due.IsZero() {
 		return false
 	}
 	for _, c := range r.openChildren(x.ID) {
@@ -133,7 +138,7 @@ func (r *Started[S]) stuck(x *durable.Execution) bool {
 // due is when a run or one of its children goes on by itself.
 func (r *Started[S]) due(x *durable.Execution) time.Time {
 	at := x.Due
-	if x.Status == durable.Waiting {
+	if waits(x) {
 		for _, c := range r.openChildren(x.ID) {
 			if d := r.due(c); !d.IsZero() && (at.IsZero() || d.Before(at)) {
 				at = d

@@ -51,6 +51,8 @@ func Legal(from, to Status) bool {
 		return to != Running
 	case Compensating:
 		return to == Compensated || to == CompensationFailed || to == Compensating || to == Blocked
+	case CompensationFailed:
+		return to == Compensating // what could not be undone is tried again
 	}
 	return false
 }

@@ -271,7 +271,8 @@ type Release struct {
 // with Status; NoSuchWait; Full when Max untaken messages are there; Applied.
 //
 // If the execution is waiting and one of its open waits has this Topic, or
-// Wait names one, it becomes pending with Due now in the same transaction.
+// Wait names one, it becomes pending with Due now in the same transaction. If it
+// is compensating and nobody owns it, Due becomes now, whatever the message.
 type Deliver struct {
 	ID      ID
 	Topic   string

@@ -120,7 +120,12 @@ func stepTable(steps []durable.StepRecord, now time.Time) *term.Table {
 	}}
 	for _, p := range steps {
 		row := []term.Cell{{Text: p.Path}, {}, {Text: p.Status, Style: stepStyle(p.Status)}, {Text: p.Started.Local().Format("15:04:05.000")}, {}, {}}
-		if p.Kind == "step" {
+		if p.Kind == "compensate" {
+			row[0].Text = "undo " + p.Undoes
+		}
+		if p.Status == "skipped" && p.Started.IsZero() {
+			row[3].Text = ""
+		} else if p.Kind == "step" || p.Kind == "compensate" {
 			row[1].Text = fmt.Sprint(p.Attempt)
 			row[4].Text = term.Took(p.Duration)
 			if p.Ended.IsZero() {

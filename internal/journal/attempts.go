@@ -20,7 +20,7 @@ const (
 	OutcomeCrashed  Outcome = "crashed"   // its process died
 	OutcomeLost     Outcome = "lost"      // cut off, and nobody knows how it ended
 	OutcomeInDoubt  Outcome = "in_doubt"  // the outside or a person is asked what became of it
-	OutcomeSkipped  Outcome = "skipped"   // a wait that was not wanted
+	OutcomeSkipped  Outcome = "skipped"   // a wait that was not wanted; an undo that was not begun since the rollback was stopped
 	OutcomeCanceled Outcome = "cancelled" // the run was cancelled before it ended
 )
 
@@ -28,7 +28,7 @@ const (
 // microseconds since 1970.
 type Attempt struct {
 	Path   string
-	Kind   string // "step", "branch", "loop", "parallel", "each" or "wait"
+	Kind   string // "step", "branch", "loop", "parallel", "each", "wait" or "compensate"
 	Number int    // of a step: from 1; 0 if its body never began. Of a loop: the pass that was asked for
 
 	Outcome  Outcome
@@ -48,6 +48,9 @@ type Attempt struct {
 	Calls  int        // durable calls recorded in it
 
 	Children []string // executions that it began
+	Undo     string   // of a step: the path at which it is undone if the run goes back
+	Undoes   string   // of an undo: the path of the step
+	InDoubt  bool     // of an undo: the step was cut off
 }
 
 // WaitSpan is one wait of an attempt.
@@ -72,13 +75,73 @@ type WaitSpan struct {
 // outcome is crashed, stopped or lost.
 func Attempts(rows []Row) []Attempt {
 	v := view{last: make(map[string]int)}
+	if marked(rows) {
+		v.hist = NewHistory()
+	}
 	for _, r := range rows {
 		for i := range r.Facts {
 			v.row = r.Seq
 			v.take(&r.Facts[i])
+			v.link(&r.Facts[i])
 		}
 	}
+	v.skipped()
 	return v.list
+}
+
+// marked tells whether anything may have to be undone.
+func marked(rows []Row) bool {
+	for _, r := range rows {
+		for i := range r.Facts {
+			if r.Facts[i].Undo || r.Facts[i].Kind == Turned {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// link says of attempts what undoes them, or what they undo.
+func (v *view) link(f *Fact) {
+	if v.hist == nil {
+		return
+	}
+	if v.hist.Fold(f, v.row) != nil {
+		v.hist = nil // what is corrupt is not worth explaining
+		return
+	}
+	i, ok := v.last[f.Path]
+	if !ok {
+		return
+	}
+	a := &v.list[i]
+	if u := v.hist.UndoAt(f.Path); u != nil && v.hist.Back != nil {
+		a.InDoubt = !u.Done
+	} else if p := v.hist.At(f.Path); p != nil && a.Kind == "step" {
+		a.Undo = ""
+		if p.Undo > 0 {
+			a.Undo = (&Undo{N: p.Undo, Path: f.Path}).At()
+		}
+	}
+}
+
+// skipped adds the undos that did not come to an end since the rollback was
+// stopped.
+func (v *view) skipped() {
+	if v.hist == nil || v.hist.Back == nil || !v.hist.Back.Halted {
+		return
+	}
+	for i := len(v.hist.Undos) - 1; i >= 0; i-- {
+		u := &v.hist.Undos[i]
+		if u.Ended() || u.Place != nil && u.Place.Open != 0 {
+			continue
+		}
+		if last, ok := v.last[u.At()]; ok && v.list[last].End == 0 {
+			v.list[last].Outcome, v.list[last].End = OutcomeSkipped, v.hist.Last
+			continue
+		}
+		v.add(Attempt{Path: u.At(), Kind: "compensate", Outcome: OutcomeSkipped, Undoes: u.Path, InDoubt: !u.Done})
+	}
 }
 
 type view struct {
@@ -86,6 +149,7 @@ type view struct {
 	last map[string]int // number in list, by path
 	cut  []cutOff       // how entries in doubt ended
 	row  int
+	hist *History // nil: nothing is to be undone
 }
 
 type cutOff struct {
@@ -95,18 +159,9 @@ type cutOff struct {
 
 func (v *view) take(f *Fact) {
 	switch f.Kind {
-	case Began:
-	case Cancelled:
-		for i := range v.list {
-			a := &v.list[i]
-			if v.last[a.Path] != i {
-				continue // another attempt went on from it
-			}
-			switch a.Outcome {
-			case OutcomeRunning, OutcomeWaiting, OutcomeSnoozed, OutcomeStopped, OutcomeInDoubt:
-				a.Outcome, a.End, a.Until, a.LastRow = OutcomeCanceled, f.At, 0, v.row
-			}
-		}
+	case Began, Halted, Revived:
+	case Cancelled, Turned, Expired:
+		v.cancelled(f, "")
 	case Tried:
 		v.tried(f)
 	case Answered:
@@ -114,7 +169,7 @@ func (v *view) take(f *Fact) {
 	case Failed:
 		v.failed(f)
 	case Closed:
-		v.closed(f)
+		v.cancelled(f, f.Path+"/")
 	default:
 		if _, ok := v.last[f.Path]; !ok && f.Kind == Waited && f.Wait != nil {
 			v.add(Attempt{Path: f.Path, Kind: "wait", Outcome: OutcomeRunning, Start: f.At})
@@ -127,12 +182,13 @@ func (v *view) take(f *Fact) {
 	}
 }
 
-// closed ends what a lane or item that failed has left open.
-func (v *view) closed(f *Fact) {
+// cancelled ends what is left open under a prefix: of a run that is over or goes
+// back, of a lane or item that failed.
+func (v *view) cancelled(f *Fact, under string) {
 	for i := range v.list {
 		a := &v.list[i]
-		if !strings.HasPrefix(a.Path, f.Path+"/") || v.last[a.Path] != i {
-			continue
+		if !strings.HasPrefix(a.Path, under) || v.last[a.Path] != i {
+			continue // or another attempt went on from it
 		}
 		switch a.Outcome {
 		case OutcomeRunning, OutcomeWaiting, OutcomeSnoozed, OutcomeStopped, OutcomeInDoubt:
@@ -157,7 +213,10 @@ func (v *view) tried(f *Fact) {
 			return
 		}
 	}
-	v.add(Attempt{Path: f.Path, Kind: "step", Number: f.Attempt, Outcome: OutcomeRunning, Start: f.At, Epoch: f.Epoch})
+	a := v.add(Attempt{Path: f.Path, Kind: "step", Number: f.Attempt, Outcome: OutcomeRunning, Start: f.At, Epoch: f.Epoch})
+	if step, _, ok := CutUndo(f.Path); ok {
+		a.Kind, a.Undoes = "compensate", step
+	}
 }
 
 func (v *view) answered(f *Fact) {
@@ -183,6 +242,9 @@ func (v *view) failed(f *Fact) {
 	i, ok := v.last[f.Path]
 	if !ok || v.list[i].asks() || v.list[i].Outcome == OutcomeRetrying {
 		a := Attempt{Path: f.Path, Kind: "step", Start: f.At}
+		if step, _, is := CutUndo(f.Path); is {
+			a.Kind, a.Undoes = "compensate", step
+		}
 		switch {
 		case ok && v.list[i].asks():
 			a.Kind, a.Number = v.list[i].Kind, v.list[i].Number+1

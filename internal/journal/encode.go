@@ -30,6 +30,8 @@ const (
 	tagEmpty   = 13 // Data is empty but not nil
 	tagChild   = 14
 	tagNote    = 18
+	tagUndo    = 15
+	tagLimit   = 21
 )
 
 // ErrCorrupt means that stored bytes are not what was written.
@@ -85,7 +87,11 @@ func appendFact(b []byte, f *Fact) []byte {
 	b = number(b, tagUntil, uint64(f.Until))
 	b = number(b, tagEpoch, uint64(f.Epoch))
 	b = number(b, tagMessage, uint64(f.Message))
+	b = number(b, tagLimit, uint64(f.Limit))
 	b = text(b, tagChild, f.Child)
+	if f.Undo {
+		b = number(b, tagUndo, 1)
+	}
 	if f.Err != nil {
 		b = object(b, tagErr, f.Err)
 	}
@@ -233,8 +239,12 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 		f.Until = int64(v)
 	case tagEpoch:
 		f.Epoch = int64(v)
+	case tagLimit:
+		f.Limit = int64(v)
 	case tagMessage:
 		f.Message = int64(v)
+	case tagUndo:
+		f.Undo = v != 0
 	case tagErr:
 		err = json.Unmarshal(data, &f.Err)
 	case tagAnswer:

@@ -23,9 +23,13 @@ const (
 	Handed    Kind = 11 // an owner reported that it stopped the body in order: Epoch
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
+	Expired   Kind = 22 // the run's own time is over: Err
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
 	Revoked   Kind = 18 // an operator ended a wait: Call, Message, Err holds reason, Data who
 	Altered   Kind = 19 // an open wait goes on, changed: Call, Note; Message and Until if its deadline has moved, else its first notice is due
+	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
+	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
+	Revived   Kind = 17 // what could not be undone is tried again
 )
 
 func (k Kind) String() string {
@@ -54,6 +58,8 @@ func (k Kind) String() string {
 		return "handed"
 	case Cleared:
 		return "cleared"
+	case Expired:
+		return "expired"
 	case Cancelled:
 		return "cancelled"
 	case Closed:
@@ -62,6 +68,12 @@ func (k Kind) String() string {
 		return "revoked"
 	case Altered:
 		return "altered"
+	case Turned:
+		return "turned"
+	case Halted:
+		return "halted"
+	case Revived:
+		return "revived"
 	}
 	return "unknown"
 }
@@ -91,10 +103,14 @@ type Fact struct {
 	Until   int64 // microseconds since 1970; 0 = at once
 	Epoch   int64
 	Message int64 // inbox number
+	Limit   int64 // Began: microseconds that the run may take, from its creation or Until; 0: no limit
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it
 	Note    *Note
+	// Undo marks Tried and Done of a step that has a compensation, and a
+	// Cancelled that wants the run to go back.
+	Undo bool
 
 	Step    *Transition // Done, in the process that ran the body; not stored
 	Derived bool        // it follows from what is recorded, by the plan or a question; not stored

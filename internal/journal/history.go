@@ -16,9 +16,16 @@ type History struct {
 	Queue  string // the run's own
 	State  []byte // compact JSON
 	Root   *Place
-	Cancel *Fact // the Cancelled fact, if any
-	Last   int64 // At of the newest fact
-	Fails  int   // Failed facts so far: their order
+	Cancel *Fact  // the Cancelled fact, if any
+	From   int64  // when the run was to begin; 0: when it was created
+	Limit  int64  // microseconds that it may take from then on; 0: no limit
+	Late   *Error // its time is over
+	Last   int64  // At of the newest fact
+	Fails  int    // Failed facts so far: their order
+
+	Undos    []Undo // what is to be undone, last done last
+	Numbered int    // how many undos there have been
+	Back     *Back  // the run goes back; nil: it does not
 }
 
 // Place is what happened at one path element. A place exists if anything
@@ -54,6 +61,9 @@ type Place struct {
 	Own    []byte `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
 	Closed bool   `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
 	Ways   *Ways  `json:"ways,omitempty"`   // of an Each: its items
+
+	Undo  int `json:"undo,omitempty"`  // number of what undoes this visit; 0: nothing does
+	Spent int `json:"spent,omitempty"` // attempts before the budget was last renewed
 }
 
 // Call is the record of one durable call.
@@ -124,20 +134,33 @@ func (h *History) Fold(f *Fact, seq int) error {
 	switch f.Kind {
 	case Began:
 		return h.began(f)
+	case Expired:
+		if h.Late == nil {
+			h.Late = f.Err
+		}
+		return nil
 	case Cancelled:
 		if h.Cancel == nil { // the first stands
 			h.Cancel = f
 		}
 		return nil
 	}
+	if is, err := h.turn(f); is {
+		return err
+	}
+	if h.Back != nil {
+		return h.undone(f)
+	}
+	if _, _, is := CutUndo(f.Path); is {
+		return fmt.Errorf("%w: %s at %s, and the run does not go back", ErrCorrupt, f.Kind, f.Path)
+	}
 	p, parent, scope := h.place(f.Path)
 	if (p.Done || p.Failed) && f.Kind != Handed {
 		return fmt.Errorf("%w: %s at %s, which has ended", ErrCorrupt, f.Kind, f.Path)
 	}
 	h.count(p, f)
+	h.note(p, f)
 	switch f.Kind {
-	case Tried:
-		p.tried(f)
 	case Done:
 		if err := h.change(f, scope); err != nil {
 			return err
@@ -152,10 +175,6 @@ func (h *History) Fold(f *Fact, seq int) error {
 		p.close()
 	case Closed:
 		h.closed(p, parent, f)
-	case Delayed:
-		p.delayed(f)
-	case Handed:
-		p.handed(f)
 	case Cleared:
 		if p.Calls[InDoubtCall] != nil { // a person knows about the crashes; Reconcile does not
 			p.Crashed, p.Lost = nil, 0
@@ -170,6 +189,21 @@ func (h *History) Fold(f *Fact, seq int) error {
 		if f.Answer.Way == WayAgain && f.Answer.Pass > 0 {
 			h.forget(parent, f)
 		}
+	default:
+		return p.visited(f)
+	}
+	return nil
+}
+
+// visited folds a fact that concerns one visit only.
+func (p *Place) visited(f *Fact) error {
+	switch f.Kind {
+	case Tried:
+		p.tried(f)
+	case Delayed:
+		p.delayed(f)
+	case Handed:
+		p.handed(f)
 	case Altered:
 		return p.alter(f)
 	case Called, Waited, Received, Fired, Revoked:
@@ -184,7 +218,7 @@ func (h *History) Fold(f *Fact, seq int) error {
 // check refuses facts that lack what their kind needs.
 func (f *Fact) check() error {
 	switch {
-	case f.Kind == Began || f.Kind == Cancelled:
+	case f.Kind == Began || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived:
 	case f.Path == "":
 		return fmt.Errorf("%w: %s without a path", ErrCorrupt, f.Kind)
 	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil, f.Kind == Altered && f.Note == nil:
@@ -199,6 +233,7 @@ func (h *History) began(f *Fact) error {
 		return fmt.Errorf("%w: the input: %w", ErrCorrupt, err)
 	}
 	h.Input, h.State, h.Queue = f.Data, state, f.Call
+	h.From, h.Limit = f.Until, f.Limit
 	return nil
 }
 
@@ -234,6 +269,9 @@ func (h *History) place(path string) (p, parent, scope *Place) {
 
 // At returns the place of a path, nil if nothing happened there.
 func (h *History) At(path string) *Place {
+	if u := h.UndoAt(path); u != nil {
+		return u.Place
+	}
 	p := h.Root
 	for path != "" && p != nil {
 		element, rest, _ := strings.Cut(path, "/")

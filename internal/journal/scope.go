@@ -103,6 +103,9 @@ func (h *History) StateAt(path string) []byte {
 // Visit tells visits of one path apart: empty, or how often decisions went back
 // in the sequences on the way to it.
 func (h *History) Visit(path string) string {
+	if u := h.UndoAt(path); u != nil {
+		return u.Visit
+	}
 	var (
 		jumps []string
 		any   bool
@@ -201,7 +204,11 @@ func openCalls(list []CallAt, path string, p *Place) []CallAt {
 		}
 	}
 	for element, c := range p.Children {
-		list = openCalls(list, path+"/"+element, c)
+		under := element
+		if path != "" {
+			under = path + "/" + element
+		}
+		list = openCalls(list, under, c)
 	}
 	return list
 }

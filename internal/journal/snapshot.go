@@ -19,12 +19,21 @@ type image struct {
 	Last   int64  `json:"last"`
 	Fails  int    `json:"fails,omitempty"`
 	Cancel []byte `json:"cancel,omitempty"` // a row with the fact
+	Undos  []Undo `json:"undos,omitempty"`
+	Number int    `json:"numbered,omitempty"`
+	Back   *Back  `json:"back,omitempty"`
+	From   int64  `json:"from,omitempty"`
+	Limit  int64  `json:"limit,omitempty"`
+	Late   *Error `json:"late,omitempty"`
 }
 
 // Snapshot writes a history such that Restore gives it back. What a snapshot
 // does not need (closed passes) is not in a history to begin with.
 func (h *History) Snapshot() []byte {
-	im := image{Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails}
+	im := image{
+		Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails,
+		Undos: h.Undos, Number: h.Numbered, Back: h.Back, From: h.From, Limit: h.Limit, Late: h.Late,
+	}
 	if h.Cancel != nil {
 		im.Cancel = Encode([]Fact{*h.Cancel})
 	}
@@ -54,7 +63,10 @@ func Restore(b []byte) (*History, error) {
 	if im.Root == nil {
 		return nil, fmt.Errorf("snapshot: %w: it has no places", ErrCorrupt)
 	}
-	h := &History{Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails}
+	h := &History{
+		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails,
+		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late,
+	}
 	if im.Cancel != nil {
 		facts, err := Decode(im.Cancel)
 		if err != nil || len(facts) != 1 {

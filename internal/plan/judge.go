@@ -42,7 +42,7 @@ func Attempt(p *journal.Place) int {
 	if p == nil {
 		return 1
 	}
-	return p.Failures + p.Died + 1
+	return p.NextAttempt()
 }
 
 // Judge turns the ending of a body into the fact that records it. now is the
@@ -53,9 +53,19 @@ func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
 		p = &journal.Place{}
 	}
 	f := journal.Fact{Path: b.Path, At: now, Attempt: max(p.Attempt, 1)}
-	if b.Mode == Reconcile {
-		return judgeReconcile(f, p, end, now, draw)
+	switch b.Mode {
+	case Reconcile:
+		f = judgeReconcile(f, p, end, now, draw)
+	case Undo:
+		return judgeUndo(b, f, p, end, now, draw)
+	default:
+		f = judgeRun(b, f, p, end, now, draw)
 	}
+	f.Undo = f.Kind == journal.Done && b.Node.Undo != nil
+	return f
+}
+
+func judgeRun(b Body, f journal.Fact, p *journal.Place, end Ending, now int64, draw float64) journal.Fact {
 	switch {
 	case end.Cancel:
 		f.Kind, f.Err, f.Data = journal.Cancelled, end.Err, []byte("step "+b.Path)
@@ -65,15 +75,24 @@ func Judge(b Body, end Ending, now int64, draw float64) journal.Fact {
 		f.Kind, f.Data, f.Step, f.Answer = journal.Done, end.Patch, end.Step, end.Answer
 	case b.Node.AtMostOnce && end.Timeout:
 		f.Kind, f.Why, f.Err = journal.Delayed, journal.ByLoss, end.Err
-	case end.Final || b.Node.Retry == nil || p.Failures+1 >= b.Node.Retry.MaxAttempts:
-		f.Kind, f.Err = journal.Failed, end.Err
 	default:
-		wait := end.After
-		if !end.HasWait {
-			wait = b.Node.Retry.Delay(p.Failures+1, draw)
-		}
-		f.Kind, f.Why, f.Err, f.Until = journal.Delayed, journal.ByError, end.Err, later(now, wait)
+		return failing(f, b.Node.Retry, p, end, now, draw)
 	}
+	return f
+}
+
+// failing is the fact for an attempt that failed: retried, or for good.
+func failing(f journal.Fact, policy *tree.Retry, p *journal.Place, end Ending, now int64, draw float64) journal.Fact {
+	f.Err = end.Err
+	if end.Final || policy == nil || p.Failures+1 >= policy.MaxAttempts {
+		f.Kind = journal.Failed
+		return f
+	}
+	wait := end.After
+	if !end.HasWait {
+		wait = policy.Delay(p.Failures+1, draw)
+	}
+	f.Kind, f.Why, f.Until = journal.Delayed, journal.ByError, later(now, wait)
 	return f
 }
 
@@ -107,7 +126,7 @@ func JudgeCrash(b Body, now int64, draw float64) journal.Fact {
 		Message: fmt.Sprintf("the worker process ended while attempt %d was running", p.Attempt),
 	}
 	switch {
-	case n >= CrashLimit && !b.Node.AtMostOnce:
+	case n >= CrashLimit && (b.Mode == Undo || !b.Node.AtMostOnce):
 		f.Kind, f.Why, f.Err = journal.Failed, 0, crashLimit(b.Path, p.Attempt, n)
 	case n > 1:
 		f.Until = later(now, tree.Retry{}.Delay(n-1, draw))

@@ -33,6 +33,10 @@ const (
 	Failed
 	Cancelled
 	Blocked // the code has no place for where the run stands
+
+	Turning            // nothing of it is to run any more, then it goes back: Err says why
+	Compensated        // it went back, and all is undone
+	CompensationFailed // it went back, and not all could be undone
 )
 
 // Body is a place where user code should run.
@@ -50,6 +54,7 @@ type Mode uint8
 const (
 	Run       Mode = iota // the step itself
 	Reconcile             // ask the outside what became of a body that was cut off
+	Undo                  // the step's compensation
 )
 
 // Until is when the body may begin, in microseconds since 1970; 0 is at once.
@@ -90,14 +95,26 @@ type Wait struct {
 // Eval returns the plan.
 func Eval(w *tree.Workflow, h *journal.History) Plan {
 	e := eval{hist: h}
-	if h.Cancel != nil {
+	switch {
+	case h.Back != nil:
+		return e.back(w)
+	case h.Cancel != nil && h.Cancel.Undo:
+		return Plan{Outcome: Turning, Err: h.Cancel.Err}
+	case h.Cancel != nil:
 		return Plan{Outcome: Cancelled, Err: h.Cancel.Err}
+	case h.Late != nil && len(h.Undos) > 0:
+		return Plan{Outcome: Turning, Err: h.Late}
+	case h.Late != nil:
+		return Plan{Outcome: Failed, Err: h.Late}
 	}
 	switch e.sequence("", w.Root.Body, h.Root) {
 	case finished:
 		e.plan.Outcome = Completed
 	case failed:
 		e.plan = Plan{Outcome: Failed, Err: e.plan.Err}
+		if len(h.Undos) > 0 {
+			e.plan.Outcome = Turning
+		}
 	case missing:
 		e.plan = Plan{Outcome: Blocked, Err: e.plan.Err}
 	}

@@ -12,27 +12,25 @@ import (
 const maxAskings = 5
 
 func (e *eval) step(n *tree.Node, path string, p *journal.Place) state {
-	switch {
-	case p == nil:
-		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n})
-		return open
-	case p.Open != 0:
-		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n, Place: p})
-		return open
-	case p.InDoubt && n.AtMostOnce:
+	if p != nil && p.Open == 0 && p.InDoubt && n.AtMostOnce {
 		return e.inDoubt(n, path, p)
 	}
+	e.body(Body{Path: path, Node: n, Place: p})
+	return open
+}
+
+// body plans a body, or its open waits.
+func (e *eval) body(b Body) {
 	waiting := false
-	for _, key := range callOrder(p) {
-		if c := p.Calls[key]; c.State == journal.Open {
-			e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: key, Wait: c.Wait})
+	if b.Place != nil && b.Place.Open == 0 {
+		for _, key := range callOrder(b.Place) {
+			e.plan.Waits = append(e.plan.Waits, Wait{Path: b.Path, Call: key, Wait: b.Place.Calls[key].Wait})
 			waiting = true
 		}
 	}
 	if !waiting {
-		e.plan.Bodies = append(e.plan.Bodies, Body{Path: path, Node: n, Place: p})
+		e.plan.Bodies = append(e.plan.Bodies, b)
 	}
-	return open
 }
 
 // inDoubt resolves a body that was begun and whose end nobody knows: ask the

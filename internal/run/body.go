@@ -98,7 +98,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	switch {
 	case errors.Is(v.cause, ErrNotPlanned) && r.stuck == nil && r.plan.Outcome != plan.Blocked:
 	case errors.Is(v.cause, ErrNotPlanned), errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
-		if v.Mode == plan.Run {
+		if v.Mode != plan.Reconcile {
 			w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
 		}
 	case end.Block != "":
@@ -142,7 +142,7 @@ func (w *Worker) ended(v *Visit) *run {
 // handBack reports to the run's next owner that this body was stopped and did
 // not crash.
 func (w *Worker) handBack(v *Visit, now time.Time) {
-	if v.Question != nil || v.Mode != plan.Run {
+	if v.Question != nil || v.Mode == plan.Reconcile {
 		return
 	}
 	w.report(v.Execution, v.Path, v.Epoch)
@@ -222,7 +222,7 @@ func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write,
 		id: b.ID, def: def, epoch: 1, priority: b.Priority, tags: b.Tags, since: now,
 		visits: make(map[string]*Visit), hist: journal.NewHistory(),
 	}
-	w.add(r, journal.Fact{Kind: journal.Began, Call: b.Queue, Data: input, At: micros(w.clock.low(now))})
+	w.add(r, began(&b, def.Tree.Timeout, input, micros(w.clock.low(now))))
 	q.used++
 	r.token = q
 	if p := plan.Eval(def.Tree, r.hist); len(p.Bodies) == 1 && len(p.Questions) == 0 && w.queueOf(r, p.Bodies[0].Node) == q.name {
@@ -238,8 +238,17 @@ func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write,
 }
 
 // BeginRow is the first journal row of an execution that begins as pending.
-func BeginRow(queue string, input []byte, at time.Time) []byte {
-	return journal.Encode([]journal.Fact{{Kind: journal.Began, Call: queue, Data: input, At: micros(at)}})
+// limit is how long it may take; 0: for ever.
+func BeginRow(b *store.Begin, limit time.Duration, input []byte, at time.Time) []byte {
+	return journal.Encode([]journal.Fact{began(b, limit, input, micros(at))})
+}
+
+func began(b *store.Begin, limit time.Duration, input []byte, at int64) journal.Fact {
+	f := journal.Fact{Kind: journal.Began, Call: b.Queue, Data: input, At: at, Limit: limit.Microseconds()}
+	if limit > 0 && !b.Due.IsZero() {
+		f.Until = micros(b.Due)
+	}
+	return f
 }
 
 // Begun takes the verdict on an eager start. It reports whether the execution
@@ -253,6 +262,7 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 	}
 	if err == nil && v.Code == store.Applied {
 		r.since = now // a renewal that was asked before may not have seen it
+		w.lives(r, storeNow)
 		w.Committed(ref, v, nil, asked, now, storeNow)
 		return true
 	}

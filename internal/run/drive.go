@@ -80,10 +80,16 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	}
 	r.plan, r.later, r.wanted, r.hungry = p, 0, "", false
 	w.stopUnplanned(r, p)
-	if p.Outcome != plan.Going {
-		return false
-	}
 	at := micros(w.clock.low(now))
+	switch {
+	case p.Outcome == plan.Turning && len(r.visits) == 0:
+		w.turn(r, p, at)
+		return true
+	case p.Outcome != plan.Going || r.mustTurn():
+		return false
+	case w.takeHalt(r, at), w.expire(r, at):
+		return true
+	}
 	switch {
 	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
 		return true
@@ -351,7 +357,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 		return false
 	}
 	until := b.Until()
-	if w.old[placeKey{r.id, b.Path}] > 0 { // its old body still runs here
+	if w.old[placeKey{r.id, b.Path}] > 0 || b.Mode == plan.Undo && w.stillRuns(r.id) { // an old body still runs here
 		until = max(until, micros(w.clock.high(now).Add(suspectPause)))
 	}
 	suspect := b.Place != nil && len(b.Place.Crashed) >= 2
@@ -365,7 +371,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 		r.wanted = w.queueOf(r, b.Node)
 		return false
 	}
-	if r.hist.Live >= w.cfg.JournalLimit {
+	if w.overLimit(r, b) {
 		w.add(r, journal.Fact{Kind: journal.Failed, Path: b.Path, Attempt: plan.Attempt(b.Place), At: micros(w.clock.low(now)), Err: &journal.Error{
 			Code: journalLimit, Path: b.Path,
 			Message: fmt.Sprintf("the run has %d facts, the limit is %d; use child workflows for more", r.hist.Live, w.cfg.JournalLimit),
@@ -377,6 +383,9 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 	}
 	v := w.visit(r, b.Path, b.Node, w.queueOf(r, b.Node))
 	v.Mode, v.Attempt = b.Mode, plan.Attempt(b.Place)
+	if u := r.hist.UndoAt(b.Path); u != nil {
+		v.Undoes = &journal.Undo{N: u.N, Path: u.Path, Visit: u.Visit, Done: u.Done}
+	}
 	if b.Place != nil {
 		v.Failures, v.Crashes = b.Place.Failures, b.Place.Died
 		v.Calls = maps.Clone(b.Place.Calls)
@@ -386,8 +395,8 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 	}
 	r.visits[b.Path] = v
 	w.pledge(v)
-	if b.Mode == plan.Run {
-		w.add(r, journal.Fact{Kind: journal.Tried, Path: b.Path, Attempt: v.Attempt, Epoch: r.epoch, At: micros(w.clock.low(now))})
+	if b.Mode != plan.Reconcile {
+		w.add(r, journal.Fact{Kind: journal.Tried, Path: b.Path, Attempt: v.Attempt, Epoch: r.epoch, At: micros(w.clock.low(now)), Undo: b.Marked()})
 	}
 	r.batch.starts = append(r.batch.starts, v)
 	return false

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -64,10 +65,17 @@ func (w *Worker) release(r *run) {
 		rel.Status, rel.ErrorCode, rel.Error = store.Failed, p.Err.Code, EncodeError(p.Err)
 	case plan.Cancelled:
 		rel.Status, rel.ErrorCode, rel.Error = store.Cancelled, p.Err.Code, EncodeError(p.Err)
+	case plan.Compensated:
+		rel.Status, rel.ErrorCode, rel.Error = store.Compensated, p.Err.Code, EncodeError(p.Err)
+	case plan.CompensationFailed:
+		rel.Status, rel.ErrorCode, rel.Error = store.CompensationFailed, p.Err.Code, EncodeError(p.Err)
 	case plan.Blocked:
 		rel.Status, rel.ErrorCode, rel.Error, rel.Blocked = store.Blocked, p.Err.Code, EncodeError(p.Err), r.def.Fingerprint
 	default:
 		w.park(r, rel)
+		if r.hist.Back != nil {
+			w.parkUndoing(r, rel)
+		}
 	}
 	if rel.Status.Ended() {
 		w.end(r, rel, p.Err)
@@ -82,6 +90,9 @@ func (w *Worker) park(r *run, rel *store.Release) {
 		if d := o.Wait.Due(); d != 0 && (due == 0 || d < due) {
 			due = d
 		}
+	}
+	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 && !r.hungry && r.wanted == "" || due > x) {
+		due = x
 	}
 	if r.hungry { // now, where there is a slot
 		due = 0
@@ -116,7 +127,8 @@ func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
 
 // queueOfWaits is the queue in which the body that waits will go on.
 func (w *Worker) queueOfWaits(r *run) string {
-	if n := tree.Find(r.def.Tree, r.plan.Waits[0].Path); n != nil {
+	step, _, _ := journal.CutUndo(r.plan.Waits[0].Path)
+	if n := tree.Find(r.def.Tree, step); n != nil {
 		return w.queueOf(r, n)
 	}
 	return r.hist.Queue
@@ -140,7 +152,7 @@ func (w *Worker) send(r *run) {
 		a.Shut = slices.Sorted(maps.Values(b.shut))
 	}
 	a.Alter = r.altered(b.facts)
-	if b.fires || len(b.heard) > 0 || b.release != nil && b.release.Status == store.Waiting {
+	if b.fires || len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
 		a.Seen = r.seen
 	}
 	a.Holds = w.holds(r, &b)
@@ -252,12 +264,12 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	}
 	delete(r.visits, v.Path)
 	w.free(v)
-	if v.Mode != plan.Run {
+	if v.Mode == plan.Reconcile {
 		return
 	}
 	at := micros(w.clock.low(now))
 	w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
-	if v.Node.AtMostOnce { // for once nobody is in doubt
+	if v.Node.AtMostOnce && v.Mode == plan.Run { // for once nobody is in doubt
 		w.add(r, journal.Fact{Kind: journal.Cleared, Path: v.Path, At: at})
 	}
 }
@@ -266,6 +278,7 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
+	delete(w.mortal, r)
 	w.returnAll(r)
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
@@ -274,7 +287,7 @@ func (w *Worker) released(r *run, b *batch) {
 		if b.release.Family != nil {
 			w.kin(r.id)
 		}
-	case b.release.Due.IsZero() && s == store.Pending:
+	case b.release.Due.IsZero() && (s == store.Pending || s == store.Compensating):
 		if q := w.queue(b.release.Queue); q != nil {
 			q.poke()
 		}
@@ -292,12 +305,25 @@ func afterNews(f *journal.Fact) bool {
 		return true
 	}
 	switch f.Kind {
-	case journal.Fired, journal.Tried, journal.Answered:
+	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
 		return true
 	case journal.Altered:
 		return f.Message == 0 // a notice: the answer may have come before
 	case journal.Failed:
 		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
+	}
+	return false
+}
+
+// shuts tells whether a fact closes the wait of a call, if that is closed.
+func shuts(f *journal.Fact, key string) bool {
+	switch f.Kind {
+	case journal.Received, journal.Revoked:
+		return key == callKey(f.Path, f.Call)
+	case journal.Closed:
+		return strings.HasPrefix(key, f.Path+"/")
+	case journal.Turned:
+		return true
 	}
 	return false
 }
@@ -325,17 +351,16 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
 		if undone(&f) {
-			switch f.Kind {
-			case journal.Waited:
-				unopened[callKey(f.Path, f.Call)] = true
-			case journal.Fired, journal.Closed:
-				untold[callKey(f.Path, f.Call)] = true
+			if key := callKey(f.Path, f.Call); f.Kind == journal.Waited {
+				unopened[key] = true
+			} else {
+				untold[key] = true
 			}
 			continue
 		}
-		if f.Kind == journal.Received || f.Kind == journal.Revoked {
-			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
-				kept.shut[callKey(f.Path, f.Call)] = id
+		for key, id := range b.shut {
+			if shuts(&f, key) {
+				kept.shut[key] = id
 			}
 		}
 		kept.facts = append(kept.facts, f)
@@ -345,7 +370,7 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	for _, v := range append(b.starts, r.batch.starts...) {
 		delete(r.visits, v.Path)
 		w.free(v)
-		if v.Mode == plan.Run {
+		if v.Mode != plan.Reconcile {
 			r.refused = append(r.refused, v.Path)
 		}
 	}

@@ -54,7 +54,7 @@ func (h *Handle) body() {
 		end      plan.Ending
 		returned bool
 	)
-	h.stop = h.limit()
+	h.stop = func() {}
 	defer func() {
 		h.stop()
 		end = h.judge(end, returned, recover())
@@ -67,16 +67,33 @@ func (h *Handle) body() {
 		if timedOut && !h.suspended {
 			end = plan.Ending{Timeout: true, Err: &journal.Error{
 				Code: "step_timeout", Path: h.Path, Attempt: h.Attempt,
-				Message: fmt.Sprintf("the step ran longer than its timeout of %s", timeout(h.Node)),
+				Message: fmt.Sprintf("the step ran longer than its timeout of %s", timeout(h.Visit)),
 			}}
 		}
 		h.event(func(w *Worker, now time.Time) { w.Returned(h.Visit, end, h.suspended, now) })
 	}()
 	roomy()
+	if h.Mode == plan.Undo {
+		state, err := h.undoState()
+		if err != nil {
+			end, returned = h.unprepared(err), true
+			return
+		}
+		h.State = state
+	}
+	h.stop = h.limit()
 	fail.Point(fail.BodyBefore)
 	end = h.runner.code.Body(h.ctx, h)
 	fail.Point(fail.BodyAfter)
 	returned = true
+}
+
+// unprepared is the end of a compensation that could not begin.
+func (h *Handle) unprepared(err error) plan.Ending {
+	if h.ctx.Err() == nil {
+		return plan.Ending{Block: "what is to be undone cannot be read: " + err.Error()}
+	}
+	return plan.Ending{Err: &journal.Error{Code: "error", Path: h.Path, Attempt: h.Attempt, Message: err.Error()}}
 }
 
 // roomy lets the goroutine's stack grow once and now, while there is little on it
@@ -132,16 +149,18 @@ func printed(v any) (s string) {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-func timeout(n *tree.Node) time.Duration {
-	if n.Timeout == 0 {
+// timeout is how long one run of a body may take. What limits a step does not
+// limit its compensation.
+func timeout(v *Visit) time.Duration {
+	if v.Node.Timeout == 0 || v.Mode == plan.Undo {
 		return tree.DefaultTimeout
 	}
-	return n.Timeout
+	return v.Node.Timeout
 }
 
 // limit ends the body's context when its time is over.
 func (h *Handle) limit() (stop func()) {
-	d := timeout(h.Node)
+	d := timeout(h.Visit)
 	if d < 0 {
 		return func() {}
 	}

@@ -22,6 +22,8 @@ type run struct {
 	depth    int
 	tags     []string
 	parent   store.ID         // zero: none
+	undoing  bool             // it is claimed as compensating
+	expires  int64            // when its own time is over; 0: never
 	since    time.Time        // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
@@ -121,7 +123,8 @@ func (r *run) sorted() []*Visit {
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
 		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
-		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
+		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, undoing: rec.Status == store.Compensating,
+		since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
 	w.forgo(rec)
 	w.runs[r.id] = r
@@ -140,6 +143,7 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	case r.def == nil:
 		w.block(r, "this worker claimed a workflow that it does not have", nil)
 	default:
+		w.lives(r, rec.Created)
 		w.drive(r, now)
 	}
 }
@@ -237,7 +241,7 @@ func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
 		if r.tx == v { // the end of its context rolls it back
 			r.tx = nil
 		}
-		if v.Question == nil && v.Mode == plan.Run {
+		if v.Question == nil && v.Mode != plan.Reconcile {
 			handed(v.Path)
 		}
 	}
@@ -266,6 +270,7 @@ func (w *Worker) drop(r *run, cause error) {
 		delete(w.runs, r.id)
 	}
 	delete(w.timed, r)
+	delete(w.mortal, r)
 	w.unhold(r)
 	begun := false
 	for _, v := range r.sorted() {
@@ -313,6 +318,19 @@ func (w *Worker) cutOff(r *run, path string) {
 		clear(w.cut)
 	}
 	w.cut[placeKey{r.id, path}] = r.epoch
+}
+
+// letGo gives up an execution that this incarnation owns and does not drive.
+func (w *Worker) letGo(id store.ID) {
+	w.do.Commit(w.letting(id, store.Running, store.Pending), nil)
+	w.do.Commit(w.letting(id, store.Compensating, store.Compensating), nil)
+}
+
+// letting is the write that gives up an execution.
+func (w *Worker) letting(id store.ID, from, to store.Status) store.Write {
+	return store.Write{Control: &store.Control{
+		ID: id, Owner: w.lease.who, From: []store.Status{from}, Release: store.Release{Status: to},
+	}}
 }
 
 // pendingStart tells whether the shell does not have the visit yet.

@@ -51,6 +51,7 @@ type Runner struct {
 	committer Committer
 	gathered  chan struct{}
 
+	undo  undoStates
 	life  context.Context // ends at Close
 	end   context.CancelFunc
 	tasks sync.WaitGroup
@@ -301,6 +302,7 @@ func (e effects) Stop(v *Visit, cause error) {
 func (e effects) Reply(v *Visit, c CallReply) { v.Handle.(*Handle).reply <- c }
 
 func (e effects) Ended(id store.ID, status store.Status, state []byte, err *journal.Error) {
+	e.r.undo.drop(id)
 	e.r.code.Ended(id, status, state, err)
 }
 

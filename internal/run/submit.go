@@ -38,7 +38,7 @@ func (r *Runner) Do(ctx context.Context, w store.Write) (store.Verdict, error) {
 
 // Start begins an execution: eagerly in this process if it may, else as
 // pending for any worker.
-func (r *Runner) Start(ctx context.Context, b store.Begin, input []byte) (store.Verdict, error) {
+func (r *Runner) Start(ctx context.Context, b store.Begin, limit time.Duration, input []byte) (store.Verdict, error) {
 	fail.Point(fail.StartBefore)
 	defer fail.Point(fail.StartAfter)
 	c := &caller{done: make(chan Settled, 1)}
@@ -55,7 +55,7 @@ func (r *Runner) Start(ctx context.Context, b store.Begin, input []byte) (store.
 		}
 		c = &caller{done: make(chan Settled, 1)} // the lease ended: as pending, then
 	}
-	b.Row, b.Owner = BeginRow(b.Queue, input, time.Now()), store.Incarnation{}
+	b.Row, b.Owner = BeginRow(&b, limit, input, time.Now()), store.Incarnation{}
 	v, err := r.await(ctx, c, Item{Write: store.Write{Begin: &b}, Ref: c})
 	if err == nil {
 		r.Poke(b.Queue)

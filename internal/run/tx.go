@@ -127,10 +127,11 @@ func (w *Worker) TxLost(v *Visit, now time.Time) {
 	w.cutOff(r, v.Path)
 	w.handBack(v, now)
 	w.drop(r, ErrTaken)
-	w.do.Commit(store.Write{Control: &store.Control{
-		ID: r.id, Owner: w.lease.who, From: []store.Status{store.Running},
-		Release: store.Release{Status: store.Pending},
-	}}, freed{})
+	from, to := store.Running, store.Pending
+	if r.undoing {
+		from, to = store.Compensating, store.Compensating
+	}
+	w.do.Commit(w.letting(r.id, from, to), freed{})
 	w.pump(now)
 }
 

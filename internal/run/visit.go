@@ -22,6 +22,7 @@ type Visit struct {
 	Question   *plan.Question // not nil: ask instead of running the body
 	State      []byte         // raw JSON before
 	Generation string         // tells visits of this path apart; "" for the first
+	Undoes     *journal.Undo  // Mode Undo: what is undone
 	Attempt    int
 	Failures   int
 	Crashes    int

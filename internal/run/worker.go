@@ -73,9 +73,10 @@ type Worker struct {
 	strange  map[store.ID]int64
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
-	hungry   map[*run]bool // some of them runs, and more would with a slot
-	limited  bool          // some queue has limits over all workers
-	toldAt   time.Time     // when the store was asked which queues are paused
+	mortal   map[*run]time.Time // when the time of runs is over
+	hungry   map[*run]bool      // some of them runs, and more would with a slot
+	limited  bool               // some queue has limits over all workers
+	toldAt   time.Time          // when the store was asked which queues are paused
 	running  bool
 	stopping bool
 	stopAt   time.Time
@@ -100,6 +101,7 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
 		hungry:  make(map[*run]bool),
+		mortal:  make(map[*run]time.Time),
 
 		doubtful: make(map[store.ID]*run),
 	}
@@ -269,6 +271,9 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	for _, t := range w.timed {
 		sooner(t)
 	}
+	for _, t := range w.mortal {
+		sooner(t)
+	}
 	if w.stopping && w.stopped < 2 {
 		sooner(w.stopAt.Add(time.Duration(w.stopped) * abandonAfter))
 	}
@@ -317,6 +322,11 @@ func (w *Worker) dueRuns(now time.Time) []*run {
 	var due []*run
 	for r, t := range w.timed {
 		if !now.Before(t) {
+			due = append(due, r)
+		}
+	}
+	for r, t := range w.mortal {
+		if _, both := w.timed[r]; !now.Before(t) && !both {
 			due = append(due, r)
 		}
 	}
@@ -448,14 +458,6 @@ func (w *Worker) reconcile(asked time.Time, owned []store.Owned) {
 			w.drop(r, ErrTaken)
 		}
 	}
-}
-
-// letGo gives up an execution that this incarnation owns and does not drive.
-func (w *Worker) letGo(id store.ID) {
-	w.do.Commit(store.Write{Control: &store.Control{
-		ID: id, Owner: w.lease.who, From: []store.Status{store.Running},
-		Release: store.Release{Status: store.Pending},
-	}}, nil)
 }
 
 // Expired takes the answer to Expire.

@@ -171,7 +171,7 @@ func (s *Sim) start(w *work, b store.Begin) {
 			return
 		}
 		pending := b
-		pending.Row = run.BeginRow(b.Queue, input, s.clock())
+		pending.Row = run.BeginRow(&b, 0, input, s.clock())
 		p.submit(store.Write{Begin: &pending}, &caller{lost: again, done: func(run.Settled) {
 			s.acknowledged(w)
 			p.w.Poke(b.Queue, p.local())

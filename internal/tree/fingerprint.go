@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Fingerprint is equal for equal shapes: names, kinds, order, cases. Policies
+// Fingerprint is equal for equal shapes: names, kinds, order, cases, and which steps can be undone. Policies
 // (retry, timeout, queue) are not part of it, since changing them cannot make
 // a run lose its place. It does not depend on the machine or the build.
 func Fingerprint(w *Workflow) string {
@@ -23,6 +23,9 @@ func shape(b []byte, nodes []*Node) []byte {
 			continue
 		}
 		b = text(append(b, byte('0'+n.Kind)), n.Name)
+		if n.Undo != nil { // a rollback is blocked without it
+			b = append(b, '~')
+		}
 		n.each(func(way string, body []*Node) {
 			b = shape(text(b, way), body)
 		})

@@ -38,6 +38,7 @@ func TestFingerprintFollowsShape(t *testing.T) {
 		"other key":       func(w *Workflow) { w.Root.Body[1].Cases[0].Key = "bill" },
 		"case removed":    func(w *Workflow) { w.Root.Body[1].Cases = w.Root.Body[1].Cases[:1] },
 		"empty default":   func(w *Workflow) { w.Root.Body[1].Default = nil },
+		"undone":          func(w *Workflow) { w.Root.Body[0].Undo = &Retry{MaxAttempts: 1} },
 		"no default":      func(w *Workflow) { w.Root.Body[1].Else, w.Root.Body[1].Default = false, nil },
 		"in the sequence": func(w *Workflow) { w.Root.Body[1].Cases[0].Body[1].Body[0].Name = "x" },
 		"out of it": func(w *Workflow) {

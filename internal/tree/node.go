@@ -74,6 +74,9 @@ type Node struct {
 	AtMostOnce bool
 	Reconciles bool // has a function that asks the outside what happened
 
+	// Step.
+	Undo *Retry // has a function that undoes it, with this policy; nil: none
+
 	// Branch; Parallel: the lanes.
 	Cases   []Case
 	Default []*Node
@@ -114,6 +117,7 @@ const (
 type Workflow struct {
 	Name    string
 	Version string
-	Queue   string // "" = "default"
-	Root    *Node  // a Sequence without a name
+	Queue   string        // "" = "default"
+	Timeout time.Duration // of a run; 0 = none
+	Root    *Node         // a Sequence without a name
 }

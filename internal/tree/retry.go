@@ -30,6 +30,8 @@ const (
 	DefaultBase   = time.Second
 	DefaultMax    = 30 * time.Second
 	DefaultJitter = 0.25
+
+	DefaultUndos = 5 // attempts of a compensation
 )
 
 // Delay is the pause after the n-th failure, n from 1 (less counts as 1).

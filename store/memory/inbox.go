@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/durable-go/durable/store"
 )
 
@@ -32,6 +34,9 @@ func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
 	x = t.put(d, false)
 	if x.Status == store.Waiting && (d.Wait != "" || x.listens(d.Topic)) {
 		x.Status, x.Due = store.Pending, t.now
+	}
+	if x.Status == store.Compensating && x.Owner == uuid.Nil {
+		x.Due = t.now
 	}
 	if d.Wait != "" && !d.Keep {
 		x.shut(d.Wait)

@@ -1,6 +1,10 @@
 package postgres
 
-import "github.com/durable-go/durable/store"
+import (
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
+)
 
 func (t *tx) deliver(d *store.Deliver) store.Verdict {
 	x := t.heads[d.ID]
@@ -25,6 +29,9 @@ func (t *tx) deliver(d *store.Deliver) store.Verdict {
 	t.draft.messages = append(t.draft.messages, messageDraft{d.ID, x.inbox, false, d})
 	if x.status == store.Waiting && (d.Wait != "" || x.awaits(d.Topic)) {
 		x.status, x.woken = store.Pending, true
+	}
+	if x.status == store.Compensating && x.owner == uuid.Nil {
+		x.woken = true
 	}
 	if d.Wait != "" && !d.Keep {
 		t.shut(d.ID, x, []string{d.Wait})

@@ -39,7 +39,7 @@ const (
 		SELECT count(*) FROM made`
 	outsideKnown = `SELECT count(*) FROM durable.execution WHERE id = $1::text::uuid`
 	outsideByKey = `SELECT id::text, input_hash FROM durable.execution WHERE workflow = $1::text AND key = $2::text`
-	outsideLock  = `SELECT status FROM durable.execution WHERE id = $1::text::uuid FOR NO KEY UPDATE`
+	outsideLock  = `SELECT status, (owner IS NULL)::integer FROM durable.execution WHERE id = $1::text::uuid FOR NO KEY UPDATE`
 	outsideState = `SELECT status FROM durable.execution WHERE id = $1::text::uuid`
 	// A statement of its own: see readHeads.
 	outsideWeigh = `
@@ -54,7 +54,7 @@ const (
 		told AS (
 			UPDATE durable.execution SET
 				inbox = inbox + 1, waits = waits - (SELECT count(*) FROM closed),
-				status = CASE WHEN $6::bigint > 0 THEN 'pending' ELSE status END,
+				status = CASE WHEN $6::bigint = 1 THEN 'pending' ELSE status END,
 				due = CASE WHEN $6::bigint > 0 THEN clock.now ELSE due END
 			FROM clock WHERE id = $1::text::uuid RETURNING inbox
 		),
@@ -213,8 +213,11 @@ func (o *outside) begin(ctx context.Context, b *store.Begin) (v store.Verdict, e
 
 func (o *outside) deliver(ctx context.Context, d *store.Deliver) (v store.Verdict, err error) {
 	of, id := o.s.schema.of, d.ID.String()
-	var status string
-	if there, err := o.read(o.row(ctx, of(outsideLock), id), &status); err != nil || !there {
+	var (
+		status string
+		free   int64
+	)
+	if there, err := o.read(o.row(ctx, of(outsideLock), id), &status, &free); err != nil || !there {
 		return store.Verdict{Code: store.NotFound}, err
 	}
 	var used, open, matches, untaken int64
@@ -231,9 +234,12 @@ func (o *outside) deliver(ctx context.Context, d *store.Deliver) (v store.Verdic
 	case d.Max > 0 && untaken >= int64(d.Max):
 		return store.Verdict{Code: store.Full}, nil
 	}
-	wakes := int64(0)
-	if store.Status(status) == store.Waiting && (d.Wait != "" || matches > 0) {
+	wakes := int64(0) // 1: pending, due now; 2: due now
+	switch {
+	case store.Status(status) == store.Waiting && (d.Wait != "" || matches > 0):
 		wakes = 1
+	case store.Status(status) == store.Compensating && free > 0:
+		wakes = 2
 	}
 	err = o.do(ctx, of(outsideDeliver), id, d.Dedupe, d.Topic, d.Wait, d.Payload, wakes, d.Keep)
 	return store.Verdict{Code: store.Applied}, err

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"github.com/google/uuid"
+
 	"github.com/durable-go/durable/internal/fail"
 	"github.com/durable-go/durable/store"
 )
@@ -57,12 +59,14 @@ func (t *tx) listens(x *head, topic string) (bool, error) {
 
 // heard writes what a message has changed in the header.
 func (t *tx) heard(x *head, wakes bool) error {
-	if x.status != store.Waiting || !wakes {
-		_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3 WHERE n = ?1", x.n, x.inbox, x.waits)
-		return err
+	due := any(nil)
+	switch {
+	case x.status == store.Waiting && wakes:
+		x.status, due = store.Pending, t.now
+	case x.status == store.Compensating && x.owner == uuid.Nil:
+		due = t.now
 	}
-	x.status = store.Pending
-	_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = 'pending', due = ?4 WHERE n = ?1", x.n, x.inbox, x.waits, t.now)
+	_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = ?4, due = ifnull(?5, due) WHERE n = ?1", x.n, x.inbox, x.waits, x.status, due)
 	return err
 }
 

@@ -18,6 +18,7 @@ func controlClauses() []clause {
 		{"control/status not in From", "CN-1, CN-2", controlFrom},
 		{"control/of one owner only", "QU-5", controlOwner},
 		{"control/unblocks", "VR-3", controlUnblocks},
+		{"control/undoes again what could not be undone", "CO-6", controlUndoesAgain},
 		{"control/without a row keeps the length", "G3", controlBare},
 		{"control/moves to a queue and a due time", "QU-2", controlMoves},
 		{"control/blocks with a reason", "G20", controlBlocks},
@@ -123,6 +124,28 @@ func controlUnblocks(e *env) {
 		e.failf("unblocked, but code %q, fingerprint %q", rec.ErrorCode, rec.Blocked)
 	}
 	e.takeover(r.id)
+}
+
+func controlUndoesAgain(e *env) {
+	r := e.running()
+	a := r.park(store.CompensationFailed)
+	a.Release.ErrorCode, a.Release.Error = "error", []byte("why")
+	e.advance(r, a)
+	e.nobody("what has ended")
+	c := store.Control{ID: r.id, From: []store.Status{store.CompensationFailed}, Row: []byte("again"), Release: store.Release{Status: store.Compensating}}
+	e.one(controlling(c), store.Applied, "undo again")
+	rec := e.load(r.id)
+	if rec.Status != store.Compensating || !rec.Ended.IsZero() || rec.Due.After(rec.Now) || rec.ErrorCode != "" || len(rec.Error) > 0 || rec.Length != 3 {
+		e.failf("undoing again, but %s, ended %v, code %q", describe(rec.Execution), rec.Ended, rec.ErrorCode)
+	}
+	s := e.takeover(r.id)
+	e.advance(s, s.park(store.Compensated))
+	e.one(controlling(c), store.Ended, "undo again what is undone")
+	for _, st := range []store.Status{store.Pending, store.Failed, store.Cancelled} {
+		if store.Legal(store.CompensationFailed, st) || store.Legal(store.Compensated, st) {
+			e.failf("what was rolled back becomes %s", st)
+		}
+	}
 }
 
 func controlBare(e *env) {

@@ -24,6 +24,7 @@ func deliverClauses() []clause {
 		{"deliver/another topic wakes nobody", "EV-2", deliverOtherTopic},
 		{"deliver/the empty topic wakes nobody", "EV-2, SL-3", deliverEmptyTopic},
 		{"deliver/wakes a wait that also has a due time", "G9, EV-8", deliverWakesDue},
+		{"deliver/makes a parked compensating execution due", "CO-5, G9", deliverCompensating},
 		{"deliver/by wait id wakes and closes it", "G9, IN-2", deliverByWait},
 		{"deliver/second answer finds no wait", "IN-4", deliverSecondAnswer},
 		{"deliver/the same answer again has landed", "IN-4, QU-8", deliverSameAnswer},
@@ -187,6 +188,34 @@ func deliverWakesDue(e *env) {
 	e.advance(r, a)
 	e.one(delivering(send(r.id, "t", "m1")), store.Applied, "send")
 	e.takeover(r.id)
+}
+
+func deliverCompensating(e *env) {
+	r := e.running()
+	a := r.park(store.Compensating)
+	a.Open = []store.Wait{r.wait("w", "t")}
+	a.Release.Due = e.now().Add(time.Hour)
+	e.advance(r, a)
+	e.nobody("an undo that waits")
+	e.one(delivering(send(r.id, "another", "m1")), store.Applied, "send")
+	if rec := e.load(r.id); rec.Status != store.Compensating || rec.Due.After(rec.Now) || len(rec.Messages) != 1 {
+		e.failf("a message must make it due and keep its status: %s, %+v", describe(rec.Execution), rec.Messages)
+	}
+	s := e.takeover(r.id)
+	e.one(delivering(send(r.id, "t", "m2")), store.Applied, "send to the one who undoes")
+	if rec := e.load(r.id); rec.Status != store.Compensating || rec.Owner != s.owner || rec.Epoch != s.epoch {
+		e.failf("a message must not disturb the owner: %s", describe(rec.Execution))
+	}
+	s = e.advance(s, s.next("goes on"))
+	b := s.park(store.Compensating)
+	b.Release.Due = e.now().Add(time.Hour)
+	e.advance(s, b)
+	d := send(r.id, "", "m3")
+	d.Wait = a.Open[0].ID
+	e.one(delivering(d), store.Applied, "answer")
+	if rec := e.load(r.id); rec.Status != store.Compensating || rec.Due.After(rec.Now) || len(e.waits(r.id)) != 0 {
+		e.failf("an answer must close its wait and make it due: %s", describe(rec.Execution))
+	}
 }
 
 func deliverByWait(e *env) {

@@ -1,0 +1,137 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/store"
+)
+
+// Cancel ends a run for good. From its return on nothing changes the run any
+// more; the context of a running step ends soon after. Cancelling twice is
+// harmless.
+//
+// With AndCompensate the run goes back instead: from the return on no step begins
+// any more, what was done is undone, and the run ends as compensated or
+// compensation_failed, with this cancel as its error. A run that goes back already
+// cannot be cancelled: ErrCompensating. With Force its rollback ends after the
+// compensation that is running.
+//
+// Errors: ErrNotFound, ErrRunDone, ErrCompensating.
+func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOption) error {
+	if err := e.cancel(ctx, id, reason, acting(opts)); err != nil {
+		return fmt.Errorf("cancel run %s: %w", id, err)
+	}
+	return nil
+}
+
+// farOwner is how long a rollback that a cancel begins waits for the worker of
+// another process to hear of it, and to stop what it runs. Who does not hear in
+// time (its store gives no hints, or it hangs) still runs its step meanwhile.
+const farOwner = 2 * time.Second
+
+func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions) error {
+	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
+	if cause.Message == "" {
+		cause.Message = "cancelled"
+	}
+	rec, err := e.store.Load(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	// Who goes back is compensating, but for a moment after he was blocked there.
+	if h, err := run.Replay(&rec); err == nil && h.Back != nil && !rec.Status.Ended() {
+		return e.halt(ctx, id, rec.Status, o)
+	}
+	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), Undo: o.undo, At: time.Now().UnixMicro()}
+	c := &store.Control{
+		ID: id, Row: journal.Encode([]journal.Fact{fact}),
+		From:    []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		Release: store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause)},
+	}
+	if o.undo {
+		c.Release = store.Release{Status: store.Compensating}
+		if rec.Owner != (store.Incarnation{}) && !e.runner.Drives(id) {
+			c.Release.Due = rec.Now.Add(farOwner)
+		}
+	}
+	v, err := e.runner.Do(ctx, store.Write{Control: c})
+	switch {
+	case err != nil:
+		return err
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Taken(id)
+		if !o.undo {
+			e.hub.tell(id, ended{status: store.Cancelled, err: cause})
+		}
+		return nil
+	case v.Code == store.Ended && v.Status == store.Compensating:
+		return e.halt(ctx, id, v.Status, o)
+	case v.Code == store.Ended && v.Status == store.Cancelled:
+		return nil
+	}
+	return refusedChange(v)
+}
+
+// refusedChange says why a change from outside was not made.
+func refusedChange(v store.Verdict) error {
+	switch v.Code {
+	case store.NotFound:
+		return ErrNotFound
+	case store.Ended:
+		return fmt.Errorf("%w: it is %s", ErrRunDone, v.Status)
+	}
+	return errors.New("the store refused it")
+}
+
+// halt ends a rollback: by a message, since what is being undone at this moment
+// is to come to its end. Where the rollback is blocked, nobody would read that.
+func (e *Engine) halt(ctx context.Context, id ID, status Status, o actOptions) error {
+	switch {
+	case !o.force:
+		return ErrCompensating
+	case status != store.Blocked:
+		return e.deliver(ctx, &store.Deliver{ID: id, Topic: run.TopicHalt, Payload: []byte(o.by), Dedupe: "halt:" + uuid.NewString()})
+	}
+	fact := journal.Fact{Kind: journal.Halted, Data: []byte(o.by), At: time.Now().UnixMicro()}
+	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: id, From: []store.Status{store.Blocked}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},
+	}})
+	switch {
+	case err != nil:
+		return err
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Poke("")
+		return nil
+	}
+	return refusedChange(v)
+}
+
+// Retry lets a run go on that could not be rolled back: each compensation that
+// failed, and each that was skipped, is tried again with a fresh budget of
+// attempts. Those that succeeded are not. Errors: ErrNotFound, ErrNotRetryable for a
+// run in any other status.
+func (e *Engine) Retry(ctx context.Context, id ID, opts ...ActOption) error {
+	o := acting(opts)
+	fact := journal.Fact{Kind: journal.Revived, Data: []byte(o.by), At: time.Now().UnixMicro()}
+	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
+		ID: id, From: []store.Status{store.CompensationFailed}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},
+	}})
+	switch {
+	case err != nil:
+	case v.Code == store.Applied || v.Code == store.Landed:
+		e.runner.Poke("")
+		return nil
+	case v.Code == store.NotFound:
+		err = ErrNotFound
+	default:
+		err = fmt.Errorf("%w: it is %s", ErrNotRetryable, v.Status)
+	}
+	return fmt.Errorf("retry run %s: %w", id, err)
+}
