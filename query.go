@@ -76,6 +76,7 @@ type StepRecord struct {
 // InboxMessage is a message that no wait has taken.
 type InboxMessage struct {
 	Name    string          `json:"name"`
+	Key     string          `json:"key,omitempty"` // for which it was published
 	Payload json.RawMessage `json:"payload"`
 	At      time.Time       `json:"at"`
 }
@@ -103,8 +104,8 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 	}
 	x := execution(&rec.Execution)
 	for _, m := range rec.Messages {
-		if name, ok := cutPrefix(m.Topic, "event:"); ok {
-			x.Inbox = append(x.Inbox, InboxMessage{name, m.Payload, m.At})
+		if name, key, ok := readTopic(m.Topic); ok {
+			x.Inbox = append(x.Inbox, InboxMessage{name, key, m.Payload, m.At})
 		}
 	}
 	h, err := run.Replay(&rec)
@@ -292,23 +293,61 @@ func (e *Engine) PendingInputs(ctx context.Context, f InputFilter) (*InputPage, 
 type OpenWait struct {
 	ID       string    `json:"id"`
 	Path     string    `json:"path"`
-	Kind     string    `json:"kind"` // event, input, approval, in_doubt, sleep
+	Kind     string    `json:"kind"` // event, any, all, input, approval, in_doubt, sleep
 	Name     string    `json:"name,omitempty"`
+	Key      string    `json:"key,omitempty"` // event: for which it is to be published
 	Opened   time.Time `json:"opened"`
 	Deadline time.Time `json:"deadline,omitzero"`
+	Events   []Awaited `json:"events,omitempty"` // any, all: by name
+}
+
+// Awaited is one of the events of a wait for any or all.
+type Awaited struct {
+	Name    string `json:"name"`
+	Key     string `json:"key,omitempty"` // for which it is to be published
+	Arrived bool   `json:"arrived"`
 }
 
 // OpenWaits lists what a run waits for.
 func (e *Engine) OpenWaits(ctx context.Context, id ID) ([]OpenWait, error) {
-	p, err := e.store.Waits(ctx, store.WaitFilter{Execution: id, Limit: 1000})
-	if err != nil {
-		return nil, fmt.Errorf("waits of run %s: %w", id, err)
+	var rows []store.Wait
+	for f := (store.WaitFilter{Execution: id, Limit: 1000}); ; {
+		p, err := e.store.Waits(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("waits of run %s: %w", id, err)
+		}
+		rows = append(rows, p.Waits...)
+		if f.Cursor = p.Cursor; f.Cursor == "" {
+			return openWaits(rows), nil
+		}
 	}
-	list := make([]OpenWait, len(p.Waits))
-	for i, w := range p.Waits {
-		list[i] = OpenWait{w.ID, w.Path, w.Kind, w.Name, w.Opened, w.Deadline}
+}
+
+// openWaits makes one entry of the rows of each wait.
+func openWaits(rows []store.Wait) []OpenWait {
+	list, parts := make([]OpenWait, 0, len(rows)), map[string]bool{}
+	for _, w := range rows {
+		if w.Kind == run.PartKind {
+			parts[w.ID] = true
+		}
 	}
-	return list, nil
+	for _, w := range rows {
+		if w.Kind == run.PartKind {
+			continue
+		}
+		o := OpenWait{ID: w.ID, Path: w.Path, Kind: w.Kind, Name: w.Name, Opened: w.Opened, Deadline: w.Deadline}
+		_, o.Key, _ = readTopic(w.Topic)
+		var topics []journal.Topic
+		if o.Kind == "any" || o.Kind == "all" { // what cannot be read is not shown
+			_ = json.Unmarshal(w.Detail, &topics)
+		}
+		for i, t := range topics {
+			_, key, _ := readTopic(t.Topic)
+			o.Events = append(o.Events, Awaited{Name: t.Name, Key: key, Arrived: !parts[run.PartID(w.ID, i)]})
+		}
+		list = append(list, o)
+	}
+	return list
 }
 
 // LogEntry is one captured log entry of a step.

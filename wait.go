@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -19,6 +20,8 @@ type waitOptions struct {
 	value   any
 	prompt  string
 	details any
+
+	correlate correlation
 }
 
 // Timeout ends the wait d after it opened, by the store's clock. Zero or less
@@ -78,18 +81,26 @@ func (b *body) wait(ctx context.Context, key string, req *run.CallRequest) (*jou
 // payload. An event that was sent before is taken at once: first come, first
 // served. Each event ends one wait.
 //
-// A payload that does not fit T ends the wait with ErrPayload.
+// With Correlate it waits for engine.Publish instead. A payload that does not fit T
+// ends the wait with ErrPayload.
 func WaitForEvent[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
 	b, key, err := enter(ctx, "event", name)
 	if err != nil {
 		var zero T
 		return zero, err
 	}
-	w := &journal.Wait{Kind: "event", Name: name, Topic: eventTopic(name)}
+	var o waitOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := o.correlate.check(name); err != nil {
+		var zero T
+		return zero, fmt.Errorf("event %q: %w", name, err)
+	}
+	t := o.correlate.topic(name)
+	w := &journal.Wait{Kind: "event", Name: name, Topic: t.Topic, Shared: t.Shared}
 	return await(ctx, b, key, w, opts, func(raw []byte, v *T) error { return decode(raw, v, false) })
 }
-
-func eventTopic(name string) string { return "event:" + name }
 
 // await runs a typed wait.
 func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opts []WaitOption, read func([]byte, *T) error) (T, error) {
@@ -128,6 +139,9 @@ func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opt
 
 // request makes the request for a wait and checks its default.
 func request[T any](b *body, w *journal.Wait, o waitOptions) (*run.CallRequest, error) {
+	if o.correlate.set && !slices.Contains([]string{"event", "any", "all"}, w.Kind) {
+		return nil, fmt.Errorf("%s %q: %w: Correlate is for events", w.Kind, w.Name, ErrInvalid)
+	}
 	req := &run.CallRequest{Wait: w, Timed: o.timed, For: o.timeout}
 	if !o.has {
 		return req, nil

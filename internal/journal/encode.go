@@ -29,6 +29,7 @@ const (
 	tagWait    = 12
 	tagEmpty   = 13 // Data is empty but not nil
 	tagChild   = 14
+	tagTopic   = 20
 )
 
 // ErrCorrupt means that stored bytes are not what was written.
@@ -85,6 +86,7 @@ func appendFact(b []byte, f *Fact) []byte {
 	b = number(b, tagEpoch, uint64(f.Epoch))
 	b = number(b, tagMessage, uint64(f.Message))
 	b = text(b, tagChild, f.Child)
+	b = text(b, tagTopic, f.Topic)
 	if f.Err != nil {
 		b = object(b, tagErr, f.Err)
 	}
@@ -186,7 +188,7 @@ func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
 	f.Kind = Kind(b[0])
-	if f.Kind < Began || f.Kind > Closed {
+	if !f.Kind.known() {
 		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
 	}
 	b = b[1:]
@@ -231,6 +233,8 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 		f.Epoch = int64(v)
 	case tagMessage:
 		f.Message = int64(v)
+	case tagTopic:
+		f.Topic = string(data)
 	case tagErr:
 		err = json.Unmarshal(data, &f.Err)
 	case tagAnswer:

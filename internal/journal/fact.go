@@ -4,6 +4,8 @@
 // Package plan reads histories, package run writes rows.
 package journal
 
+import "slices"
+
 // Kind is what a fact says.
 type Kind uint8
 
@@ -24,7 +26,11 @@ const (
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
+	Gathered  Kind = 20 // a message came for a wait that needs others too: Call, Message, Topic, Data
 )
+
+// known tells whether this program knows facts of the kind.
+func (k Kind) known() bool { return k >= Began && k <= Closed || k == Gathered }
 
 func (k Kind) String() string {
 	switch k {
@@ -56,6 +62,8 @@ func (k Kind) String() string {
 		return "cancelled"
 	case Closed:
 		return "closed"
+	case Gathered:
+		return "gathered"
 	}
 	return "unknown"
 }
@@ -75,22 +83,23 @@ const (
 // Fact is one thing that happened. Which fields count depends on Kind.
 type Fact struct {
 	Kind    Kind
+	Why     Why
+	Derived bool   // it follows from what is recorded, by the plan or a question; not stored
 	Path    string // the place; "" is the run itself
 	At      int64  // microseconds since 1970, an estimate of the store's clock
 	Attempt int    // from 1
 	Call    string // kind:name#count of a durable call
 	Data    []byte
 	Err     *Error
-	Why     Why
 	Until   int64 // microseconds since 1970; 0 = at once
 	Epoch   int64
-	Message int64 // inbox number
+	Message int64  // inbox number
+	Topic   string // Gathered, and Received for a wait with Topics: which one
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it
 
-	Step    *Transition // Done, in the process that ran the body; not stored
-	Derived bool        // it follows from what is recorded, by the plan or a question; not stored
+	Step *Transition // Done, in the process that ran the body; not stored
 }
 
 // Transition is a change of the state as its maker knows it: it spares the fold
@@ -138,10 +147,37 @@ type Wait struct {
 	Kind     string `json:"kind"`
 	Name     string `json:"name"`
 	Topic    string `json:"topic,omitempty"`    // messages with this topic end it
+	Shared   bool   `json:"shared,omitempty"`   // Topic is one that is published to
 	Deadline int64  `json:"deadline,omitempty"` // microseconds since 1970; 0 = none
 	Default  []byte `json:"default,omitempty"`  // the value of a timeout, if HasDefault
 	HasValue bool   `json:"has_default,omitempty"`
 	Detail   []byte `json:"detail,omitempty"` // prompt, schema and so on, for people
+
+	Topics []Topic `json:"topics,omitempty"` // instead of Topic: several
+	All    bool    `json:"all,omitempty"`    // it ends when each of Topics has come, else with the first
+}
+
+// Topic is one of several that a wait has.
+type Topic struct {
+	Name   string `json:"name"` // for people
+	Topic  string `json:"topic"`
+	Shared bool   `json:"shared,omitempty"`
+}
+
+// Missing is the places of those Topics of which nothing is among what has come.
+func (w *Wait) Missing(got []Arrival) (list []int) {
+	for i, t := range w.Topics {
+		if !slices.ContainsFunc(got, func(a Arrival) bool { return a.Topic == t.Topic }) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// Asks tells whether only the store can say if something is there for the wait
+// already: it has a topic that is published to.
+func (w *Wait) Asks() bool {
+	return w.Shared || slices.ContainsFunc(w.Topics, func(t Topic) bool { return t.Shared })
 }
 
 // Error is a failure as it is kept.

@@ -19,6 +19,7 @@ type History struct {
 	Cancel *Fact // the Cancelled fact, if any
 	Last   int64 // At of the newest fact
 	Fails  int   // Failed facts so far: their order
+	Opened int   // Waited facts so far: their order
 }
 
 // Place is what happened at one path element. A place exists if anything
@@ -63,7 +64,14 @@ type Call struct {
 	Has   bool      `json:"has,omitempty"`  // TimedOut: Data is a value to return
 	Err   *Error    `json:"err,omitempty"`  // Broken
 	Wait  *Wait     `json:"wait,omitempty"` // while Open
-	Seq   int       `json:"seq,omitempty"`  // order of opening, for first come, first served
+	Seq   int       `json:"seq,omitempty"`  // order of opening in the run, for first come, first served
+	Got   []Arrival `json:"got,omitempty"`  // a wait with Topics: what has come, in the order of acceptance
+}
+
+// Arrival is a message that came for a wait with several topics.
+type Arrival struct {
+	Topic string `json:"topic"`
+	Data  []byte `json:"data,omitempty"`
 }
 
 // CallState is how a call stands.
@@ -75,6 +83,7 @@ const (
 	Value    CallState = 2 // a result, or the payload of a message
 	Broken   CallState = 3 // the function of a Do returned an error
 	TimedOut CallState = 4 // the deadline came first
+	Partial  CallState = 6 // something of a wait with Topics has come, and the wait was not opened: the body asks again
 )
 
 // NewHistory returns the history of nothing.
@@ -169,9 +178,12 @@ func (h *History) Fold(f *Fact, seq int) error {
 		if f.Answer.Way == WayAgain && f.Answer.Pass > 0 {
 			h.forget(parent, f)
 		}
-	case Called, Waited, Received, Fired:
+	case Called, Waited, Received, Fired, Gathered:
 		p.Crashed = nil // something new happened: no longer "in a row"
-		return p.call(f)
+		if f.Kind == Waited {
+			h.Opened++
+		}
+		return p.call(f, h.Opened)
 	default:
 		return fmt.Errorf("%w: fact kind %d", ErrCorrupt, f.Kind)
 	}
@@ -327,11 +339,14 @@ func (p *Place) handed(f *Fact) {
 	}
 }
 
-func (p *Place) call(f *Fact) error {
+func (p *Place) call(f *Fact, opened int) error {
 	if p.Calls == nil {
 		p.Calls = make(map[string]*Call)
 	}
 	c := p.Calls[f.Call]
+	if c != nil && c.State == Partial || f.Topic != "" {
+		return p.gather(f, opened)
+	}
 	switch {
 	case f.Kind == Called && c == nil:
 		c = &Call{State: Value, Data: f.Data, Err: f.Err}
@@ -340,7 +355,7 @@ func (p *Place) call(f *Fact) error {
 		}
 		p.Calls[f.Call] = c
 	case f.Kind == Waited && c == nil:
-		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: len(p.Calls)}
+		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: opened}
 		p.Open = 0 // the body has ended its goroutine: nothing runs
 	case f.Kind == Received && (c == nil || c.State == Open):
 		p.Calls[f.Call] = &Call{State: Value, Data: f.Data, Err: f.Err}
@@ -349,6 +364,9 @@ func (p *Place) call(f *Fact) error {
 		}
 	case f.Kind == Fired && (c == nil || c.State == Open):
 		timed := &Call{State: TimedOut}
+		if c != nil {
+			timed.Got = c.Got
+		}
 		if c != nil && c.Wait.HasValue {
 			timed.Has, timed.Data = true, c.Wait.Default
 		} else if c == nil && f.Data != nil {

@@ -18,13 +18,14 @@ type image struct {
 	Root   *Place `json:"root"`
 	Last   int64  `json:"last"`
 	Fails  int    `json:"fails,omitempty"`
+	Opened int    `json:"opened,omitempty"`
 	Cancel []byte `json:"cancel,omitempty"` // a row with the fact
 }
 
 // Snapshot writes a history such that Restore gives it back. What a snapshot
 // does not need (closed passes) is not in a history to begin with.
 func (h *History) Snapshot() []byte {
-	im := image{Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails}
+	im := image{Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails, Opened: h.Opened}
 	if h.Cancel != nil {
 		im.Cancel = Encode([]Fact{*h.Cancel})
 	}
@@ -54,7 +55,7 @@ func Restore(b []byte) (*History, error) {
 	if im.Root == nil {
 		return nil, fmt.Errorf("snapshot: %w: it has no places", ErrCorrupt)
 	}
-	h := &History{Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails}
+	h := &History{Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails, Opened: im.Opened}
 	if im.Cancel != nil {
 		facts, err := Decode(im.Cancel)
 		if err != nil || len(facts) != 1 {

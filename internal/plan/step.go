@@ -25,7 +25,7 @@ func (e *eval) step(n *tree.Node, path string, p *journal.Place) state {
 	waiting := false
 	for _, key := range callOrder(p) {
 		if c := p.Calls[key]; c.State == journal.Open {
-			e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: key, Wait: c.Wait})
+			e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: key, Wait: c.Wait, opened: c.Seq})
 			waiting = true
 		}
 	}
@@ -53,7 +53,7 @@ func (e *eval) inDoubt(n *tree.Node, path string, p *journal.Place) state {
 		w.Detail, _ = json.Marshal(detail) // a map of strings always encodes
 		e.plan.Opens = append(e.plan.Opens, Wait{Path: path, Call: journal.InDoubtCall, Wait: w})
 	case c.State == journal.Open:
-		e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: journal.InDoubtCall, Wait: c.Wait})
+		e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: journal.InDoubtCall, Wait: c.Wait, opened: c.Seq})
 	default:
 		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n, InDoubt: c.Data})
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/tree"
-	"github.com/durable-go/durable/store"
 )
 
 // TopicHanded is the topic of the message by which a worker reports that it
@@ -125,7 +124,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 			continue
 		}
 		for _, c := range r.hist.OpenCalls(f.Path) {
-			r.batch.close(c.Path, c.Call, c.Wait.ID)
+			r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
 			r.dismiss(c, callKey(f.Path, ""), "what called it has failed")
 		}
 		f.At, f.Derived = at, true
@@ -188,42 +187,28 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 // the message accepted first.
 func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
 	for _, o := range p.Waits {
-		if m, ok := r.match(o.Wait); ok {
-			r.batch.close(o.Path, o.Call, o.Wait.ID)
-			w.receive(r, o.Path, o.Call, m, at)
+		got := r.gotten(o.Path, o.Call)
+		if m, ok := r.match(o.Wait, got); ok {
+			if w.receive(r, o.Path, o.Call, o.Wait, m, at) {
+				r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
+			} else {
+				r.batch.close(o.Path, o.Call, m.Topic, []string{rowOf(o.Wait, m.Topic)})
+			}
 			return true
 		}
 	}
 	return false
 }
 
-// match finds the message that ends a wait, and takes it out of the inbox.
-func (r *run) match(wait *journal.Wait) (store.Message, bool) {
-	for i, m := range r.inbox {
-		if m.Wait != "" && m.Wait == wait.ID || m.Wait == "" && wait.Topic != "" && m.Topic == wait.Topic {
-			r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
-			return m, true
-		}
-	}
-	return store.Message{}, false
-}
-
-func (w *Worker) receive(r *run, path, call string, m store.Message, at int64) {
-	r.batch.took = append(r.batch.took, m.Seq)
-	w.add(r, journal.Fact{
-		Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, Err: childFailed(path, m), At: at,
-	})
-}
-
 // fireTimers ends waits whose deadline has surely passed. The write is refused
 // if a message came first, or if the store's clock says that it is too early.
 func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
 	for _, o := range p.Waits {
-		if o.Wait.Deadline == 0 || o.Wait.Deadline > at {
+		if o.Wait.Deadline == 0 || o.Wait.Deadline > at || r.asking(o.Wait) {
 			continue
 		}
-		r.batch.close(o.Path, o.Call, o.Wait.ID)
-		r.dismiss(journal.CallAt(o), callKey(o.Path, o.Call), "the call's timeout is over")
+		r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
+		r.dismiss(journal.CallAt{Path: o.Path, Call: o.Call, Wait: o.Wait}, callKey(o.Path, o.Call), "the call's timeout is over")
 		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
 		return true
 	}
@@ -263,27 +248,14 @@ func (w *Worker) answerCalls(r *run, at int64) {
 			continue
 		}
 		c.Wait.ID = waitID(r.id, v.Path, c.Key, r.base)
-		m, ok := r.match(c.Wait)
-		switch {
-		case ok:
-			w.receive(r, v.Path, c.Key, m, at)
-			answer := &journal.Call{State: journal.Value, Data: m.Payload, Err: childFailed(v.Path, m)}
-			if answer.Err != nil {
-				answer.State = journal.Broken
-			}
-			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: answer}})
-		case c.Timed && c.Wait.Deadline <= at:
-			f := journal.Fact{Kind: journal.Fired, Path: v.Path, Call: c.Key, At: at}
-			if c.Wait.HasValue {
-				f.Data = c.Wait.Default
-			}
-			w.fire(r, f, fromMicros(c.Wait.Deadline))
-			r.batch.replies = append(r.batch.replies, reply{v, CallReply{
-				Call: &journal.Call{State: journal.TimedOut, Has: c.Wait.HasValue, Data: c.Wait.Default},
-			}})
-		default:
+		over := c.Timed && c.Wait.Deadline <= at && !c.Wait.Asks()
+		if !over && !r.satisfied(c.Wait, r.gotten(v.Path, c.Key)) {
 			v.suspend, v.asking = c, nil
 			w.do.Reply(v, CallReply{Suspend: true})
+			continue
+		}
+		if call := w.answerNow(r, v.Path, c, at); call != nil {
+			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: call}})
 		}
 	}
 }
@@ -294,10 +266,7 @@ func (w *Worker) open(r *run, path string, c *CallRequest, at int64) {
 	if wait.ID == "" {
 		wait.ID = waitID(r.id, path, call, r.base)
 	}
-	r.batch.opens = append(r.batch.opens, store.Wait{
-		ID: wait.ID, Execution: r.id, Path: path, Call: call, Kind: wait.Kind, Name: wait.Name,
-		Topic: wait.Topic, Detail: wait.Detail, Deadline: fromMicros(wait.Deadline),
-	})
+	r.batch.opens = append(r.batch.opens, openings(r.id, path, call, &wait)...)
 	f := journal.Fact{Kind: journal.Waited, Path: path, Call: call, Wait: &wait, At: at, Derived: c.derived}
 	if c.Child != nil {
 		f.Child = c.Child.ID.String()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -137,7 +136,7 @@ func (w *Worker) send(r *run) {
 		a.Tell = append(a.Tell, b.tells[i].Deliver)
 	}
 	if len(b.shut) > 0 {
-		a.Shut = slices.Sorted(maps.Values(b.shut))
+		a.Shut = b.shuts()
 	}
 	if b.fires || b.release != nil && b.release.Status == store.Waiting {
 		a.Seen = r.seen
@@ -209,7 +208,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	w.born(b)
 	r.full, r.refused = nil, nil // there may be room by now
 	if b.release != nil {
-		w.released(r, b)
+		w.released(r, b, v.Inbox > r.seen)
 		return
 	}
 	if !w.lease.alive(now) && len(b.starts) > 0 {
@@ -258,8 +257,9 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	}
 }
 
-// released forgets a run that is parked or has ended.
-func (w *Worker) released(r *run, b *batch) {
+// released forgets a run that is parked or has ended. If it has got a message with this
+// write, it may be claimed at once.
+func (w *Worker) released(r *run, b *batch, told bool) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
 	w.returnAll(r)
@@ -270,7 +270,7 @@ func (w *Worker) released(r *run, b *batch) {
 		if b.release.Family != nil {
 			w.kin(r.id)
 		}
-	case b.release.Due.IsZero() && s == store.Pending:
+	case b.release.Due.IsZero() && s == store.Pending, told:
 		if q := w.queue(b.release.Queue); q != nil {
 			q.poke()
 		}
@@ -302,10 +302,10 @@ func afterNews(f *journal.Fact) bool {
 func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
 		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
-		shut: make(map[string]string),
+		shut: make(map[string][]string),
 	}
 	if b.shut == nil {
-		b.shut = make(map[string]string)
+		b.shut = make(map[string][]string)
 	}
 	maps.Copy(b.shut, r.batch.shut)
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
@@ -319,9 +319,9 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 			}
 			continue
 		}
-		if f.Kind == journal.Received {
-			if id, ok := b.shut[callKey(f.Path, f.Call)]; ok {
-				kept.shut[callKey(f.Path, f.Call)] = id
+		if key, closes := closedBy(&f); closes {
+			if ids, ok := b.shut[key]; ok {
+				kept.shut[key] = ids
 			}
 		}
 		kept.facts = append(kept.facts, f)

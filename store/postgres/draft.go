@@ -27,10 +27,10 @@ const (
 		WHERE x.id = w.id AND x.execution = w.execution`
 	dropAllWaits = `DELETE FROM durable.wait WHERE execution = ANY($1)`
 	addWaits     = `
-		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, detail)
-		SELECT w.id, w.execution, w.path, w.call, w.kind, w.name, w.topic, w.deadline, $10, w.detail
-		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bytea[])
-			AS w (id, execution, path, call, kind, name, topic, deadline, detail)`
+		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, detail, shared)
+		SELECT w.id, w.execution, w.path, w.call, w.kind, w.name, w.topic, w.deadline, $11, w.detail, w.shared
+		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bytea[], $10::boolean[])
+			AS w (id, execution, path, call, kind, name, topic, deadline, detail, shared)`
 	addLogs = `
 		INSERT INTO durable.log (execution, path, attempt, n, at, level, text, attrs)
 		SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::bytea[])
@@ -69,6 +69,7 @@ type draft struct {
 	blobs     []blobDraft
 	messages  []messageDraft
 	children  []*store.Begin
+	given     []keptRef // publications
 }
 
 type rowDraft struct {
@@ -133,6 +134,7 @@ func (d *draft) queue(t *tx) {
 	d.queueLogs(t)
 	d.queueBlobs(t)
 	d.queueMessages(t)
+	d.queueGiven(t)
 	t.queueChanged()
 	*d = draft{}
 }
@@ -159,7 +161,11 @@ func (d *draft) queueWaits(t *tx) {
 		t.exec(dropWaits, execution, id)
 	}
 	if len(d.opened) > 0 {
-		t.exec(addWaits, append(waitColumns(d.opened), t.now)...)
+		shared := make([]bool, len(d.opened))
+		for i, w := range d.opened {
+			shared[i] = w.Shared
+		}
+		t.exec(addWaits, append(waitColumns(d.opened), shared, t.now)...)
 	}
 }
 
@@ -216,12 +222,19 @@ func (d *draft) queueMessages(t *tx) {
 		return
 	}
 	id, seq, topic, wait := make([][16]byte, n), make([]int64, n), make([]string, n), make([]string, n)
-	payload, dedupe, kin := make([][]byte, n), make([]string, n), make([]bool, n)
+	payload, kin := make([][]byte, n), make([]bool, n)
+	var named [][16]byte
+	var dedupe []string
 	for i, m := range d.messages {
-		id[i], seq[i], topic[i], wait[i], payload[i], dedupe[i], kin[i] = m.id, m.seq, m.Topic, m.Wait, m.Payload, m.Dedupe, m.kin
+		id[i], seq[i], topic[i], wait[i], payload[i], kin[i] = m.id, m.seq, m.Topic, m.Wait, m.Payload, m.kin
+		if m.Dedupe != "" { // else it was published: the publication has the name
+			named, dedupe = append(named, m.id), append(dedupe, m.Dedupe)
+		}
 	}
 	t.exec(addMessages, id, seq, topic, wait, payload, t.now, kin)
-	t.exec(addAccepted, id, dedupe)
+	if len(named) > 0 {
+		t.exec(addAccepted, named, dedupe)
+	}
 }
 
 // queueChanged writes the heads that have changed.

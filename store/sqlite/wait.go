@@ -12,18 +12,32 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-func (t *tx) open(x *head, waits []store.Wait) error {
-	for _, w := range waits {
+// open opens waits. It reports whether something that was published is there for one
+// of them.
+func (t *tx) open(x *head, a *store.Advance) (took bool, err error) {
+	ends, opened := a.Release != nil && a.Release.Status.Ended(), int64(0)
+	for i := range a.Open {
+		w := &a.Open[i]
+		if w.Shared && !ends {
+			kept, err := t.takeKept(x, w)
+			if err != nil {
+				return false, err
+			}
+			if took = took || kept; kept {
+				continue
+			}
+		}
+		opened++
 		deadline := forever
 		if !w.Deadline.IsZero() {
 			deadline = micros(w.Deadline)
 		}
-		if _, err := t.exec("INSERT INTO wait (id, execution, path, call, kind, name, topic, deadline, opened, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			w.ID, x.n, w.Path, w.Call, w.Kind, w.Name, w.Topic, deadline, t.now, w.Detail); err != nil {
-			return err
+		if _, err := t.exec("INSERT INTO wait (id, execution, path, call, kind, name, topic, deadline, opened, shared, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			w.ID, x.n, w.Path, w.Call, w.Kind, w.Name, w.Topic, deadline, t.now, bit(w.Shared), w.Detail); err != nil {
+			return false, err
 		}
 	}
-	return t.count(x, int64(len(waits)))
+	return took, t.count(x, opened)
 }
 
 // shut closes waits of an execution; those of others and absent ones stay so.
@@ -85,7 +99,7 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 // What all three searches for waits share; they differ in where they begin.
 const (
 	waitColumns = `
-		SELECT w.id, e.id, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened `
+		SELECT w.id, e.id, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.shared `
 	waitFilters = `
 		AND (?2 IS NULL OR e.workflow = ?2) AND (?3 IS NULL OR w.name = ?3)
 		AND (w.deadline, w.opened, w.id) > (?4, ?5, ?6)
@@ -104,7 +118,7 @@ func (c *conn) waits(f store.WaitFilter, at waitCursor, limit int) (list []store
 		return c.query(query, func(r row) error {
 			w := store.Wait{
 				ID: r.text(0), Execution: r.id(1), Workflow: r.text(2), Queue: r.text(3), Path: r.text(4), Call: r.text(5), Kind: r.text(6),
-				Name: r.text(7), Topic: r.text(8), Detail: r.bytes(9), Deadline: r.time(10), Opened: r.time(11),
+				Name: r.text(7), Topic: r.text(8), Detail: r.bytes(9), Deadline: r.time(10), Opened: r.time(11), Shared: r.int(12) == 1,
 			}
 			if (len(f.Kinds) == 0 || slices.Contains(f.Kinds, w.Kind)) && (f.Execution == uuid.Nil || f.Execution == w.Execution) {
 				list = append(list, w)
