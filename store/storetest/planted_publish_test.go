@@ -100,7 +100,6 @@ func everlasting() func(store.Store) store.Store {
 type box struct {
 	mu   sync.Mutex
 	kept map[string][]store.Publication
-	n    int
 }
 
 func (b *box) put(p store.Publication) {
