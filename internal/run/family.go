@@ -104,7 +104,7 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 		}
 		rel.Report = p.Encode()
 	}
-	if rel.Status == store.Cancelled {
+	if rel.Status == store.Cancelled || rel.Status != store.Completed && cause.Code == "cancelled" {
 		rel.Family = Notice(r.id, cause.Message)
 		return
 	}
