@@ -22,6 +22,7 @@ type History struct {
 	Late   *Error // its time is over
 	Last   int64  // At of the newest fact
 	Fails  int    // Failed facts so far: their order
+	Opened int    // waits opened so far: their order
 
 	Undos    []Undo // what is to be undone, last done last
 	Numbered int    // how many undos there have been
@@ -73,7 +74,7 @@ type Call struct {
 	Has   bool      `json:"has,omitempty"`  // TimedOut: Data is a value to return
 	Err   *Error    `json:"err,omitempty"`  // Broken; Withdrawn: why
 	Wait  *Wait     `json:"wait,omitempty"` // while Open
-	Seq   int       `json:"seq,omitempty"`  // order of opening, for first come, first served
+	Seq   int       `json:"seq,omitempty"`  // order of opening in the run, for first come, first served
 }
 
 // CallState is how a call stands.
@@ -190,13 +191,13 @@ func (h *History) Fold(f *Fact, seq int) error {
 			h.forget(parent, f)
 		}
 	default:
-		return p.visited(f)
+		return h.visited(p, f)
 	}
 	return nil
 }
 
 // visited folds a fact that concerns one visit only.
-func (p *Place) visited(f *Fact) error {
+func (h *History) visited(p *Place, f *Fact) error {
 	switch f.Kind {
 	case Tried:
 		p.tried(f)
@@ -208,7 +209,7 @@ func (p *Place) visited(f *Fact) error {
 		return p.alter(f)
 	case Called, Waited, Received, Fired, Revoked:
 		p.Crashed = nil // something new happened: no longer "in a row"
-		return p.call(f)
+		return h.call(p, f)
 	default:
 		return fmt.Errorf("%w: fact kind %d", ErrCorrupt, f.Kind)
 	}
@@ -254,12 +255,12 @@ func (h *History) place(path string) (p, parent, scope *Place) {
 			if way {
 				h.enter(p, child, scope, element)
 			} else {
-				p.Newest = element
+				p.Newest, p.Next = element, ""
 			}
-		}
-		if !way {
+		} else if element == p.Next { // not by a late report of another body
 			p.Next = ""
-		} else if child.Own != nil {
+		}
+		if way && child.Own != nil {
 			scope = child
 		}
 		p, parent, path = child, p, rest
@@ -278,6 +279,12 @@ func (h *History) At(path string) *Place {
 		p, path = p.Children[element], rest
 	}
 	return p
+}
+
+// Tried tells whether a body at a path has begun, in the visit that there is.
+func (h *History) Tried(path string) bool {
+	p := h.At(path)
+	return p != nil && p.Attempt > 0
 }
 
 // count counts live facts. A visit that is only put off again and again does
@@ -369,7 +376,7 @@ func (p *Place) handed(f *Fact) {
 	}
 }
 
-func (p *Place) call(f *Fact) error {
+func (h *History) call(p *Place, f *Fact) error {
 	if p.Calls == nil {
 		p.Calls = make(map[string]*Call)
 	}
@@ -382,7 +389,8 @@ func (p *Place) call(f *Fact) error {
 		}
 		p.Calls[f.Call] = c
 	case f.Kind == Waited && c == nil:
-		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: len(p.Calls)}
+		h.Opened++
+		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: h.Opened}
 		p.Open = 0 // the body has ended its goroutine: nothing runs
 	case f.Kind == Received && (c == nil || c.State == Open):
 		p.Calls[f.Call] = &Call{State: Value, Data: f.Data, Err: f.Err}

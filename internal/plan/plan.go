@@ -90,6 +90,7 @@ type Wait struct {
 	Path string
 	Call string
 	Wait *journal.Wait
+	Seq  int // an open one: order of opening
 }
 
 // Eval returns the plan.

@@ -85,23 +85,20 @@ func (w *Worker) release(r *run) {
 
 // park says where a run goes on, and when.
 func (w *Worker) park(r *run, rel *store.Release) {
-	due := r.later
-	for _, o := range r.plan.Waits {
-		if d := o.Wait.Due(); d != 0 && (due == 0 || d < due) {
-			due = d
-		}
+	rel.Status, rel.Queue = store.Pending, r.need.queue
+	if r.need.ready {
+		return
 	}
-	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 && !r.hungry && r.wanted == "" || due > x) {
+	due := r.nextTime()
+	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 || due > x) {
 		due = x
 	}
-	if r.hungry { // now, where there is a slot
-		due = 0
-	}
-	rel.Due, rel.Queue = fromMicros(due), r.wanted
-	rel.Status = store.Pending
-	if len(r.plan.Waits) > 0 && r.wanted == "" {
+	rel.Due = fromMicros(due)
+	if len(r.plan.Waits) > 0 { // a message wakes it, too
 		rel.Status = store.Waiting
-		rel.Queue = w.queueOfWaits(r)
+		if rel.Queue == "" {
+			rel.Queue = w.queueOfWaits(r)
+		}
 	}
 }
 
@@ -137,7 +134,7 @@ func (w *Worker) queueOfWaits(r *run) string {
 // send makes the write and hands it to the committer.
 func (w *Worker) send(r *run) {
 	b := r.batch
-	r.batch = batch{}
+	r.batch, r.asked = batch{}, time.Time{}
 	a := &store.Advance{
 		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, NotBefore: b.notBefore,
 		Took: b.took, Open: b.stillOpen(), Release: b.release, Logs: b.logs,
@@ -152,8 +149,11 @@ func (w *Worker) send(r *run) {
 		a.Shut = slices.Sorted(maps.Values(b.shut))
 	}
 	a.Alter = r.altered(b.facts)
-	if b.fires || len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
+	if len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
 		a.Seen = r.seen
+	}
+	if b.fires {
+		a.Seen = b.seen
 	}
 	a.Holds = w.holds(r, &b)
 	// What changes more than logs has a row, by which it is known to have landed.
@@ -279,6 +279,7 @@ func (w *Worker) released(r *run, b *batch) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
 	delete(w.mortal, r)
+	delete(w.alarms, r)
 	w.returnAll(r)
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
@@ -305,7 +306,7 @@ func afterNews(f *journal.Fact) bool {
 		return true
 	}
 	switch f.Kind {
-	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
+	case journal.Fired, journal.Received, journal.Tried, journal.Answered, journal.Turned:
 		return true
 	case journal.Altered:
 		return f.Message == 0 // a notice: the answer may have come before
@@ -355,6 +356,10 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 				unopened[key] = true
 			} else {
 				untold[key] = true
+				if f.Kind == journal.Received { // its message is loaded again
+					kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return seq == f.Message })
+					delete(kept.heard, key)
+				}
 			}
 			continue
 		}
@@ -374,11 +379,18 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 			r.refused = append(r.refused, v.Path)
 		}
 	}
+	if w.runs[r.id] == r && undone(&journal.Fact{Derived: true}) {
+		for _, v := range r.sorted() { // asked about what is no longer so
+			if v.Question != nil {
+				w.stopVisit(v, ErrNotPlanned)
+			}
+		}
+	}
 	for _, x := range append(b.replies, r.batch.replies...) {
 		if x.v.asking == nil {
 			continue
 		}
-		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
+		if x.v.asking.Wait != nil && undone(&journal.Fact{Kind: journal.Received}) {
 			x.v.asking.Wait.ID = "" // to be answered again
 			continue
 		}
@@ -460,6 +472,7 @@ func (w *Worker) rebuild(r *run, rec *store.Record) {
 	}
 	facts := r.batch.facts
 	r.hist, r.batch.facts, r.base = hist, nil, rec.Length
+	r.inbox = slices.DeleteFunc(slices.Clone(rec.Messages), func(m store.Message) bool { return slices.Contains(r.batch.took, m.Seq) })
 	for _, f := range facts {
 		w.add(r, f)
 	}
