@@ -361,7 +361,7 @@ func (s *Sim) watchLanes(w *work, p *process) {
 			if resumed, was := s.shared.resumed[name]; was {
 				since = max(since, resumed+hinted+second) // it hears of that with a renewal
 			}
-			if s.now > since+2*promptly+refilled {
+			if s.now > since+2*promptly+refilled+second { // who was refused looks again after a second at most
 				s.fail("calm", "%s could begin at %s since %s, and there is a slot", w, b.Path, since)
 			}
 		}
