@@ -142,7 +142,7 @@ func (x *world) patchOf(path, key, v string) []byte {
 	return journal.Diff(raw, after)
 }
 
-var errBody = &journal.Error{Code: "error", Message: "no"} // lint:var a constant of a struct type
+var errBody = &journal.Error{Code: "error", Message: "no"}
 
 func (x *world) endings(s *stand, b plan.Body, k *maker) {
 	end := func(e plan.Ending) func() error {
