@@ -138,3 +138,29 @@ func (w *Worker) feed(now time.Time) {
 		w.drive(r, now)
 	}
 }
+
+// dueRuns takes the runs whose time has come, in a stable order.
+func (w *Worker) dueRuns(now time.Time) []*run {
+	var due []*run
+	for r, t := range w.timed {
+		if !now.Before(t) {
+			due = append(due, r)
+			delete(w.timed, r)
+		}
+	}
+	for r, t := range w.alarms {
+		if !now.Before(t) {
+			delete(w.alarms, r)
+			if !slices.Contains(due, r) {
+				due = append(due, r)
+			}
+		}
+	}
+	for r, t := range w.mortal {
+		if _, both := w.timed[r]; !now.Before(t) && !both {
+			due = append(due, r)
+		}
+	}
+	slices.SortFunc(due, func(a, b *run) int { return compareIDs(a.id, b.id) })
+	return due
+}
