@@ -83,25 +83,6 @@ func (w *Worker) release(r *run) {
 	r.batch.release, r.batch.err = rel, p.Err
 }
 
-// park says where a run goes on, and when.
-func (w *Worker) park(r *run, rel *store.Release) {
-	rel.Status, rel.Queue = store.Pending, r.need.queue
-	if r.need.ready {
-		return
-	}
-	due := r.nextTime()
-	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 || due > x) {
-		due = x
-	}
-	rel.Due = fromMicros(due)
-	if len(r.plan.Waits) > 0 { // a message wakes it, too
-		rel.Status = store.Waiting
-		if rel.Queue == "" {
-			rel.Queue = w.queueOfWaits(r)
-		}
-	}
-}
-
 // keep takes over what a batch opens, begins and tells, but for calls whose wait is
 // not opened after all, and for what facts brought about that are gone.
 func (b *batch) keep(o *batch, unopened, untold map[string]bool) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/durable-go/durable/store"
 )
 
 // A run with lanes may have bodies that run, others that lack a slot, others that are
@@ -163,4 +165,23 @@ func (w *Worker) dueRuns(now time.Time) []*run {
 	}
 	slices.SortFunc(due, func(a, b *run) int { return compareIDs(a.id, b.id) })
 	return due
+}
+
+// park says where a run goes on, and when.
+func (w *Worker) park(r *run, rel *store.Release) {
+	rel.Status, rel.Queue = store.Pending, r.need.queue
+	if r.need.ready {
+		return
+	}
+	due := r.nextTime()
+	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 || due > x) {
+		due = x
+	}
+	rel.Due = fromMicros(due)
+	if len(r.plan.Waits) > 0 { // a message wakes it, too
+		rel.Status = store.Waiting
+		if rel.Queue == "" {
+			rel.Queue = w.queueOfWaits(r)
+		}
+	}
 }
