@@ -289,6 +289,8 @@ func afterNews(f *journal.Fact) bool {
 	switch f.Kind {
 	case journal.Fired, journal.Received, journal.Tried, journal.Answered, journal.Turned:
 		return true
+	case journal.Handed:
+		return f.Message != 0 // perhaps of a beginning that is undone
 	case journal.Altered:
 		return f.Message == 0 // a notice: the answer may have come before
 	case journal.Failed:
@@ -337,7 +339,7 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 				unopened[key] = true
 			} else {
 				untold[key] = true
-				if f.Kind == journal.Received { // its message is loaded again
+				if f.Message != 0 { // it is loaded again
 					kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return seq == f.Message })
 					delete(kept.heard, key)
 				}

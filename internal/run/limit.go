@@ -172,7 +172,9 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 		w.undo(r, b, afterNews) // a message may have come meanwhile, which wins
 		return
 	}
-	w.undo(r, b, func(f *journal.Fact) bool { return f.Kind == journal.Tried })
+	w.undo(r, b, func(f *journal.Fact) bool {
+		return f.Kind == journal.Tried || f.Kind == journal.Handed && f.Message != 0
+	})
 }
 
 // singly tells whether a body of the run has to wait for another of it, since their

@@ -110,7 +110,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 			s.mark("put off without a fact")
 		}
 		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && a.Release.Due.IsZero()) {
-			s.fail("doctor", "%s is put off while a wait is open", w)
+			s.fail("doctor", "%s is put off while a wait is open: %s of %s", w, w.waits[0].Call, w.waits[0].Path)
 		}
 		s.park(w, a.Release)
 	}
