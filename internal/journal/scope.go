@@ -195,12 +195,13 @@ func (h *History) OpenCalls(path string) (list []CallAt) {
 type CallAt struct {
 	Path, Call string
 	Wait       *Wait
+	Seq        int // order of opening
 }
 
 func openCalls(list []CallAt, path string, p *Place) []CallAt {
 	for key, c := range p.Calls {
 		if c.State == Open && c.Wait != nil {
-			list = append(list, CallAt{path, key, c.Wait})
+			list = append(list, CallAt{path, key, c.Wait, c.Seq})
 		}
 	}
 	for element, c := range p.Children {
