@@ -61,6 +61,8 @@ func (t *tx) tell(id store.ID, d *store.Deliver, wakes func(*execution) bool) {
 	}
 	if x := t.put(d, true); wakes(x) {
 		x.Status, x.Due = store.Pending, t.now
+	} else {
+		x.hurry(t.now)
 	}
 }
 

@@ -318,6 +318,7 @@ func (t *tx) tell(d *store.Deliver, wakes func(*head) bool) {
 	if wakes(x) {
 		x.status, x.woken = store.Pending, true
 	}
+	x.hurry()
 	t.hints = true
 }
 
