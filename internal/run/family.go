@@ -29,7 +29,7 @@ func (p ChildReport) Encode() []byte { return encodeJSON(p) }
 type Dismissal struct {
 	Parent store.ID `json:"parent"`
 	Reason string   `json:"reason"`
-	Undo   bool     `json:"undo,omitempty"` // the parent goes back, and so is the child to
+	Undo   bool     `json:"undo,omitempty"` // the parent goes back, and so is the child to, if it has anything to undo
 }
 
 // Notice is the message of a cancelled parent that cancels its children.
@@ -68,7 +68,7 @@ func (w *Worker) takeCancel(r *run, at int64) bool {
 		var d Dismissal
 		if json.Unmarshal(m.Payload, &d) == nil {
 			w.add(r, journal.Fact{
-				Kind: journal.Cancelled, At: at, Data: []byte("run " + d.Parent.String()), Message: m.Seq, Undo: d.Undo,
+				Kind: journal.Cancelled, At: at, Data: []byte("run " + d.Parent.String()), Message: m.Seq, Undo: d.Undo && len(r.hist.Undos) > 0,
 				Err: &journal.Error{Code: "cancelled", Message: "by its parent " + d.Parent.String() + ": " + d.Reason},
 			})
 		}
