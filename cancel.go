@@ -98,7 +98,7 @@ func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string) {
 		if x.Detached {
 			continue
 		}
-		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason); err != nil && !errors.Is(err, ErrRunDone) {
+		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason); err != nil && !errors.Is(err, ErrRunDone) && !errors.Is(err, ErrCompensating) {
 			e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", x.ID.String(), "error", err)
 		}
 	}

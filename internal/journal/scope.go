@@ -185,6 +185,11 @@ func (h *History) OpenCalls(path string) (list []CallAt) {
 	if p := h.At(path); p != nil {
 		list = openCalls(list, path, p)
 	}
+	for i := range h.Undos {
+		if u := &h.Undos[i]; path == "" && u.Place != nil {
+			list = openCalls(list, u.At(), u.Place)
+		}
+	}
 	slices.SortFunc(list, func(a, b CallAt) int {
 		return strings.Compare(a.Path+"\x00"+a.Call, b.Path+"\x00"+b.Call)
 	})

@@ -109,7 +109,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 		}
 		for _, c := range r.hist.OpenCalls(f.Path) {
 			r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
-			r.dismiss(c, callKey(f.Path, ""), "what called it has failed")
+			r.dismiss(c, callKey(f.Path, ""), "what called it has failed", false)
 		}
 		f.At, f.Derived, added = at, true, true
 		if w.add(r, f); r.halted() {
@@ -207,7 +207,7 @@ func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) (fired bool) {
 			return true
 		}
 		r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
-		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's timeout is over")
+		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's timeout is over", false)
 		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
 		fired = true
 	}

@@ -427,11 +427,4 @@ func (w *Worker) loseLease(now time.Time) {
 	}
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
-
 func compareIDs(a, b store.ID) int { return slices.Compare(a[:], b[:]) }
