@@ -124,6 +124,11 @@ func (w *Worker) send(r *run) {
 			a.Snapshot, r.owes = r.hist.Snapshot(), false
 		}
 	}
+	for _, v := range b.starts {
+		if p := r.hist.At(v.Path); p != nil && v.Mode == plan.Run {
+			v.Crashes = p.Died // a report may come with the write that begins it
+		}
+	}
 	r.sent = &b
 	w.do.Commit(store.Write{Advance: a}, r)
 }
@@ -215,9 +220,6 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 // start begins a body that is recorded as begun. If it was stopped before it
 // could begin, that is recorded too: it is no crash.
 func (w *Worker) start(r *run, v *Visit, now time.Time) {
-	if p := r.hist.At(v.Path); p != nil && v.Mode == plan.Run {
-		v.Crashes = p.Died // a report may have come with the write that began it
-	}
 	if v.cause == nil && !(w.stopping && !now.Before(w.stopAt)) {
 		w.redeem(v)
 		w.counts.Begun++
