@@ -24,12 +24,12 @@ func TestDO1_AllRecordsEachResult(t *testing.T) {
 			calls.add(fmt.Sprint(n))
 			running.in()
 			defer running.out()
-			return 2 * n, rest(ctx, time.Duration(40-n)*time.Second)
+			return 2 * n, rest(ctx, time.Duration(40-n)*100*time.Millisecond)
 		})
 		if err != nil {
 			return err
 		}
-		if err := durable.Sleep(ctx, time.Hour); err != nil { // and what comes after it goes on from the records
+		if err := durable.Sleep(ctx, time.Minute); err != nil { // and what comes after it goes on from the records
 			return err
 		}
 		again, err := durable.All(ctx, "double", []string{"x"}, func(context.Context, string) (int, error) { return 100, nil })

@@ -37,7 +37,7 @@ func TestWN1_InputNodes(t *testing.T) {
 			Choices(func(*claim) []durable.ChoiceOf[string] { return durable.ChoicesOf("travel", "office") }),
 		durable.Input("form", func(*claim) durable.Ask { return durable.Ask{} }, func(c *claim, f amountForm) { c.Amount = f.Amount }).Form(),
 		durable.Input("number", func(*claim) durable.Ask {
-			return durable.Ask{Options: []durable.WaitOption{durable.Timeout(time.Hour), durable.OnTimeout(7)}}
+			return durable.Ask{Options: []durable.WaitOption{durable.Timeout(time.Minute), durable.OnTimeout(7)}}
 		}, func(c *claim, n int) { c.N = n }),
 		durable.Input("never", func(*claim) durable.Ask { return durable.Ask{} }, func(*claim, int) {}).When(func(c *claim) bool { return c.In == 99 }),
 		durable.Step("end", func(context.Context, *claim) error { bodies.add("end"); return nil }))

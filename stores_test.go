@@ -36,10 +36,14 @@ func inMemory(t *testing.T, cfg durable.Config, test func(t *testing.T, e env)) 
 	}, durabletest.Store(opener))
 }
 
-// onStores runs a test in a bubble on each store.
+// onStores runs a test in a bubble on each store; under the race detector, which
+// makes it many times slower, in memory only: the stores have tests of their own.
 func onStores(t *testing.T, cfg durable.Config, test func(t *testing.T, e env)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { inMemory(t, cfg, test) })
+	if raced {
+		return
+	}
 	t.Run("sqlite", func(t *testing.T) {
 		opener := sqlite.Open(sqlitePath(t), sqlite.WatchEvery(-1))
 		durabletest.Run(t, cfg, func(t *testing.T, e *durabletest.Engine) {

@@ -62,7 +62,7 @@ func TestRS8_CO9_RunTimeoutUndoesAndCancelsChildren(t *testing.T) {
 	w := durable.Define("w",
 		set("done", func(*board) { bodies.add("done") }).Compensate(func(ctx context.Context, _ *board) error {
 			bodies.add("undo")
-			return durable.Sleep(ctx, 10*time.Hour)
+			return durable.Sleep(ctx, 10*time.Minute)
 		}),
 		durable.Parallel("p",
 			durable.Step("calls", func(ctx context.Context, _ *board) error {
@@ -74,7 +74,7 @@ func TestRS8_CO9_RunTimeoutUndoesAndCancelsChildren(t *testing.T) {
 				bodies.add("waits")
 				_, err := durable.WaitForEvent[int](ctx, "never")
 				return err
-			}))).Timeout(time.Hour)
+			}))).Timeout(3*time.Minute)
 	cfg := serve(w, child)
 	cfg.Lease = 10 * time.Second
 	onStores(t, cfg, func(t *testing.T, e env) {

@@ -285,8 +285,8 @@ func TestIN6_OneWins(t *testing.T) {
 
 func TestIN6_CrashAfterEveryCommit(t *testing.T) {
 	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
-		n.Trace = append(n.Trace, ends(durable.WaitForText(ctx, "a", durable.Timeout(time.Hour), durable.Assignee("ada"),
-			durable.Reminder(20*time.Minute, 40*time.Minute), durable.Escalate(30*time.Minute, "bob"))))
+		n.Trace = append(n.Trace, ends(durable.WaitForText(ctx, "a", durable.Timeout(6*time.Minute), durable.Assignee("ada"),
+			durable.Reminder(2*time.Minute, 4*time.Minute), durable.Escalate(3*time.Minute, "bob"))))
 		n.Trace = append(n.Trace, ends(durable.WaitForEvent[int](ctx, "b", durable.Reminder(time.Minute))))
 		return nil
 	}))
@@ -310,9 +310,9 @@ func TestIN6_CrashAfterEveryCommit(t *testing.T) {
 			e.CrashAfter(n)
 			run := durabletest.Start(e.Engine, w, note{}, durable.Key(fmt.Sprint(n)))
 			run.Settle()
-			e.Sleep(50 * time.Minute)
-			until(func() error { return e.ExtendWait(ctx, run.ID, "a", 2*time.Hour, durable.By("eve")) })
-			e.Sleep(time.Hour)
+			e.Sleep(5 * time.Minute)
+			until(func() error { return e.ExtendWait(ctx, run.ID, "a", 12*time.Minute, durable.By("eve")) })
+			e.Sleep(6 * time.Minute)
 			x := run.Settle()
 			p, err := e.PendingInputs(ctx, durable.InputFilter{Execution: run.ID, Assignee: "bob"})
 			if err != nil || len(p.Inputs) != 1 {
@@ -325,7 +325,7 @@ func TestIN6_CrashAfterEveryCommit(t *testing.T) {
 			if got := strings.Join(notes, " "); got != "reminded escalated reminded extended" && got != "reminded escalated reminded extended extended" || p.Inputs[0].Reminded != 2 {
 				t.Errorf("killed after commit %d: notes %s", n, got)
 			}
-			e.Sleep(2 * time.Hour)
+			e.Sleep(12 * time.Minute)
 			run.Settle()
 			until(func() error { return e.CancelWait(ctx, run.ID, "b", "enough") })
 			got := run.Done()
