@@ -52,8 +52,12 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), Undo: o.undo, At: time.Now().UnixMicro()}
 	c := &store.Control{
 		ID: id, Row: journal.Encode([]journal.Fact{fact}),
-		From:    []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
-		Release: store.Release{Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause)},
+		From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		Release: store.Release{
+			Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause),
+			Report: run.ChildReport{ID: id, Status: store.Cancelled, Error: cause}.Encode(), Topic: run.ItemsTopic(rec.Workflow),
+			Family: run.Notice(id, cause.Message),
+		},
 	}
 	if o.undo {
 		c.Release = store.Release{Status: store.Compensating}

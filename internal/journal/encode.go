@@ -192,7 +192,7 @@ func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
 	f.Kind = Kind(b[0])
-	if f.Kind < Began || f.Kind > Expired {
+	if f.Kind < Began || f.Kind > Scattered {
 		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
 	}
 	b = b[1:]

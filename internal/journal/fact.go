@@ -24,6 +24,7 @@ const (
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
 	Expired   Kind = 22 // the run's own time is over: Err
+	Scattered Kind = 23 // items of a spread Each have begun or ended: Data, Err
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
 	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
 	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
@@ -60,6 +61,8 @@ func (k Kind) String() string {
 		return "expired"
 	case Cancelled:
 		return "cancelled"
+	case Scattered:
+		return "scattered"
 	case Closed:
 		return "closed"
 	case Turned:
@@ -126,6 +129,10 @@ type Answer struct {
 	Pass  int    `json:"pass,omitempty"`  // loops: the pass that the answer is about
 	Value string `json:"value,omitempty"` // branches: the value, as written, for people
 	Items int    `json:"items,omitempty"` // WayItems: how many; the fact's Data is the list
+
+	// WayItems: the items are executions of their own, and their list is in blobs.
+	Spread bool   `json:"spread,omitempty"`
+	Parts  []Part `json:"parts,omitempty"`
 
 	// WayGoto: the nodes beside the target, Case, that are to run as new visits.
 	Drop []string `json:"drop,omitempty"`

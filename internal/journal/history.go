@@ -56,11 +56,12 @@ type Place struct {
 	Answer *Answer          `json:"answer,omitempty"` // the newest
 	Calls  map[string]*Call `json:"calls,omitempty"`
 
-	Next   string `json:"next,omitempty"`   // of a sequence: a decision said that this child comes next
-	Jumps  int    `json:"jumps,omitempty"`  // of a sequence: how often a decision went back in it
-	Own    []byte `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
-	Closed bool   `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
-	Ways   *Ways  `json:"ways,omitempty"`   // of an Each: its items
+	Next   string  `json:"next,omitempty"`   // of a sequence: a decision said that this child comes next
+	Jumps  int     `json:"jumps,omitempty"`  // of a sequence: how often a decision went back in it
+	Own    []byte  `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
+	Closed bool    `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
+	Ways   *Ways   `json:"ways,omitempty"`   // of an Each: its items
+	Spread *Spread `json:"spread,omitempty"` // of a spread Each, until it has ended: its items
 
 	Undo  int `json:"undo,omitempty"`  // number of what undoes this visit; 0: nothing does
 	Spent int `json:"spent,omitempty"` // attempts before the budget was last renewed
@@ -182,6 +183,10 @@ func (h *History) Fold(f *Fact, seq int) error {
 		delete(p.Calls, InDoubtCall)
 	case Answered:
 		p.Answer = f.Answer
+		if f.Answer.Way == WayItems && f.Answer.Spread {
+			p.Spread = &Spread{At: f.At}
+			return nil
+		}
 		if f.Answer.Way == WayItems {
 			return p.list(f)
 		}
@@ -203,6 +208,8 @@ func (p *Place) visited(f *Fact) error {
 		p.delayed(f)
 	case Handed:
 		p.handed(f)
+	case Scattered:
+		return p.scattered(f)
 	case Called, Waited, Received, Fired:
 		p.Crashed = nil // something new happened: no longer "in a row"
 		return p.call(f)
@@ -282,7 +289,8 @@ func (h *History) At(path string) *Place {
 // nothing of it needs to be kept.
 func (h *History) count(p *Place, f *Fact) {
 	switch {
-	case f.Kind == Tried && p.Snoozed,
+	case f.Kind == Scattered,
+		f.Kind == Tried && p.Snoozed,
 		f.Kind == Delayed && f.Why == BySnooze && p.Live > 1,
 		f.Kind == Answered && p.Answer != nil:
 		return
@@ -320,7 +328,7 @@ func (p *Place) tried(f *Fact) {
 // close ends the visit: what only a running body needs is let go.
 func (p *Place) close() {
 	p.Open, p.Until, p.Paused, p.InDoubt = 0, 0, false, false
-	p.Calls = nil
+	p.Calls, p.Spread = nil, nil
 }
 
 func (p *Place) delayed(f *Fact) {

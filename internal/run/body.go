@@ -169,7 +169,7 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 	}
 	if a.Block != "" {
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: a.Block}
-	} else if v.cause == nil || errors.Is(v.cause, ErrStopping) {
+	} else if !a.None && (v.cause == nil || errors.Is(v.cause, ErrStopping)) {
 		w.answer(r, v, a, now)
 	}
 	w.drive(r, now)
@@ -178,11 +178,19 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 
 // answer records what user code said to a question.
 func (w *Worker) answer(r *run, v *Visit, a Answered, now time.Time) {
+	if len(a.Begins) > 0 {
+		w.scatter(r, v, a.Begins, micros(w.clock.low(now)))
+		return
+	}
 	c := a.Wait
 	if c == nil {
 		f := w.judgeAnswer(r, v, a, now)
 		f.Derived = true
-		w.add(r, f)
+		if f.Answer != nil && f.Answer.Spread {
+			w.listed(r, v, a, f)
+		} else {
+			w.conclude(r, f)
+		}
 		return
 	}
 	if c.Timed {

@@ -91,7 +91,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		return true
 	}
 	switch {
-	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
+	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeItems(r, p, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
 		return true
 	}
 	w.answerCalls(r, at)
@@ -123,7 +123,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 		if f.Kind == journal.Done {
 			f = w.fitting(r, f)
 		}
-		w.add(r, f)
+		w.conclude(r, f)
 		return true
 	}
 	for _, f := range p.Closes {
@@ -135,7 +135,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 			r.dismiss(c, callKey(f.Path, ""), "what called it has failed")
 		}
 		f.At, f.Derived = at, true
-		w.add(r, f)
+		w.conclude(r, f)
 		return true
 	}
 	return false

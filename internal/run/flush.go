@@ -97,9 +97,16 @@ func (w *Worker) park(r *run, rel *store.Release) {
 	if r.hungry { // now, where there is a slot
 		due = 0
 	}
+	waits := len(r.plan.Waits)+len(r.plan.Spreads) > 0 && r.wanted == ""
+	if waits && len(r.plan.Spreads) > 0 && r.gathers != 0 { // more of them may end soon
+		waits = false
+		if due == 0 || due > r.gathers {
+			due = r.gathers
+		}
+	}
 	rel.Due, rel.Queue = fromMicros(due), r.wanted
 	rel.Status = store.Pending
-	if len(r.plan.Waits) > 0 && r.wanted == "" {
+	if waits {
 		rel.Status = store.Waiting
 		rel.Queue = w.queueOfWaits(r)
 	}
@@ -118,6 +125,11 @@ func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
 			b.children = append(b.children, c)
 		}
 	}
+	for _, c := range o.blobs {
+		if !unopened[c.key] {
+			b.blobs = append(b.blobs, c)
+		}
+	}
 	for _, t := range o.tells {
 		if !untold[t.key] {
 			b.tells = append(b.tells, t)
@@ -127,6 +139,9 @@ func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
 
 // queueOfWaits is the queue in which the body that waits will go on.
 func (w *Worker) queueOfWaits(r *run) string {
+	if len(r.plan.Waits) == 0 {
+		return r.hist.Queue
+	}
 	step, _, _ := journal.CutUndo(r.plan.Waits[0].Path)
 	if n := tree.Find(r.def.Tree, step); n != nil {
 		return w.queueOf(r, n)
@@ -144,6 +159,9 @@ func (w *Worker) send(r *run) {
 	}
 	for i := range b.children {
 		a.Children = append(a.Children, b.children[i].begin)
+	}
+	for i := range b.blobs {
+		a.Blobs = append(a.Blobs, b.blobs[i].body)
 	}
 	for i := range b.tells {
 		a.Tell = append(a.Tell, b.tells[i].Deliver)
@@ -314,6 +332,8 @@ func shuts(f *journal.Fact, key string) bool {
 	switch f.Kind {
 	case journal.Received:
 		return key == callKey(f.Path, f.Call)
+	case journal.Done, journal.Failed:
+		return key == callKey(f.Path, itemsCall)
 	case journal.Closed:
 		return strings.HasPrefix(key, f.Path+"/")
 	case journal.Turned:
@@ -337,9 +357,12 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
 		if undone(&f) {
-			if key := callKey(f.Path, f.Call); f.Kind == journal.Waited {
+			switch key := callKey(f.Path, f.Call); f.Kind {
+			case journal.Waited, journal.Scattered:
 				unopened[key] = true
-			} else {
+			case journal.Answered:
+				unopened[key], unopened[callKey(f.Path, itemsCall)] = true, true
+			default:
 				untold[key] = true
 			}
 			continue

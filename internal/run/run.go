@@ -37,6 +37,7 @@ type run struct {
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
 	plan     plan.Plan
+	gathers  int64            // items have ended; until then it is put off; 0: none have
 	later    int64            // earliest time at which a body that is put off may begin
 	wanted   string           // queue of a body that found no slot here
 	hungry   bool             // it would begin as soon as there is a slot
@@ -55,6 +56,7 @@ type batch struct {
 	took      []int64
 	opens     []store.Wait
 	children  []child
+	blobs     []blob
 	tells     []tell
 	shut      map[string]string // wait ids by callKey
 	logs      []store.Log
@@ -73,6 +75,12 @@ type batch struct {
 type child struct {
 	key   string // of the call
 	begin store.Begin
+}
+
+// blob is a piece of the list of an Each.
+type blob struct {
+	key  string // of the call, as for a child
+	body []byte
 }
 
 // tell is a message to a child, which a fact brings about.

@@ -34,8 +34,8 @@ func (t *tx) release(x *execution, r *store.Release) error {
 		return err
 	}
 	if parent := t.look(x.Parent); len(r.Report) > 0 && parent != nil {
-		topic := store.ChildTopic(x.ID)
-		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: topic}, func(p *execution) bool {
+		topic := r.ReportTopic(x.ID)
+		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(x.ID)}, func(p *execution) bool {
 			return p.Status == store.Waiting && p.listens(topic)
 		})
 	}
