@@ -262,7 +262,7 @@ func childID(v *run.Visit, key string) ID {
 // awaitChild suspends until a child has ended.
 func awaitChild[C any](ctx context.Context, b *body, key string, w *journal.Wait, o callOptions, begin *store.Begin) (C, error) {
 	var zero C
-	req, err := request[C](b, w, o.wait)
+	req, err := request[C](w, o.wait, b.engine.cfg.MaxPayload)
 	if err != nil {
 		return zero, err
 	}
@@ -285,6 +285,9 @@ func called[C any](b *body, key string, c *journal.Call, report []byte) (C, erro
 			b.stuck(key, err)
 		}
 		return v, nil
+	}
+	if c.State == journal.Withdrawn {
+		return v, fmt.Errorf("%s: %w", key, withdrawn(c))
 	}
 	data := c.Data
 	if len(data) == 0 {

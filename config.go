@@ -29,6 +29,11 @@ type Config struct {
 	// MaxPayload is the limit of each input, state, event, answer and result,
 	// in bytes of JSON; default 1 MiB, at most 16 MiB.
 	MaxPayload int
+	// OnNotice is told of reminders and escalations of waits, see Reminder. It is
+	// called on a goroutine of its own, once, by the engine that has recorded the notice, and
+	// not at all if that process dies at this moment: PendingInputs shows what is recorded.
+	// Close waits for it.
+	OnNotice func(Notice)
 	// Logger takes what the engine and its steps log; default slog.Default.
 	Logger *slog.Logger
 }

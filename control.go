@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/durable-go/durable/internal/schema"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
 )
@@ -32,6 +29,13 @@ func By(name string) ActOption { return func(o *actOptions) { o.by = name } }
 // EventID makes sending safe to repeat: an event with an id that was already
 // used in that run is acknowledged without effect.
 func EventID(id string) ActOption { return func(o *actOptions) { o.id = id } }
+
+// Early lets ProvideInput keep an answer whose question is not open yet: the next
+// question of that name takes it, if it fits then. If it does not, the question opens as usual, and
+// PendingInput.Notes shows the answer as refused. Kept answers count as messages that wait in the
+// run's inbox. wait must be a name. An answer that follows another one, to a question that was asked
+// once, is kept for a next question that may never come: leave Early out where that is wrong.
+func Early() ActOption { return func(o *actOptions) { o.keep = true } }
 
 // AndCompensate lets Cancel undo what the run has done: see StepNode.Compensate.
 func AndCompensate() ActOption { return func(o *actOptions) { o.undo = true } }
@@ -120,16 +124,19 @@ func delivered(d *store.Deliver, v store.Verdict) error {
 
 // ProvideInput answers an open input of a run. wait is the input's name, or its
 // id when several of that name are open. The value is checked against the type
-// that the step asked for; a refused one changes nothing and the error names
-// each field. Errors: ErrNotFound, ErrNoSuchWait (answered, timed out, not yet
-// open), ErrAmbiguous, ErrInvalid, ErrRunDone.
+// that the step asked for, with the form that the question was opened with; a refused one
+// changes nothing and the error is an *AnswerError with all that is wrong, by field. Errors:
+// ErrNotFound, ErrNoSuchWait (answered, timed out, not yet open; see Early), ErrAmbiguous, ErrInvalid,
+// ErrRunDone.
 func (e *Engine) ProvideInput(ctx context.Context, id ID, wait string, value any, opts ...ActOption) error {
 	o := acting(opts)
 	w, err := e.openInput(ctx, id, wait)
-	if err != nil {
-		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	var d *store.Deliver
+	if err == nil {
+		d, err = e.answering(w, value, o)
+	} else if mayBeEarly(err, o, wait) {
+		d, err = e.earlyAnswer(id, wait, value, o)
 	}
-	d, err := e.answering(w, value, o)
 	if err == nil {
 		err = e.deliver(ctx, d)
 	}
@@ -145,7 +152,7 @@ func (e *Engine) answering(w *store.Wait, value any, o actOptions) (*store.Deliv
 	if err != nil {
 		return nil, err
 	}
-	if raw, err = checkAnswer(w, raw); err != nil {
+	if raw, err = fit(w.Kind, w.Detail, raw); err != nil {
 		return nil, err
 	}
 	envelope, err := encode(answer{Value: raw, By: o.by, At: time.Now().UTC()}, maxLimit)
@@ -155,16 +162,13 @@ func (e *Engine) answering(w *store.Wait, value any, o actOptions) (*store.Deliv
 	return &store.Deliver{ID: w.Execution, Wait: w.ID, Payload: envelope, Dedupe: "answer:" + w.ID + ":" + uuid.NewString()}, nil
 }
 
-// inputKinds are the kinds of waits that people answer.
-func inputKinds() []string { return []string{"input", "approval", "in_doubt"} }
-
 // openInput finds the wait that a name or id means.
 func (e *Engine) openInput(ctx context.Context, id ID, wait string) (*store.Wait, error) {
-	page, err := e.store.Waits(ctx, store.WaitFilter{Execution: id, Kinds: inputKinds(), Limit: 1000})
+	open, err := e.waitsOf(ctx, id, inputKinds())
 	if err != nil {
 		return nil, err
 	}
-	if w, err := named(page.Waits, wait); w != nil || err != nil {
+	if w, err := named(open, wait); w != nil || err != nil {
 		return w, err
 	}
 	rec, err := e.store.Load(ctx, id, false)
@@ -174,67 +178,20 @@ func (e *Engine) openInput(ctx context.Context, id ID, wait string) (*store.Wait
 	return nil, notOpen(rec.Status)
 }
 
-// named finds the one input that a name or id means; nil if there is none.
-func named(open []store.Wait, wait string) (*store.Wait, error) {
-	var found []*store.Wait
-	for i := range open {
-		if w := &open[i]; (w.ID == wait || w.Name == wait) && slices.Contains(inputKinds(), w.Kind) {
-			found = append(found, w)
-		}
+// earlyAnswer makes the message of an answer whose question is not asked yet.
+func (e *Engine) earlyAnswer(id ID, name string, value any, o actOptions) (*store.Deliver, error) {
+	if m := tree.TextMistake(name); m != "" {
+		return nil, fmt.Errorf("%w: the name: %s", ErrInvalid, m)
 	}
-	switch len(found) {
-	case 0:
-		return nil, nil
-	case 1:
-		return found[0], nil
+	raw, err := e.payload(value)
+	if err != nil {
+		return nil, err
 	}
-	ids := make([]string, len(found))
-	for i, w := range found {
-		ids[i] = w.ID
+	envelope, err := encode(answer{Value: raw, By: o.by, At: time.Now().UTC()}, maxLimit)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%w: answer one by its id: %s", ErrAmbiguous, strings.Join(ids, ", "))
-}
-
-// notOpen says why there is no such input.
-func notOpen(status store.Status) error {
-	if status.Ended() {
-		return fmt.Errorf("%w: it is %s", ErrRunDone, status)
-	}
-	return fmt.Errorf("%w: it was answered, has timed out, or is not asked yet", ErrNoSuchWait)
-}
-
-// checkAnswer checks an answer against what was asked, and gives it the form
-// in which the body reads it.
-func checkAnswer(w *store.Wait, raw []byte) ([]byte, error) {
-	if w.Kind == "approval" && (string(raw) == "true" || string(raw) == "false") {
-		raw = []byte(`{"approved":` + string(raw) + `}`)
-	}
-	if w.Kind == "in_doubt" {
-		return raw, checkDoubt(raw)
-	}
-	var q question
-	if err := json.Unmarshal(w.Detail, &q); err != nil {
-		return nil, fmt.Errorf("the stored question cannot be read: %w", err)
-	}
-	if q.Schema == nil {
-		return raw, nil
-	}
-	if err := schema.Check(q.Schema, raw); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return raw, nil
-}
-
-func checkDoubt(raw []byte) error {
-	var d Doubt
-	if err := json.Unmarshal(raw, &d); err != nil {
-		return fmt.Errorf("%w: give {\"outcome\": \"done\", \"run\" or \"fail\"}: %w", ErrInvalid, err)
-	}
-	switch d.Outcome {
-	case "done", "run", "fail":
-		return nil
-	}
-	return fmt.Errorf("%w: outcome is %q; give \"done\" (it happened), \"run\" (it did not: run it) or \"fail\"", ErrInvalid, d.Outcome)
+	return &store.Deliver{ID: id, Topic: earlyTopic(name), Payload: envelope, Dedupe: "early:" + uuid.NewString(), Max: maxInbox}, nil
 }
 
 // Unblock lets a blocked run go on: a worker takes it up again, and blocks it

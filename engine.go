@@ -125,7 +125,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}()
 	cfg := run.Config{
 		Name: e.cfg.Name, Queues: e.cfg.served(), Lease: e.cfg.Lease,
-		Grace: e.cfg.ShutdownGrace, JournalLimit: maxFacts, StateLimit: e.cfg.MaxPayload,
+		Grace: e.cfg.ShutdownGrace, JournalLimit: maxFacts, StateLimit: e.cfg.MaxPayload, Accept: accept,
 	}
 	for _, d := range e.defs {
 		cfg.Definitions = append(cfg.Definitions, &run.Definition{Tree: d.tree, Fingerprint: d.fingerprint})
@@ -293,6 +293,8 @@ func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
 		end.Final, end.Err.Code = true, r.code()
 	case isErr(err, ErrTimeout):
 		end.Final, end.Err.Code = true, "wait_timeout"
+	case isErr(err, ErrWaitCancelled):
+		end.Final, end.Err.Code = true, "wait_cancelled"
 	case isErr(err, ErrPayload):
 		end.Final, end.Err.Code = true, "payload"
 	default:

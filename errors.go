@@ -42,6 +42,8 @@ var (
 	ErrTooLarge = errors.New("the payload is too large")
 	// ErrTimeout: a wait ended by its timeout and has no OnTimeout value.
 	ErrTimeout = errors.New("the wait timed out")
+	// ErrWaitCancelled: an operator ended the wait; see WaitCancelled.
+	ErrWaitCancelled = errors.New("the wait was cancelled")
 	// ErrPayload: the message that ended a wait does not fit the wait's type.
 	ErrPayload = errors.New("the payload does not fit the type of the wait")
 	// ErrNotInStep: a durable call was made outside a step, on another
@@ -132,7 +134,7 @@ func (e *RunError) Unwrap() error {
 // Failure is a recorded error. The original error value is gone; its texts and
 // code are kept.
 type Failure struct {
-	Code    string   `json:"code"` // error, panic, permanent, step_timeout, wait_timeout, crash_limit, encode, too_large, tx_timeout, branch, loop …
+	Code    string   `json:"code"` // error, panic, permanent, step_timeout, wait_timeout, wait_cancelled, crash_limit, encode, too_large, tx_timeout, branch, loop …
 	Message string   `json:"message"`
 	Path    string   `json:"path,omitempty"`
 	Attempt int      `json:"attempt,omitempty"`

@@ -26,23 +26,40 @@ type answer struct {
 
 // question is the detail of an input's wait.
 type question struct {
-	Prompt  string          `json:"prompt,omitempty"`
-	Details json.RawMessage `json:"details,omitempty"`
-	Schema  json.RawMessage `json:"schema,omitempty"`
-	Error   string          `json:"error,omitempty"`
+	Prompt    string          `json:"prompt,omitempty"`
+	Details   json.RawMessage `json:"details,omitempty"`
+	Schema    json.RawMessage `json:"schema,omitempty"`
+	Error     string          `json:"error,omitempty"`
+	Choices   []InputChoice   `json:"choices,omitempty"`
+	Several   bool            `json:"several,omitempty"`
+	Multiline bool            `json:"multiline,omitempty"`
+	Fields    []schema.Field  `json:"fields,omitempty"`
+	Notes     []journal.Note  `json:"notes,omitempty"` // put there while it is open
 }
 
 // WaitForInput asks people for a T. The question is listed by
 // engine.PendingInputs until somebody answers with engine.ProvideInput; an
 // answer is checked against T before it is accepted.
 func WaitForInput[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
-	return ask[T](ctx, "input", name, opts, func(raw []byte, v *T) error {
-		var a answer
-		if err := json.Unmarshal(raw, &a); err != nil {
-			return err
-		}
-		return decode(a.Value, v, false)
-	})
+	return ask[T](ctx, "input", name, opts, func(*waitOptions) (question, error) { return typed(reflect.TypeFor[T]()) }, answered[T])
+}
+
+// answered reads an answer as a T.
+func answered[T any](raw []byte, v *T) error {
+	var a answer
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return err
+	}
+	return decode(a.Value, v, false)
+}
+
+// typed is the question for a value of a type.
+func typed(t reflect.Type) (question, error) {
+	s, err := schema.For(t)
+	if err != nil {
+		return question{}, fmt.Errorf("%s cannot be asked for: %w", t, err)
+	}
+	return question{Schema: s}, nil
 }
 
 // Approval is the answer to WaitForApproval.
@@ -62,23 +79,26 @@ type approvalForm struct {
 
 // WaitForApproval asks people for a yes or no, with an optional comment.
 func WaitForApproval(ctx context.Context, name string, opts ...WaitOption) (Approval, error) {
-	return ask[Approval](ctx, "approval", name, opts, func(raw []byte, v *Approval) error {
-		var (
-			a answer
-			f approvalForm
-		)
-		if err := json.Unmarshal(raw, &a); err != nil {
-			return err
-		}
-		if err := json.Unmarshal(a.Value, &f); err != nil {
-			return err
-		}
-		*v = Approval{f.Approved, f.Comment, a.By, a.At}
-		return nil
-	})
+	return ask(ctx, "approval", name, opts, func(*waitOptions) (question, error) { return typed(reflect.TypeFor[approvalForm]()) }, approved)
 }
 
-func ask[T any](ctx context.Context, kind, name string, opts []WaitOption, read func([]byte, *T) error) (T, error) {
+// approved reads the answer to an approval.
+func approved(raw []byte, v *Approval) error {
+	var (
+		a answer
+		f approvalForm
+	)
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(a.Value, &f); err != nil {
+		return err
+	}
+	*v = Approval{f.Approved, f.Comment, a.By, a.At}
+	return nil
+}
+
+func ask[T any](ctx context.Context, kind, name string, opts []WaitOption, what func(*waitOptions) (question, error), read func([]byte, *T) error) (T, error) {
 	var zero T
 	b, key, err := enter(ctx, kind, name)
 	if err != nil {
@@ -86,33 +106,53 @@ func ask[T any](ctx context.Context, kind, name string, opts []WaitOption, read 
 	}
 	w := &journal.Wait{Kind: kind, Name: name}
 	if b.h.Calls[key] == nil {
-		form := reflect.TypeFor[T]()
-		if kind == "approval" {
-			form = reflect.TypeFor[approvalForm]()
+		o := waiting(opts)
+		q, err := what(&o)
+		if err == nil {
+			w, err = inquire[T](kind, name, q, &o, b.engine.cfg.MaxPayload)
 		}
-		if w.Detail, err = detail(b, form, opts); err != nil {
+		if err != nil {
 			return zero, fmt.Errorf("%s %q: %w", kind, name, err)
 		}
 	}
 	return await(ctx, b, key, w, opts, read)
 }
 
-// detail is what is stored for the people who answer.
-func detail(b *body, form reflect.Type, opts []WaitOption) ([]byte, error) {
-	var o waitOptions
-	for _, opt := range opts {
-		opt(&o)
+// inquire makes the wait of a question to people. It needs no body.
+func inquire[T any](kind, name string, q question, o *waitOptions, limit int) (*journal.Wait, error) {
+	if err := o.suit(kind); err != nil {
+		return nil, err
 	}
-	q := question{Prompt: o.prompt}
-	s, err := schema.For(form)
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be asked for: %w", form, err)
-	}
-	q.Schema = s
+	var err error
+	q.Prompt = o.prompt
 	if o.details != nil {
-		if q.Details, err = encode(o.details, b.engine.cfg.MaxPayload); err != nil {
+		if q.Details, err = encode(o.details, limit); err != nil {
 			return nil, fmt.Errorf("Details: %w", err)
 		}
 	}
-	return encode(q, 2*b.engine.cfg.MaxPayload)
+	w := &journal.Wait{Kind: kind, Name: name, Topic: earlyTopic(name)}
+	if w.Detail, err = encode(q, 2*limit); err != nil {
+		return nil, err
+	}
+	if o.has && kind != "input" && kind != "approval" { // there the type says all
+		raw, err := encode(o.value, limit)
+		if err == nil {
+			_, err = fit(kind, w.Detail, raw)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("OnTimeout: %w", err)
+		}
+	}
+	return w, nil
+}
+
+// suit refuses options that have no meaning for a kind of wait.
+func (o *waitOptions) suit(kind string) error {
+	switch {
+	case o.sized && kind != "text" && kind != "choice":
+		return fmt.Errorf("%w: Length is for texts, and for how many are chosen", ErrInvalid)
+	case o.multiline && kind != "text":
+		return fmt.Errorf("%w: Multiline is for texts", ErrInvalid)
+	}
+	return nil
 }

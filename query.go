@@ -71,10 +71,21 @@ type StepRecord struct {
 	Error    *Failure        `json:"error,omitempty"`
 	Change   json.RawMessage `json:"change,omitempty"`   // what it changed in the state; of a compensation: in what it saw, which nobody else does
 	Children []string        `json:"children,omitempty"` // ids of runs that it began
+	Waits    []WaitRecord    `json:"waits,omitempty"`    // in the order of opening
 
 	Undo    string `json:"undo,omitempty"`     // of a step: the path under which its compensation is recorded and logs, should it come to that
 	Undoes  string `json:"undoes,omitempty"`   // of a compensation: the path of the step
 	InDoubt bool   `json:"in_doubt,omitempty"` // of a compensation: the step was cut off, and nobody knows how far it came
+}
+
+// WaitRecord is one wait of an attempt.
+type WaitRecord struct {
+	Kind   string     `json:"kind"` // event, input, approval, choice, text, form, in_doubt, sleep, call
+	Name   string     `json:"name,omitempty"`
+	Opened time.Time  `json:"opened"`
+	Ended  time.Time  `json:"ended,omitzero"` // zero while it is open; Opened if it never had to wait
+	By     string     `json:"by,omitempty"`   // what ended it: message, timeout, cancelled
+	Notes  []WaitNote `json:"notes,omitempty"`
 }
 
 // InboxMessage is a message that no wait has taken.
@@ -82,6 +93,7 @@ type InboxMessage struct {
 	Name    string          `json:"name"`
 	Payload json.RawMessage `json:"payload"`
 	At      time.Time       `json:"at"`
+	Early   bool            `json:"early,omitempty"` // an answer to a question that is not asked yet
 }
 
 // QueryOption asks for more.
@@ -108,7 +120,11 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 	x := execution(&rec.Execution)
 	for _, m := range rec.Messages {
 		if name, ok := cutPrefix(m.Topic, "event:"); ok {
-			x.Inbox = append(x.Inbox, InboxMessage{name, m.Payload, m.At})
+			x.Inbox = append(x.Inbox, InboxMessage{name, m.Payload, m.At, false})
+		} else if name, ok := cutPrefix(m.Topic, earlyTopic("")); ok {
+			var a answer
+			_ = json.Unmarshal(m.Payload, &a) // it is ours
+			x.Inbox = append(x.Inbox, InboxMessage{name, a.Value, m.At, true})
 		}
 	}
 	h, err := run.Replay(&rec)
@@ -158,6 +174,9 @@ func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
 			Path: a.Path, Kind: a.Kind, Attempt: a.Number, Status: string(a.Outcome), Started: micros(a.Start), Ended: micros(a.End),
 			Waited: time.Duration(a.Waiting) * time.Microsecond, Error: failure(a.Err), Change: a.Patch, Children: a.Children,
 			Undo: a.Undo, Undoes: a.Undoes, InDoubt: a.InDoubt,
+		}
+		for _, w := range a.Waits {
+			s.Waits = append(s.Waits, WaitRecord{w.Kind, w.Name, micros(w.Opened), micros(w.Ended), w.By, waitNotes(w.Notes)})
 		}
 		if a.Answer != nil {
 			s.Answer = wayText(a.Answer)
@@ -247,12 +266,23 @@ type PendingInput struct {
 	Workflow  string          `json:"workflow"`
 	Path      string          `json:"path"`
 	Name      string          `json:"name"`
-	Kind      string          `json:"kind"` // input, approval, in_doubt
+	Kind      string          `json:"kind"` // input, approval, choice, text, form, in_doubt
 	Prompt    string          `json:"prompt,omitempty"`
 	Details   json.RawMessage `json:"details,omitempty"`
 	Schema    json.RawMessage `json:"schema,omitempty"` // JSON Schema of the answer
 	Opened    time.Time       `json:"opened"`
 	Deadline  time.Time       `json:"deadline,omitzero"`
+	Queue     string          `json:"queue"`
+
+	Choices   []InputChoice `json:"choices,omitempty"`   // choice
+	Several   bool          `json:"several,omitempty"`   // choice: any number of them, as a list
+	Multiline bool          `json:"multiline,omitempty"` // text
+	Fields    []FormField   `json:"fields,omitempty"`    // form
+
+	Assignee   string     `json:"assignee,omitempty"`
+	Reminded   int        `json:"reminded,omitempty"` // how often, of the newest 50 notes
+	RemindedAt time.Time  `json:"reminded_at,omitzero"`
+	Notes      []WaitNote `json:"notes,omitempty"` // what happened to it since it was opened; the newest 50
 }
 
 // InputFilter selects pending inputs. Zero fields do not filter.
@@ -260,8 +290,10 @@ type InputFilter struct {
 	ID        string
 	Execution ID
 	Workflow  string
+	Queue     string
 	Name      string
 	Kind      string
+	Assignee  string
 	Cursor    string
 	Limit     int // default 50, at most 1,000
 }
@@ -280,7 +312,7 @@ func (e *Engine) PendingInputs(ctx context.Context, f InputFilter) (*InputPage, 
 		kinds = []string{f.Kind}
 	}
 	p, err := e.store.Waits(ctx, store.WaitFilter{
-		ID: f.ID, Execution: f.Execution, Workflow: f.Workflow, Name: f.Name, Kinds: kinds, Cursor: f.Cursor, Limit: f.Limit,
+		ID: f.ID, Execution: f.Execution, Workflow: f.Workflow, Queue: f.Queue, Name: f.Name, Label: f.Assignee, Kinds: kinds, Cursor: f.Cursor, Limit: f.Limit,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list inputs: %w", err)
@@ -293,8 +325,10 @@ func (e *Engine) PendingInputs(ctx context.Context, f InputFilter) (*InputPage, 
 		}
 		page.Inputs[i] = PendingInput{
 			ID: w.ID, Execution: w.Execution, Workflow: w.Workflow, Path: w.Path, Name: w.Name, Kind: w.Kind,
-			Prompt: q.Prompt, Details: q.Details, Schema: q.Schema, Opened: w.Opened, Deadline: w.Deadline,
+			Prompt: q.Prompt, Details: q.Details, Schema: q.Schema, Opened: w.Opened, Deadline: w.Deadline, Queue: w.Queue,
+			Choices: q.Choices, Several: q.Several, Multiline: q.Multiline, Fields: q.Fields, Assignee: w.Label, Notes: waitNotes(q.Notes),
 		}
+		page.Inputs[i].Reminded, page.Inputs[i].RemindedAt = reminded(q.Notes)
 	}
 	return page, nil
 }
@@ -303,21 +337,26 @@ func (e *Engine) PendingInputs(ctx context.Context, f InputFilter) (*InputPage, 
 type OpenWait struct {
 	ID       string    `json:"id"`
 	Path     string    `json:"path"`
-	Kind     string    `json:"kind"` // event, input, approval, in_doubt, sleep
+	Kind     string    `json:"kind"` // event, input, approval, choice, text, form, in_doubt, sleep
 	Name     string    `json:"name,omitempty"`
 	Opened   time.Time `json:"opened"`
 	Deadline time.Time `json:"deadline,omitzero"`
+	Assignee string    `json:"assignee,omitempty"`
+
+	Notes []WaitNote `json:"notes,omitempty"` // what happened to it since it was opened; the newest 50
 }
 
 // OpenWaits lists what a run waits for.
 func (e *Engine) OpenWaits(ctx context.Context, id ID) ([]OpenWait, error) {
-	p, err := e.store.Waits(ctx, store.WaitFilter{Execution: id, Limit: 1000})
+	open, err := e.waitsOf(ctx, id, nil)
 	if err != nil {
 		return nil, fmt.Errorf("waits of run %s: %w", id, err)
 	}
-	list := make([]OpenWait, len(p.Waits))
-	for i, w := range p.Waits {
-		list[i] = OpenWait{w.ID, w.Path, w.Kind, w.Name, w.Opened, w.Deadline}
+	list := make([]OpenWait, len(open))
+	for i, w := range open {
+		var q question
+		_ = json.Unmarshal(w.Detail, &q) // without notes if it is unreadable
+		list[i] = OpenWait{w.ID, w.Path, w.Kind, w.Name, w.Opened, w.Deadline, w.Label, waitNotes(q.Notes)}
 	}
 	return list, nil
 }

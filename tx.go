@@ -209,14 +209,16 @@ func (e *Engine) provideTx(ctx context.Context, tx any, id ID, wait string, valu
 	if err != nil {
 		return err
 	}
-	w, err := named(open, wait)
+	w, err := named(open, wait, inputKinds()...)
 	if w == nil && err == nil {
 		err = notOpen(status)
 	}
-	if err != nil {
-		return err
+	var d *store.Deliver
+	if err == nil {
+		d, err = e.answering(w, value, o)
+	} else if mayBeEarly(err, o, wait) {
+		d, err = e.earlyAnswer(id, wait, value, o)
 	}
-	d, err := e.answering(w, value, o)
 	if err != nil {
 		return err
 	}

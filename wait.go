@@ -19,6 +19,20 @@ type waitOptions struct {
 	value   any
 	prompt  string
 	details any
+
+	sized, multiline bool
+	min, max         int
+	assigned         bool
+	to               string
+	notices          []notice
+}
+
+func waiting(opts []WaitOption) waitOptions {
+	var o waitOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
 }
 
 // Timeout ends the wait d after it opened, by the store's clock. Zero or less
@@ -49,12 +63,17 @@ func sleep(ctx context.Context, req *run.CallRequest) error {
 	if err != nil {
 		return err
 	}
-	if b.h.Calls[key] != nil {
-		return nil
+	c := b.h.Calls[key]
+	if c == nil {
+		req.Wait = &journal.Wait{Kind: "sleep"}
+		if c, err = b.wait(ctx, key, req); err != nil {
+			return err
+		}
 	}
-	req.Wait = &journal.Wait{Kind: "sleep"}
-	_, err = b.wait(ctx, key, req)
-	return err
+	if c.State == journal.Withdrawn {
+		return fmt.Errorf("sleep: %w", withdrawn(c))
+	}
+	return nil
 }
 
 // wait makes a wait. It returns when the wait has ended, or not at all: then
@@ -85,6 +104,11 @@ func WaitForEvent[T any](ctx context.Context, name string, opts ...WaitOption) (
 		var zero T
 		return zero, err
 	}
+	o := waiting(opts)
+	if err := o.suit("event"); err != nil {
+		var zero T
+		return zero, fmt.Errorf("event %q: %w", name, err)
+	}
 	w := &journal.Wait{Kind: "event", Name: name, Topic: eventTopic(name)}
 	return await(ctx, b, key, w, opts, func(raw []byte, v *T) error { return decode(raw, v, false) })
 }
@@ -96,11 +120,7 @@ func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opt
 	var v T
 	c := b.h.Calls[key]
 	if c == nil {
-		var o waitOptions
-		for _, opt := range opts {
-			opt(&o)
-		}
-		req, err := request[T](b, w, o)
+		req, err := request[T](w, waiting(opts), b.engine.cfg.MaxPayload)
 		if err != nil {
 			return v, err
 		}
@@ -122,12 +142,17 @@ func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opt
 			return v, fmt.Errorf("%s %q: %w %s: %w", w.Kind, w.Name, ErrPayload, typeName[T](), err)
 		}
 		return v, nil
+	case journal.Withdrawn:
+		return v, fmt.Errorf("%s %q: %w", w.Kind, w.Name, withdrawn(c))
 	}
 	panic(errNeverHere)
 }
 
-// request makes the request for a wait and checks its default.
-func request[T any](b *body, w *journal.Wait, o waitOptions) (*run.CallRequest, error) {
+// request makes the request for a wait and checks its default. It needs no body.
+func request[T any](w *journal.Wait, o waitOptions, limit int) (*run.CallRequest, error) {
+	if err := o.watch(w); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", w.Kind, w.Name, err)
+	}
 	req := &run.CallRequest{Wait: w, Timed: o.timed, For: o.timeout}
 	if !o.has {
 		return req, nil
@@ -135,7 +160,7 @@ func request[T any](b *body, w *journal.Wait, o waitOptions) (*run.CallRequest, 
 	if !o.timed {
 		return nil, fmt.Errorf("%s %q: OnTimeout without Timeout never happens; give both", w.Kind, w.Name)
 	}
-	raw, err := encode(o.value, b.engine.cfg.MaxPayload)
+	raw, err := encode(o.value, limit)
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: OnTimeout: %w", w.Kind, w.Name, err)
 	}

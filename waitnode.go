@@ -67,6 +67,9 @@ func (w *waitNode[S]) end(raw []byte, q *plan.Question, plain bool) run.Answered
 	if q.Ended.State == journal.TimedOut && !q.Ended.Has && w.n.Kind != tree.Pause {
 		return run.Answered{Err: record(fmt.Errorf("%s %q: %w", w.n.Kind, w.n.Name, ErrTimeout), "wait_timeout", q.Path, 0)}
 	}
+	if q.Ended.State == journal.Withdrawn {
+		return run.Answered{Err: record(fmt.Errorf("%s %q: %w", w.n.Kind, w.n.Name, withdrawn(q.Ended)), "permanent", q.Path, 0)}
+	}
 	if e := q.Ended.Err; e != nil {
 		return run.Answered{Err: &journal.Error{Code: "child", Path: q.Path, Message: e.Message, Chain: e.Chain}}
 	}

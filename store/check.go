@@ -51,6 +51,9 @@ func mistake(w *Write) string {
 		if d.Dedupe == "" {
 			why = "a message without Dedupe"
 		}
+		if d.Keep && d.Wait == "" {
+			why = "a wait to be kept is not named"
+		}
 	}
 	if set != 1 {
 		return "exactly one field must be set"
@@ -64,7 +67,7 @@ func mistake(w *Write) string {
 }
 
 func advanceMistake(a *Advance) string {
-	if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open) > 0 || len(a.Shut) > 0 || a.Release != nil || a.Snapshot != nil) {
+	if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open)+len(a.Shut)+len(a.Alter) > 0 || a.Release != nil || a.Snapshot != nil) {
 		return "an advance without a row may carry logs, blobs and holds only"
 	}
 	if why := familyMistake(a); why != "" {

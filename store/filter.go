@@ -34,7 +34,9 @@ type WaitFilter struct {
 	ID        string
 	Execution ID // zero: all
 	Workflow  string
+	Queue     string
 	Name      string
+	Label     string
 	Kinds     []string
 	Cursor    string
 	Limit     int // as in Filter

@@ -235,9 +235,13 @@ type Advance struct {
 	// store's clock is before it. It guards what fires a timer.
 	NotBefore time.Time
 
-	Took     []int64   // messages that this row consumes: they are deleted
-	Open     []Wait    // waits that this row opens
-	Shut     []string  // ids of waits that this row closes; absent ones are ignored
+	Took []int64  // messages that this row consumes: they are deleted
+	Open []Wait   // waits that this row opens
+	Shut []string // ids of waits that this row closes; absent ones are ignored
+	// Alter has waits of this execution that go on with another Deadline, Label and
+	// Detail; all else stays as it was opened. Each is named once. It comes after Shut
+	// and Open; those that are not open are ignored.
+	Alter    []Wait
 	Release  *Release  // nil: the owner keeps the execution
 	Snapshot []byte    // replaces the snapshot; it holds all rows up to Base+1
 	Logs     []Log     // appended; an entry already there is ignored
@@ -276,6 +280,7 @@ type Deliver struct {
 	Payload []byte
 	Dedupe  string // required; unique per execution until it is pruned
 	Wait    string // when set: this wait must be open, and is closed by this write
+	Keep    bool   // with Wait: it must be open, and stays so
 	Max     int    // 0: no limit; what parents and children tell does not count
 }
 
@@ -441,22 +446,6 @@ type Execution struct {
 	// that both cannot go on do not take it from each other for ever; every
 	// other way of being let go empties it.
 	Blocked []string
-}
-
-// Wait is an open wait. Its ID is made by the engine and unique in the store.
-type Wait struct {
-	ID        string
-	Execution ID
-	Workflow  string // filled by the store when read
-	Queue     string // filled by the store when read
-	Path      string
-	Call      string
-	Kind      string // as the engine names it: "event", "input", "approval", "sleep" …
-	Name      string
-	Topic     string // a message with this topic wakes it; "" only by Wait or Due
-	Detail    []byte // prompt, schema and so on; opaque
-	Deadline  time.Time
-	Opened    time.Time // filled by the store
 }
 
 // Log is a log entry of one attempt. (Execution, Path, Attempt, N) is its key.

@@ -18,14 +18,14 @@ import (
 func (a *app) inboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inbox",
-		Short: "What runs ask people: list, show, answer",
+		Short: "What runs ask people: list, show, answer, cancel, extend",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.parsed = false // it does nothing by itself
-			return errors.New("inbox needs one of: list, show, answer")
+			return errors.New("inbox needs one of: list, show, answer, cancel, extend")
 		},
 	}
-	cmd.AddCommand(a.inboxListCommand(), a.inboxShowCommand(), a.inboxAnswerCommand())
+	cmd.AddCommand(a.inboxListCommand(), a.inboxShowCommand(), a.inboxAnswerCommand(), a.inboxCancelCommand(), a.inboxExtendCommand())
 	return cmd
 }
 
@@ -53,6 +53,8 @@ func (a *app) inboxListCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.Workflow, "workflow", "", "only of this workflow")
 	cmd.Flags().StringVar(&f.Name, "name", "", "only questions of this name")
+	cmd.Flags().StringVar(&f.Queue, "queue", "", "only of runs in this queue")
+	cmd.Flags().StringVar(&f.Assignee, "assignee", "", "only those that this person or group is to answer")
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "how many, at most 1000")
 	cmd.Flags().StringVar(&f.Cursor, "cursor", "", "go on after the page that gave this cursor")
 	return a.dbFlag(cmd)
@@ -63,13 +65,9 @@ func writeInbox(s *term.Screen, page *durable.InputPage, now time.Time) error {
 		_, err := fmt.Fprintln(s, "No open questions.")
 		return err
 	}
-	t := &term.Table{Columns: []term.Column{{Head: "WAIT"}, {Head: "NAME", Min: 8}, {Head: "AGE", Right: true}, {Head: "LEFT", Right: true}, {Head: "QUESTION", Min: 16}}}
+	t := &term.Table{Columns: []term.Column{{Head: "WAIT"}, {Head: "NAME", Min: 8}, {Head: "FOR"}, {Head: "AGE", Right: true}, {Head: "LEFT", Right: true}, {Head: "QUESTION", Min: 16}}}
 	for _, in := range page.Inputs {
-		left := ""
-		if !in.Deadline.IsZero() {
-			left = age(in.Deadline.Sub(now))
-		}
-		t.Add(in.ID, in.Name, age(now.Sub(in.Opened)), left, in.Prompt)
+		t.Add(in.ID, in.Name, in.Assignee, age(now.Sub(in.Opened)), left(in, now), in.Prompt)
 	}
 	if err := t.Write(s); err != nil {
 		return err
@@ -190,6 +188,10 @@ func (a *app) writeQuestion(s *term.Screen, in durable.PendingInput) error {
 	field("Step", term.Line(in.Path))
 	field("Asked", term.Stamp(in.Opened))
 	field("Until", term.Stamp(in.Deadline))
+	field("For", term.Line(in.Assignee))
+	for _, line := range happened(in.Notes) {
+		field("Happened", term.Line(line))
+	}
 	if in.Details != nil {
 		fmt.Fprintf(s, "\n%s\n", s.Paint(term.Dim, "DETAILS"))
 		writeDetails(s, in.Details)
@@ -289,6 +291,12 @@ func form(in durable.PendingInput) []string {
 		return []string{"true or false, or:", "approved  boolean", "comment   string, may be left out"}
 	case "in_doubt":
 		return []string{`outcome  "done" (it happened), "run" (it did not: run it) or "fail"`}
+	}
+	if len(in.Choices) > 0 {
+		return choices(in)
+	}
+	if len(in.Fields) > 0 {
+		return fields(in.Fields, "")
 	}
 	var s schema
 	if json.Unmarshal(in.Schema, &s) != nil || len(s.Properties) == 0 {

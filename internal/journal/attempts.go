@@ -60,7 +60,8 @@ type WaitSpan struct {
 	Name   string
 	Opened int64
 	Ended  int64  // 0 while it is open
-	By     string // what ended it: "message", "timeout", "" while it is open
+	By     string // what ended it: "message", "timeout", "cancelled", "" while it is open
+	Notes  []Note // what happened to it while it was open
 }
 
 // Attempts lists what happened in an execution, for people: one entry for each
@@ -311,6 +312,10 @@ func (v *view) happened(i int, a *Attempt, f *Fact) {
 		a.endWait(f, "message")
 	case Fired:
 		a.endWait(f, "timeout")
+	case Revoked:
+		a.endWait(f, "cancelled")
+	case Altered:
+		a.note(f)
 	}
 }
 
@@ -374,6 +379,16 @@ func (a *Attempt) endWait(f *Fact, by string) {
 		w.Name = w.Name[:i]
 	}
 	a.Waits = append(a.Waits, w)
+}
+
+// note keeps what happened to the open wait of a call.
+func (a *Attempt) note(f *Fact) {
+	for i := len(a.Waits) - 1; i >= 0; i-- {
+		if w := &a.Waits[i]; w.Call == f.Call && w.By == "" && f.Note != nil {
+			w.Notes = addNote(w.Notes, *f.Note)
+			return
+		}
+	}
 }
 
 // StateAfter returns the state on which bodies at a path work after row n: what

@@ -29,6 +29,7 @@ const (
 	tagWait    = 12
 	tagEmpty   = 13 // Data is empty but not nil
 	tagChild   = 14
+	tagNote    = 18
 	tagUndo    = 15
 	tagLimit   = 21
 )
@@ -99,6 +100,9 @@ func appendFact(b []byte, f *Fact) []byte {
 	}
 	if f.Wait != nil {
 		b = object(b, tagWait, f.Wait)
+	}
+	if f.Note != nil {
+		b = object(b, tagNote, f.Note)
 	}
 	return append(b, 0)
 }
@@ -192,7 +196,7 @@ func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
 	f.Kind = Kind(b[0])
-	if f.Kind < Began || f.Kind > Scattered {
+	if f.Kind.String() == "unknown" {
 		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
 	}
 	b = b[1:]
@@ -247,6 +251,8 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 		err = json.Unmarshal(data, &f.Answer)
 	case tagWait:
 		err = json.Unmarshal(data, &f.Wait)
+	case tagNote:
+		err = json.Unmarshal(data, &f.Note)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: field %d: %w", ErrCorrupt, tag, err)

@@ -31,7 +31,7 @@ func drawBytes(t *rapid.T, label string) []byte {
 
 func drawFact(t *rapid.T) Fact {
 	f := Fact{
-		Kind:    Kind(rapid.IntRange(int(Began), int(Cancelled)).Draw(t, "kind")),
+		Kind:    rapid.SampledFrom([]Kind{Began, Tried, Done, Delayed, Failed, Answered, Called, Waited, Received, Fired, Handed, Cleared, Cancelled, Revoked, Altered}).Draw(t, "kind"),
 		Path:    drawText(t, "path"),
 		At:      rapid.Int64().Draw(t, "at"),
 		Attempt: rapid.IntRange(0, 1<<40).Draw(t, "attempt"),
@@ -55,6 +55,12 @@ func drawFact(t *rapid.T) Fact {
 		f.Wait = &Wait{ID: drawText(t, "id"), Kind: "event", Name: drawText(t, "name"), Topic: drawText(t, "topic"), Deadline: rapid.Int64().Draw(t, "deadline"), HasValue: rapid.Bool().Draw(t, "value")}
 		if b := drawBytes(t, "default"); len(b) > 0 {
 			f.Wait.Default = b
+		}
+	}
+	if rapid.Bool().Draw(t, "has note") {
+		f.Note = &Note{Kind: drawText(t, "note"), At: rapid.Int64().Draw(t, "noted"), To: drawText(t, "to"), By: drawText(t, "by"), Until: f.Until, Text: drawText(t, "text")}
+		if f.Wait != nil {
+			f.Wait.To, f.Wait.Notes, f.Wait.Notices = f.Note.To, []Note{*f.Note}, []Notice{{After: 1, At: f.At, To: f.Note.By}}
 		}
 	}
 	return f

@@ -26,6 +26,8 @@ const (
 	Expired   Kind = 22 // the run's own time is over: Err
 	Scattered Kind = 23 // items of a spread Each have begun or ended: Data, Err
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
+	Revoked   Kind = 18 // an operator ended a wait: Call, Message, Err holds reason, Data who
+	Altered   Kind = 19 // an open wait goes on, changed: Call, Note; Message and Until if its deadline has moved, else its first notice is due
 	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
 	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
 	Revived   Kind = 17 // what could not be undone is tried again
@@ -65,6 +67,10 @@ func (k Kind) String() string {
 		return "scattered"
 	case Closed:
 		return "closed"
+	case Revoked:
+		return "revoked"
+	case Altered:
+		return "altered"
 	case Turned:
 		return "turned"
 	case Halted:
@@ -104,6 +110,7 @@ type Fact struct {
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it
+	Note    *Note
 	// Undo marks Tried and Done of a step that has a compensation, and a
 	// Cancelled that wants the run to go back.
 	Undo bool
@@ -165,6 +172,10 @@ type Wait struct {
 	Default  []byte `json:"default,omitempty"`  // the value of a timeout, if HasDefault
 	HasValue bool   `json:"has_default,omitempty"`
 	Detail   []byte `json:"detail,omitempty"` // prompt, schema and so on, for people
+	To       string `json:"to,omitempty"`     // who is to act on it
+
+	Notices []Notice `json:"notices,omitempty"` // what is to happen while it is open, by time
+	Notes   []Note   `json:"notes,omitempty"`   // what has happened to it while it was open
 }
 
 // Error is a failure as it is kept.

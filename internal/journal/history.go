@@ -70,9 +70,9 @@ type Place struct {
 // Call is the record of one durable call.
 type Call struct {
 	State CallState `json:"state"`
-	Data  []byte    `json:"data,omitempty"` // Value, or the default of TimedOut
+	Data  []byte    `json:"data,omitempty"` // Value, or the default of TimedOut; Withdrawn: who
 	Has   bool      `json:"has,omitempty"`  // TimedOut: Data is a value to return
-	Err   *Error    `json:"err,omitempty"`  // Broken
+	Err   *Error    `json:"err,omitempty"`  // Broken; Withdrawn: why
 	Wait  *Wait     `json:"wait,omitempty"` // while Open
 	Seq   int       `json:"seq,omitempty"`  // order of opening, for first come, first served
 }
@@ -82,10 +82,11 @@ type CallState uint8
 
 // The states of a call.
 const (
-	Open     CallState = 1 // a wait that has not ended
-	Value    CallState = 2 // a result, or the payload of a message
-	Broken   CallState = 3 // the function of a Do returned an error
-	TimedOut CallState = 4 // the deadline came first
+	Open      CallState = 1 // a wait that has not ended
+	Value     CallState = 2 // a result, or the payload of a message
+	Broken    CallState = 3 // the function of a Do returned an error
+	TimedOut  CallState = 4 // the deadline came first
+	Withdrawn CallState = 5 // an operator ended the wait
 )
 
 // NewHistory returns the history of nothing.
@@ -210,7 +211,9 @@ func (p *Place) visited(f *Fact) error {
 		p.handed(f)
 	case Scattered:
 		return p.scattered(f)
-	case Called, Waited, Received, Fired:
+	case Altered:
+		return p.alter(f)
+	case Called, Waited, Received, Fired, Revoked:
 		p.Crashed = nil // something new happened: no longer "in a row"
 		return p.call(f)
 	default:
@@ -225,7 +228,7 @@ func (f *Fact) check() error {
 	case f.Kind == Began || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived:
 	case f.Path == "":
 		return fmt.Errorf("%w: %s without a path", ErrCorrupt, f.Kind)
-	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil:
+	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil, f.Kind == Altered && f.Note == nil:
 		return fmt.Errorf("%w: %s at %s lacks its object", ErrCorrupt, f.Kind, f.Path)
 	}
 	return nil
@@ -292,7 +295,8 @@ func (h *History) count(p *Place, f *Fact) {
 	case f.Kind == Scattered,
 		f.Kind == Tried && p.Snoozed,
 		f.Kind == Delayed && f.Why == BySnooze && p.Live > 1,
-		f.Kind == Answered && p.Answer != nil:
+		f.Kind == Answered && p.Answer != nil,
+		f.Kind == Altered:
 		return
 	}
 	p.Live++
@@ -393,6 +397,8 @@ func (p *Place) call(f *Fact) error {
 		if f.Err != nil { // a child that did not complete: like a Do, it belongs to its attempt
 			p.Calls[f.Call].State = Broken
 		}
+	case f.Kind == Revoked && c != nil && c.State == Open:
+		p.Calls[f.Call] = &Call{State: Withdrawn, Err: f.Err, Data: f.Data}
 	case f.Kind == Fired && (c == nil || c.State == Open):
 		timed := &Call{State: TimedOut}
 		if c != nil && c.Wait.HasValue {

@@ -36,8 +36,8 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 			call.State = journal.Broken
 		}
 		r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: call}})
-	} else if c.Timed {
-		c.Wait.Deadline = deadline(c, w.clock.high(now))
+	} else {
+		w.arm(c, now)
 	}
 	w.drive(r, now)
 	w.pump(now)
@@ -105,6 +105,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: end.Block}
 		w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})
 	case suspended:
+		r.batch.took = append(r.batch.took, v.suspend.refused...)
 		w.open(r, v.Path, v.suspend, at)
 	default:
 		b := plan.Body{Path: v.Path, Node: v.Node, Place: r.hist.At(v.Path), Mode: v.Mode}
@@ -193,9 +194,7 @@ func (w *Worker) answer(r *run, v *Visit, a Answered, now time.Time) {
 		}
 		return
 	}
-	if c.Timed {
-		c.Wait.Deadline = deadline(c, w.clock.high(now))
-	}
+	w.arm(c, now)
 	c.derived = true
 	w.open(r, v.Path, c, micros(w.clock.low(now)))
 }

@@ -195,23 +195,27 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
 	for _, o := range p.Waits {
 		if m, ok := r.match(o.Wait); ok {
-			r.batch.close(o.Path, o.Call, o.Wait.ID)
-			w.receive(r, o.Path, o.Call, m, at)
+			w.give(r, o, m, at)
 			return true
 		}
 	}
+	r.dropOrders(p.Waits)
 	return false
 }
 
-// match finds the message that ends a wait, and takes it out of the inbox.
+// match finds the first message for a wait, and takes it out of the inbox. What
+// names the wait comes first: its sender was told that it counts.
 func (r *run) match(wait *journal.Wait) (store.Message, bool) {
-	for i, m := range r.inbox {
-		if m.Wait != "" && m.Wait == wait.ID || m.Wait == "" && wait.Topic != "" && m.Topic == wait.Topic {
-			r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
-			return m, true
-		}
+	i := slices.IndexFunc(r.inbox, func(m store.Message) bool { return m.Wait != "" && m.Wait == wait.ID })
+	if i < 0 && wait.Topic != "" {
+		i = slices.IndexFunc(r.inbox, func(m store.Message) bool { return m.Wait == "" && m.Topic == wait.Topic })
 	}
-	return store.Message{}, false
+	if i < 0 {
+		return store.Message{}, false
+	}
+	m := r.inbox[i]
+	r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
+	return m, true
 }
 
 func (w *Worker) receive(r *run, path, call string, m store.Message, at int64) {
@@ -225,8 +229,12 @@ func (w *Worker) receive(r *run, path, call string, m store.Message, at int64) {
 // if a message came first, or if the store's clock says that it is too early.
 func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
 	for _, o := range p.Waits {
-		if o.Wait.Deadline == 0 || o.Wait.Deadline > at {
+		if due := o.Wait.Due(); due == 0 || due > at {
 			continue
+		}
+		if o.Wait.Deadline == 0 || o.Wait.Deadline > at {
+			w.notice(r, o, at)
+			return true
 		}
 		r.batch.close(o.Path, o.Call, o.Wait.ID)
 		r.dismiss(journal.CallAt(o), callKey(o.Path, o.Call), "the call's timeout is over")
@@ -269,21 +277,24 @@ func (w *Worker) answerCalls(r *run, at int64) {
 			continue
 		}
 		c.Wait.ID = waitID(r.id, v.Path, c.Key, r.base)
-		m, ok := r.match(c.Wait)
-		switch {
-		case ok:
+		m, ok := w.early(r, c, at)
+		if ok {
 			w.receive(r, v.Path, c.Key, m, at)
 			answer := &journal.Call{State: journal.Value, Data: m.Payload, Err: childFailed(v.Path, m)}
 			if answer.Err != nil {
 				answer.State = journal.Broken
 			}
 			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: answer}})
+			continue
+		}
+		switch {
 		case c.Timed && c.Wait.Deadline <= at:
 			f := journal.Fact{Kind: journal.Fired, Path: v.Path, Call: c.Key, At: at}
 			if c.Wait.HasValue {
 				f.Data = c.Wait.Default
 			}
 			w.fire(r, f, fromMicros(c.Wait.Deadline))
+			r.batch.took = append(r.batch.took, c.refused...)
 			r.batch.replies = append(r.batch.replies, reply{v, CallReply{
 				Call: &journal.Call{State: journal.TimedOut, Has: c.Wait.HasValue, Data: c.Wait.Default},
 			}})
@@ -300,10 +311,7 @@ func (w *Worker) open(r *run, path string, c *CallRequest, at int64) {
 	if wait.ID == "" {
 		wait.ID = waitID(r.id, path, call, r.base)
 	}
-	r.batch.opens = append(r.batch.opens, store.Wait{
-		ID: wait.ID, Execution: r.id, Path: path, Call: call, Kind: wait.Kind, Name: wait.Name,
-		Topic: wait.Topic, Detail: wait.Detail, Deadline: fromMicros(wait.Deadline),
-	})
+	r.batch.opens = append(r.batch.opens, waitRow(r.id, path, call, &wait))
 	f := journal.Fact{Kind: journal.Waited, Path: path, Call: call, Wait: &wait, At: at, Derived: c.derived}
 	if c.Child != nil {
 		f.Child = c.Child.ID.String()

@@ -35,6 +35,9 @@ type Effects interface {
 	Ended(id store.ID, status store.Status, state []byte, err *journal.Error)
 	// Note reports something that an operator should see.
 	Note(text string, id store.ID, err error)
+	// Noticed tells of a notice at an open wait that is recorded now: a reminder,
+	// or that it passed to somebody else.
+	Noticed(id store.ID, path, call string, n journal.Note)
 	// Draw gives a random number in [0, 1) for jitter.
 	Draw() float64
 	// NewIncarnation gives a new random identity.

@@ -87,7 +87,7 @@ func (w *Worker) release(r *run) {
 func (w *Worker) park(r *run, rel *store.Release) {
 	due := r.later
 	for _, o := range r.plan.Waits {
-		if d := o.Wait.Deadline; d != 0 && (due == 0 || d < due) {
+		if d := o.Wait.Due(); d != 0 && (due == 0 || d < due) {
 			due = d
 		}
 	}
@@ -169,7 +169,8 @@ func (w *Worker) send(r *run) {
 	if len(b.shut) > 0 {
 		a.Shut = slices.Sorted(maps.Values(b.shut))
 	}
-	if b.fires || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
+	a.Alter = r.altered(b.facts)
+	if b.fires || len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
 		a.Seen = r.seen
 	}
 	a.Holds = w.holds(r, &b)
@@ -217,6 +218,8 @@ func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, stor
 		w.landed(r, b, v, now)
 	case v.Code == store.Unseen || v.Code == store.Early:
 		r.sent = nil
+		r.giveBack(b)
+		r.giveBack(&r.batch)
 		w.undo(r, b, afterNews)
 	case v.Code == store.Full:
 		r.sent = nil
@@ -238,6 +241,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	w.heldNow(r, b)
 	w.born(b)
 	r.full, r.refused = nil, nil // there may be room by now
+	w.tellNotices(r, b.facts)
 	if b.release != nil {
 		w.released(r, b)
 		return
@@ -321,6 +325,8 @@ func afterNews(f *journal.Fact) bool {
 	switch f.Kind {
 	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
 		return true
+	case journal.Altered:
+		return f.Message == 0 // a notice: the answer may have come before
 	case journal.Failed:
 		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
 	}
@@ -330,7 +336,7 @@ func afterNews(f *journal.Fact) bool {
 // shuts tells whether a fact closes the wait of a call, if that is closed.
 func shuts(f *journal.Fact, key string) bool {
 	switch f.Kind {
-	case journal.Received:
+	case journal.Received, journal.Revoked:
 		return key == callKey(f.Path, f.Call)
 	case journal.Done, journal.Failed:
 		return key == callKey(f.Path, itemsCall)
@@ -354,6 +360,14 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		b.shut = make(map[string]string)
 	}
 	maps.Copy(b.shut, r.batch.shut)
+	for _, heard := range []map[string]store.Message{b.heard, r.batch.heard} {
+		for key, m := range heard {
+			if kept.heard == nil {
+				kept.heard = make(map[string]store.Message)
+			}
+			kept.heard[key] = m
+		}
+	}
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
 		if undone(&f) {

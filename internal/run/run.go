@@ -58,7 +58,8 @@ type batch struct {
 	children  []child
 	blobs     []blob
 	tells     []tell
-	shut      map[string]string // wait ids by callKey
+	shut      map[string]string        // wait ids by callKey
+	heard     map[string]store.Message // what came by its topic to waits that are open in the store, by callKey
 	logs      []store.Log
 	fires     bool      // it fires a timer
 	notBefore time.Time // the timer's deadline

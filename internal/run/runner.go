@@ -25,6 +25,8 @@ type Code interface {
 	Ask(ctx context.Context, v *Visit) Answered
 	// Ended tells, durably, how an execution ended. It must not block.
 	Ended(id store.ID, status store.Status, state []byte, err *journal.Error)
+	// Noticed tells, durably, of a notice at an open wait. It may take its time.
+	Noticed(id store.ID, path, call string, n journal.Note)
 }
 
 // storeTimeout is the deadline of one call of the store: a stalled connection
@@ -302,6 +304,10 @@ func (e effects) Reply(v *Visit, c CallReply) { v.Handle.(*Handle).reply <- c }
 func (e effects) Ended(id store.ID, status store.Status, state []byte, err *journal.Error) {
 	e.r.undo.drop(id)
 	e.r.code.Ended(id, status, state, err)
+}
+
+func (e effects) Noticed(id store.ID, path, call string, n journal.Note) {
+	e.r.task(func() { e.r.code.Noticed(id, path, call, n) })
 }
 
 func (e effects) Note(text string, id store.ID, err error) {

@@ -60,6 +60,8 @@ type CallRequest struct {
 	// Tx says that this is no call: the body wants to open a transaction. Nothing
 	// is recorded of it.
 	Tx bool
+
+	refused []int64 // messages that came early and do not fit
 }
 
 // CallReply answers a call.

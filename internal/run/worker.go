@@ -17,15 +17,16 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-// Config is how a worker works. All fields are required.
+// Config is how a worker works. All fields but Accept are required.
 type Config struct {
 	Name         string // label for people
 	Definitions  []*Definition
 	Queues       map[string]Queue
 	Lease        time.Duration
-	Grace        time.Duration // for bodies, when stopping
-	JournalLimit int           // live facts of one execution
-	StateLimit   int           // bytes of a state; 0: none
+	Grace        time.Duration                               // for bodies, when stopping
+	JournalLimit int                                         // live facts of one execution
+	StateLimit   int                                         // bytes of a state; 0: none
+	Accept       func(*journal.Wait, []byte) ([]byte, error) // checks what came by topic; gives what is to be read. Pure
 }
 
 const (

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	infer "github.com/google/jsonschema-go/jsonschema"
@@ -65,6 +67,7 @@ func Check(schema, value []byte) error {
 		return &Error{[]Mistake{{Text: "it is not JSON: " + err.Error()}}}
 	}
 	c := jsonschema.NewCompiler()
+	c.AssertFormat()
 	if err := c.AddResource("form.json", doc); err != nil {
 		return fmt.Errorf("the stored schema: %w", err)
 	}
@@ -84,21 +87,80 @@ func Check(schema, value []byte) error {
 	return err
 }
 
-// mistakes collects the leaves of a validation error.
+// mistakes collects the leaves of a validation error, one for each field.
 func mistakes(e *jsonschema.ValidationError, list []Mistake) []Mistake {
-	if len(e.Causes) == 0 {
-		field := ""
-		for _, part := range e.InstanceLocation {
-			field += "/" + strings.ReplaceAll(strings.ReplaceAll(part, "~", "~0"), "/", "~1")
-		}
-		text := e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-		if k, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
-			text = "unknown fields " + strings.Join(k.Properties, ", ")
-		}
-		return append(list, Mistake{field, text})
-	}
 	for _, c := range e.Causes {
 		list = mistakes(c, list)
 	}
-	return list
+	if len(e.Causes) > 0 {
+		return list
+	}
+	field := ""
+	for _, part := range e.InstanceLocation {
+		field += pointer(part)
+	}
+	switch k := e.ErrorKind.(type) {
+	case *kind.Required:
+		for _, name := range k.Missing {
+			list = append(list, Mistake{field + pointer(name), "it is missing"})
+		}
+		return list
+	case *kind.AdditionalProperties:
+		for _, name := range k.Properties {
+			list = append(list, Mistake{field + pointer(name), "there is no such field"})
+		}
+		return list
+	}
+	return append(list, Mistake{field, say(e.ErrorKind)})
+}
+
+func pointer(name string) string {
+	return "/" + strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}
+
+// say says what is wrong, for people who do not know JSON Schema.
+func say(k jsonschema.ErrorKind) string {
+	switch k := k.(type) {
+	case *kind.Minimum:
+		return "it must be at least " + decimal(k.Want)
+	case *kind.Maximum:
+		return "it must be at most " + decimal(k.Want)
+	case *kind.MinLength:
+		if k.Want == 1 {
+			return "it is empty"
+		}
+		return fmt.Sprintf("it has %d characters, and needs at least %d", k.Got, k.Want)
+	case *kind.MaxLength:
+		return fmt.Sprintf("it has %d characters, and may have at most %d", k.Got, k.Want)
+	case *kind.MinItems:
+		return fmt.Sprintf("there are %d, and at least %d are needed", k.Got, k.Want)
+	case *kind.MaxItems:
+		return fmt.Sprintf("there are %d, and at most %d are allowed", k.Got, k.Want)
+	case *kind.UniqueItems:
+		return "one is there twice"
+	case *kind.Format:
+		return fmt.Sprintf("it is no %s", k.Want)
+	}
+	return k.LocalizedString(message.NewPrinter(language.English))
+}
+
+func decimal(r *big.Rat) string {
+	if r.IsInt() {
+		return r.RatString()
+	}
+	f, _ := r.Float64()
+	return strconv.FormatFloat(f, 'g', -1, 64)
+}
+
+// Fit checks a value as Check does, and returns it as a body should read it:
+// with the defaults of fields that it leaves out, and whole numbers as such.
+func Fit(schema []byte, fields []Field, value []byte) ([]byte, error) {
+	value, err := plain(value)
+	if err != nil {
+		return nil, err
+	}
+	if value, err = fill(fields, value); err != nil {
+		return nil, err
+	}
+	return value, Check(schema, value)
 }

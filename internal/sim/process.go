@@ -429,6 +429,10 @@ func (p *process) Ended(id store.ID, status store.Status, state []byte, err *jou
 	p.s.judgeEnded(id, status, state)
 }
 
+func (p *process) Noticed(id store.ID, path, call string, n journal.Note) {
+	p.s.logf("%s notes at %s of %s: %+v", p.name, call, path, n)
+}
+
 func (p *process) Note(text string, id store.ID, err error) {
 	if p.s.traced() {
 		p.s.logf("%s notes: %s (%v) %v", p.name, text, p.s.title(id), err)

@@ -114,6 +114,7 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	if err := t.open(x, a.Open); err != nil {
 		return store.Verdict{}, err
 	}
+	x.alter(a.Alter)
 	t.log(a.ID, a.Logs)
 	t.keepBlobs(a.ID, a.Blobs)
 	t.bear(a.Children)

@@ -38,7 +38,7 @@ func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
 	if x.Status == store.Compensating && x.Owner == uuid.Nil {
 		x.Due = t.now
 	}
-	if d.Wait != "" {
+	if d.Wait != "" && !d.Keep {
 		x.shut(d.Wait)
 	}
 	return store.Verdict{Code: store.Applied}

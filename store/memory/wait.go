@@ -49,6 +49,19 @@ func (t *tx) open(x *execution, waits []store.Wait) error {
 	return nil
 }
 
+// alter changes waits of an execution that is being edited; absent ones are ignored.
+func (x *execution) alter(waits []store.Wait) {
+	if len(waits) == 0 {
+		return
+	}
+	x.waits = slices.Clone(x.waits)
+	for _, w := range waits {
+		if i := slices.IndexFunc(x.waits, func(o store.Wait) bool { return o.ID == w.ID }); i >= 0 {
+			x.waits[i].Deadline, x.waits[i].Label, x.waits[i].Detail = w.Deadline.Round(0), w.Label, bytes.Clone(w.Detail)
+		}
+	}
+}
+
 // isOpen looks for a wait that was open before this transaction and still is.
 func (t *tx) isOpen(wait string) bool {
 	id, was := t.waits[wait]
@@ -92,7 +105,9 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (store.WaitPage, 
 func waitMatches(w store.Wait, f store.WaitFilter) bool {
 	return (f.ID == "" || w.ID == f.ID) &&
 		(f.Workflow == "" || w.Workflow == f.Workflow) &&
+		(f.Queue == "" || w.Queue == f.Queue) &&
 		(f.Name == "" || w.Name == f.Name) &&
+		(f.Label == "" || w.Label == f.Label) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, w.Kind))
 }
 

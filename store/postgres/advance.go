@@ -72,6 +72,7 @@ func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) error {
 	}
 	t.shut(a.ID, x, a.Shut)
 	t.open(a.ID, x, a.Open)
+	t.alter(a.ID, a.Alter)
 	for i := range a.Logs {
 		d.logs = append(d.logs, logDraft{a.ID, &a.Logs[i]})
 	}

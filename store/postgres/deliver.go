@@ -33,7 +33,7 @@ func (t *tx) deliver(d *store.Deliver) store.Verdict {
 	if x.status == store.Compensating && x.owner == uuid.Nil {
 		x.woken = true
 	}
-	if d.Wait != "" {
+	if d.Wait != "" && !d.Keep {
 		t.shut(d.ID, x, []string{d.Wait})
 	}
 	t.hints = true

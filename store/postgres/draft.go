@@ -27,10 +27,14 @@ const (
 		WHERE x.id = w.id AND x.execution = w.execution`
 	dropAllWaits = `DELETE FROM durable.wait WHERE execution = ANY($1)`
 	addWaits     = `
-		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, detail)
-		SELECT w.id, w.execution, w.path, w.call, w.kind, w.name, w.topic, w.deadline, $10, w.detail
-		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bytea[])
-			AS w (id, execution, path, call, kind, name, topic, deadline, detail)`
+		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, label, detail)
+		SELECT w.id, w.execution, w.path, w.call, w.kind, w.name, w.topic, w.deadline, $11, w.label, w.detail
+		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[], $10::bytea[])
+			AS w (id, execution, path, call, kind, name, topic, deadline, label, detail)`
+	alterWaits = `
+		UPDATE durable.wait x SET deadline = w.deadline, label = w.label, detail = w.detail
+		FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::text[], $5::bytea[]) AS w (id, execution, deadline, label, detail)
+		WHERE x.id = w.id AND x.execution = w.execution`
 	addLogs = `
 		INSERT INTO durable.log (execution, path, attempt, n, at, level, text, attrs)
 		SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::bytea[])
@@ -65,6 +69,7 @@ type draft struct {
 	shut      []waitRef
 	shutAll   ids
 	opened    []waitDraft
+	altered   []waitDraft
 	logs      []logDraft
 	blobs     []blobDraft
 	messages  []messageDraft
@@ -161,23 +166,27 @@ func (d *draft) queueWaits(t *tx) {
 	if len(d.opened) > 0 {
 		t.exec(addWaits, append(waitColumns(d.opened), t.now)...)
 	}
+	if len(d.altered) > 0 {
+		c := waitColumns(d.altered)
+		t.exec(alterWaits, c[0], c[1], c[7], c[8], c[9])
+	}
 }
 
 // waitColumns are the first arguments of addWaits.
 func waitColumns(waits []waitDraft) []any {
 	n := len(waits)
 	execution, deadline, detail := make([][16]byte, n), make([]pgtype.Timestamptz, n), make([][]byte, n)
-	text := make([][]string, 6) // id, path, call, kind, name, topic
+	text := make([][]string, 7) // id, path, call, kind, name, topic, label
 	for i := range text {
 		text[i] = make([]string, n)
 	}
 	for i, w := range waits {
 		execution[i], deadline[i], detail[i] = w.id, forever(w.Deadline), w.Detail
-		for k, s := range []string{w.ID, w.Path, w.Call, w.Kind, w.Name, w.Topic} {
+		for k, s := range []string{w.ID, w.Path, w.Call, w.Kind, w.Name, w.Topic, w.Label} {
 			text[k][i] = s
 		}
 	}
-	return []any{text[0], execution, text[1], text[2], text[3], text[4], text[5], deadline, detail}
+	return []any{text[0], execution, text[1], text[2], text[3], text[4], text[5], deadline, text[6], detail}
 }
 
 func (d *draft) queueLogs(t *tx) {

@@ -47,9 +47,10 @@ const (
 			(SELECT count(*) FROM durable.wait WHERE execution = $1::text::uuid AND id = $3::text),
 			(SELECT count(*) FROM durable.wait WHERE execution = $1::text::uuid AND topic = $4::text AND topic <> ''),
 			(SELECT count(*) FROM durable.message WHERE execution = $1::text::uuid AND NOT kin)`
+	// $7 keeps the wait.
 	outsideDeliver = `
 		WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-		closed AS (DELETE FROM durable.wait WHERE execution = $1::text::uuid AND id = $4::text RETURNING id),
+		closed AS (DELETE FROM durable.wait WHERE execution = $1::text::uuid AND id = $4::text AND NOT $7::boolean RETURNING id),
 		told AS (
 			UPDATE durable.execution SET
 				inbox = inbox + 1, waits = waits - (SELECT count(*) FROM closed),
@@ -61,7 +62,7 @@ const (
 		INSERT INTO durable.message (execution, seq, topic, wait, at, payload)
 		SELECT $1::text::uuid, told.inbox, $3::text, $4::text, clock.now, $5::bytea FROM told, clock`
 	outsideWaits = `
-		SELECT coalesce(json_agg(json_build_object('id', id, 'path', path, 'call', call, 'kind', kind, 'name', name, 'topic', topic,
+		SELECT coalesce(json_agg(json_build_object('id', id, 'path', path, 'call', call, 'kind', kind, 'name', name, 'topic', topic, 'label', label,
 			'deadline', CASE WHEN isfinite(deadline) THEN deadline END, 'opened', opened, 'detail', encode(detail, 'base64')) ORDER BY deadline, opened, id), '[]')::text
 		FROM durable.wait WHERE execution = $1::text::uuid`
 	outsideNotify = `SELECT pg_notify($1::text, '')`
@@ -240,7 +241,7 @@ func (o *outside) deliver(ctx context.Context, d *store.Deliver) (v store.Verdic
 	case store.Status(status) == store.Compensating && free > 0:
 		wakes = 2
 	}
-	err = o.do(ctx, of(outsideDeliver), id, d.Dedupe, d.Topic, d.Wait, d.Payload, wakes)
+	err = o.do(ctx, of(outsideDeliver), id, d.Dedupe, d.Topic, d.Wait, d.Payload, wakes, d.Keep)
 	return store.Verdict{Code: store.Applied}, err
 }
 

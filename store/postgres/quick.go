@@ -55,7 +55,7 @@ const (
 				LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 			) AS x
 			CROSS JOIN LATERAL (
-				SELECT j.seq FROM durable.journal j WHERE j.execution = w.id AND j.execution BETWEEN $24 AND $25 ORDER BY j.seq DESC LIMIT 1) AS last
+				SELECT j.seq FROM durable.journal j WHERE j.execution = w.id AND j.execution BETWEEN $25 AND $26 ORDER BY j.seq DESC LIMIT 1) AS last
 			WHERE x.owner = w.owner AND x.epoch = w.epoch AND x.status = 'running' AND x.waits = 0 AND last.seq = w.base
 				AND (w.seen < 0 OR x.inbox <= w.seen) AND (w.not_before IS NULL OR w.not_before <= clock.now)
 				AND (SELECT TRUE FROM durable.hold h WHERE h.execution = w.id LIMIT 1) IS NULL
@@ -65,10 +65,10 @@ const (
 			SELECT fits.id, fits.base + 1, fits.epoch, clock.now, fits.body FROM fits, clock
 		),
 		opened AS (
-			INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, detail)
-			SELECT v.id, v.execution, v.path, v.call, v.kind, v.name, v.topic, v.deadline, clock.now, v.detail
-			FROM clock, unnest($15::text[], $16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[], $23::bytea[])
-				AS v (id, execution, path, call, kind, name, topic, deadline, detail)
+			INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, label, detail)
+			SELECT v.id, v.execution, v.path, v.call, v.kind, v.name, v.topic, v.deadline, clock.now, v.label, v.detail
+			FROM clock, unnest($15::text[], $16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[], $23::text[], $24::bytea[])
+				AS v (id, execution, path, call, kind, name, topic, deadline, label, detail)
 			WHERE (v.execution IN (SELECT id FROM fits)) IS TRUE
 		),
 		parted AS (
@@ -110,7 +110,7 @@ func quickOf(writes []store.Write) (q quick) {
 			}
 			continue
 		case a == nil || len(a.Row) == 0 || a.Owner == uuid.Nil || a.Base < 0 || a.Base > maxBase || told[a.ID],
-			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Logs)+len(a.Blobs)+len(a.Holds)+len(a.Children)+len(a.Tell) > 0:
+			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Alter)+len(a.Logs)+len(a.Blobs)+len(a.Holds)+len(a.Children)+len(a.Tell) > 0:
 			continue
 		case a.Release != nil && parts(a):
 			q.partings = append(q.partings, i)

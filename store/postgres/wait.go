@@ -17,10 +17,11 @@ import (
 // per wait.
 const (
 	waitRows = `
-		SELECT w.id, w.execution, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened
+		SELECT w.id, w.execution, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.label
 		FROM durable.wait w CROSS JOIN LATERAL (SELECT x.workflow, x.queue FROM durable.execution x WHERE x.id = w.execution LIMIT 1) AS e
 		WHERE ($1::text IS NULL OR w.id = $1) AND ($2::uuid IS NULL OR w.execution = $2)
 			AND ($3::text IS NULL OR e.workflow = $3) AND ($4::text IS NULL OR w.name = $4)
+			AND ($10::text IS NULL OR e.queue = $10) AND ($11::text IS NULL OR w.label = $11)
 			AND ($6::timestamptz IS NULL OR (w.deadline, w.opened, w.id) > ($6, $7::timestamptz, $8::text)) `
 	// For those of one execution, or one.
 	readWaits = waitRows + `
@@ -57,6 +58,13 @@ func (t *tx) open(id store.ID, x *head, waits []store.Wait) {
 		}
 		x.waits++
 		x.counts = true
+	}
+}
+
+// alter changes open waits; those of others and absent ones stay as they are.
+func (t *tx) alter(id store.ID, waits []store.Wait) {
+	for i := range waits {
+		t.draft.altered = append(t.draft.altered, waitDraft{id, &waits[i]})
 	}
 }
 
@@ -107,7 +115,7 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 	err = s.ask(ctx, "waits", statement, waitArgs(f, at, limit+1), func(r pgx.CollectableRow) error {
 		var w store.Wait
 		err := r.Scan(&w.ID, (*nullable)(&w.Execution), &w.Workflow, &w.Queue, &w.Path, &w.Call, &w.Kind, &w.Name, &w.Topic, &w.Detail,
-			(*instant)(&w.Deadline), (*instant)(&w.Opened))
+			(*instant)(&w.Deadline), (*instant)(&w.Opened), &w.Label)
 		page.Waits = append(page.Waits, w)
 		return err
 	})
@@ -134,6 +142,7 @@ func waitArgs(f store.WaitFilter, at *waitPlace, limit int) []any {
 	return []any{
 		pgx.QueryExecModeCacheDescribe,
 		textOrNull(f.ID), idOrNull(f.Execution), textOrNull(f.Workflow), textOrNull(f.Name), kinds, deadline, opened, id, limit,
+		textOrNull(f.Queue), textOrNull(f.Label),
 	}
 }
 

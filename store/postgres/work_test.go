@@ -151,6 +151,7 @@ func (w *worker) everything() {
 	})...)
 	w.commit(store.Applied, w.advance(runs, 2, func(i int, a *store.Advance) {
 		a.Shut = []string{"both " + a.ID.String()}
+		a.Alter = []store.Wait{{ID: "both " + a.ID.String(), Label: "l"}}
 		a.Holds = []store.Hold{{Name: fmt.Sprint("h", i%4), Until: until}}
 	})...)
 	// A message and what takes it, in one batch.

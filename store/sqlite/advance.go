@@ -84,6 +84,9 @@ func (t *tx) carry(x *head, a *store.Advance) error {
 	if err := t.open(x, a.Open); err != nil {
 		return err
 	}
+	if err := t.alter(x, a.Alter); err != nil {
+		return err
+	}
 	if len(a.Open) > 0 {
 		fail.Point(fail.WaitOpen)
 	}

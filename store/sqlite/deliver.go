@@ -29,7 +29,7 @@ func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
 			return store.Verdict{}, err
 		}
 	}
-	if d.Wait != "" {
+	if d.Wait != "" && !d.Keep {
 		if _, err := t.exec("DELETE FROM wait WHERE id = ?", d.Wait); err != nil {
 			return store.Verdict{}, err
 		}

@@ -14,16 +14,29 @@ import (
 
 func (t *tx) open(x *head, waits []store.Wait) error {
 	for _, w := range waits {
-		deadline := forever
-		if !w.Deadline.IsZero() {
-			deadline = micros(w.Deadline)
-		}
-		if _, err := t.exec("INSERT INTO wait (id, execution, path, call, kind, name, topic, deadline, opened, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			w.ID, x.n, w.Path, w.Call, w.Kind, w.Name, w.Topic, deadline, t.now, w.Detail); err != nil {
+		if _, err := t.exec("INSERT INTO wait (id, execution, path, call, kind, name, topic, deadline, opened, label, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			w.ID, x.n, w.Path, w.Call, w.Kind, w.Name, w.Topic, deadlineOf(w), t.now, w.Label, w.Detail); err != nil {
 			return err
 		}
 	}
 	return t.count(x, int64(len(waits)))
+}
+
+func deadlineOf(w store.Wait) int64 {
+	if w.Deadline.IsZero() {
+		return forever
+	}
+	return micros(w.Deadline)
+}
+
+// alter changes open waits; those of others and absent ones stay as they are.
+func (t *tx) alter(x *head, waits []store.Wait) error {
+	for _, w := range waits {
+		if _, err := t.exec("UPDATE wait SET deadline = ?3, label = ?4, detail = ?5 WHERE id = ?1 AND execution = ?2", w.ID, x.n, deadlineOf(w), w.Label, w.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shut closes waits of an execution; those of others and absent ones stay so.
@@ -85,10 +98,11 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 // What all three searches for waits share; they differ in where they begin.
 const (
 	waitColumns = `
-		SELECT w.id, e.id, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened `
+		SELECT w.id, e.id, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.label `
 	waitFilters = `
 		AND (?2 IS NULL OR e.workflow = ?2) AND (?3 IS NULL OR w.name = ?3)
 		AND (w.deadline, w.opened, w.id) > (?4, ?5, ?6)
+		AND (?8 IS NULL OR e.queue = ?8) AND (?9 IS NULL OR w.label = ?9)
 		ORDER BY w.deadline, w.opened, w.id LIMIT ?7`
 	waitByID = waitColumns + `FROM wait w JOIN execution e ON e.n = w.execution
 		WHERE w.id = ?1` + waitFilters
@@ -104,13 +118,13 @@ func (c *conn) waits(f store.WaitFilter, at waitCursor, limit int) (list []store
 		return c.query(query, func(r row) error {
 			w := store.Wait{
 				ID: r.text(0), Execution: r.id(1), Workflow: r.text(2), Queue: r.text(3), Path: r.text(4), Call: r.text(5), Kind: r.text(6),
-				Name: r.text(7), Topic: r.text(8), Detail: r.bytes(9), Deadline: r.time(10), Opened: r.time(11),
+				Name: r.text(7), Topic: r.text(8), Detail: r.bytes(9), Deadline: r.time(10), Opened: r.time(11), Label: r.text(12),
 			}
 			if (len(f.Kinds) == 0 || slices.Contains(f.Kinds, w.Kind)) && (f.Execution == uuid.Nil || f.Execution == w.Execution) {
 				list = append(list, w)
 			}
 			return nil
-		}, by, textOrNull(f.Workflow), textOrNull(f.Name), at.Deadline, at.Opened, at.ID, limit)
+		}, by, textOrNull(f.Workflow), textOrNull(f.Name), at.Deadline, at.Opened, at.ID, limit, textOrNull(f.Queue), textOrNull(f.Label))
 	}
 	switch {
 	case f.ID != "":

@@ -283,6 +283,7 @@ func advanceBareMore(e *env) {
 		"a message":  func(a *store.Advance) { a.Took = []int64{1} },
 		"a snapshot": func(a *store.Advance) { a.Snapshot = []byte("s") },
 		"a shut":     func(a *store.Advance) { a.Shut = []string{w.ID} },
+		"an alter":   func(a *store.Advance) { a.Alter = []store.Wait{w} },
 	} {
 		a := r.bare()
 		spoil(&a)

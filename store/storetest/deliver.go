@@ -30,6 +30,7 @@ func deliverClauses() []clause {
 		{"deliver/the same answer again has landed", "IN-4, QU-8", deliverSameAnswer},
 		{"deliver/to a wait of another execution", "IN-4, IN-5", deliverForeignWait},
 		{"deliver/answer while owned closes the wait", "IN-2", deliverAnswerOwned},
+		{"deliver/to a wait that is kept", "IN-6", deliverKeep},
 		{"deliver/full inbox", "EV-5", deliverFull},
 		{"deliver/taken messages make room", "EV-5", deliverRoom},
 		{"deliver/many in one batch", "G9", deliverBatch},
@@ -277,6 +278,26 @@ func deliverAnswerOwned(e *env) {
 		e.failf("an answer to an owned execution: %s, %d waits", describe(rec.Execution), len(e.waits(r.id)))
 	}
 	e.refused("to wait when the only wait was answered meanwhile", advancing(r.waitFor()))
+}
+
+// What keeps its wait is accepted only while that is open.
+func deliverKeep(e *env) {
+	r := e.waiting("")
+	d := send(r.id, "", "keep")
+	d.Wait, d.Keep = r.wait("w", "").ID, true
+	e.one(delivering(d), store.Applied, "to an open wait")
+	rec := e.load(r.id)
+	if rec.Status != store.Pending || len(e.waits(r.id)) != 1 || len(rec.Messages) != 1 || rec.Messages[0].Wait != d.Wait {
+		e.failf("it should be awake, its wait open: %s, %d waits, %+v", describe(rec.Execution), len(e.waits(r.id)), rec.Messages)
+	}
+	e.one(delivering(d), store.Landed, "the same again")
+	answer := send(r.id, "", "answer")
+	answer.Wait = d.Wait
+	e.one(delivering(answer), store.Applied, "answer")
+	d.Dedupe = "late"
+	e.one(delivering(d), store.NoSuchWait, "to a wait that was answered")
+	d.Wait, d.Dedupe = "", "nobody"
+	e.refused("to keep no wait", delivering(d))
 }
 
 func deliverFull(e *env) {

@@ -268,7 +268,7 @@ func (p *pair) listBoth() {
 	}
 	f.TopLevel = p.rnd.IntN(4) == 0
 	f.Key, f.ErrorCode = pick(p.rnd, "", "", "k1"), pick(p.rnd, "", "", "", "panic")
-	w := store.WaitFilter{Name: pick(p.rnd, "", "w0"), Kinds: pick(p.rnd, nil, []string{"event"}, []string{"input", "event"}), Limit: 1000}
+	w := store.WaitFilter{Name: pick(p.rnd, "", "w0"), Label: pick(p.rnd, "", "", "ada"), Queue: pick(p.rnd, "", "", "slow"), Kinds: pick(p.rnd, nil, []string{"event"}, []string{"input", "event"}), Limit: 1000}
 	type answer struct {
 		Executions []store.Execution
 		Waits      []store.Wait

@@ -124,7 +124,7 @@ func (p *pair) deliver(x store.Execution) store.Deliver {
 		Dedupe: fmt.Sprint("m", p.rnd.IntN(12)), Max: p.rnd.IntN(8),
 	}
 	if p.rnd.IntN(3) == 0 {
-		d.Wait = p.someWait(x)
+		d.Wait, d.Keep = p.someWait(x), p.rnd.IntN(3) == 0
 	}
 	return d
 }
@@ -207,10 +207,14 @@ func (p *pair) advance(x store.Execution) store.Advance {
 		a.Open = append(a.Open, store.Wait{
 			ID: fmt.Sprintf("%s/%d/%d", x.ID, x.Length+1, i), Execution: x.ID, Path: "p", Kind: pick(p.rnd, "event", "input"),
 			Name: fmt.Sprint("w", i), Topic: p.topic(), Deadline: p.hours(p.rnd.IntN(3)),
+			Label: pick(p.rnd, "", "ada"),
 		})
 	}
 	if p.rnd.IntN(3) == 0 {
 		a.Shut = []string{p.someWait(x)}
+	}
+	if p.rnd.IntN(3) == 0 {
+		a.Alter = []store.Wait{{ID: p.someWait(x), Deadline: p.hours(p.rnd.IntN(3)), Label: pick(p.rnd, "", "ada", "bob"), Detail: []byte("altered")}}
 	}
 	for range p.rnd.IntN(3) {
 		a.Took = append(a.Took, 1+int64(p.rnd.IntN(int(x.Inbox)+1)))
@@ -274,6 +278,10 @@ func shifted(writes []store.Write, by time.Duration) []store.Write {
 		a.Children = slices.Clone(a.Children)
 		for j := range a.Children {
 			a.Children[j].Due = move(a.Children[j].Due)
+		}
+		a.Alter = slices.Clone(a.Alter)
+		for j := range a.Alter {
+			a.Alter[j].Deadline = move(a.Alter[j].Deadline)
 		}
 		for j := range a.Open {
 			a.Open[j].Deadline = move(a.Open[j].Deadline)

@@ -61,6 +61,20 @@ func bugs() []bug {
 		{"taken messages come back", []string{"advance/takes messages"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Took = nil })},
 		{"snapshots are lost", []string{"load/a snapshot replaces the rows before it"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Snapshot = nil })},
 		{"waits are never shut", []string{"release/shut closes, absent ones are ignored"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Shut = nil })},
+		{"altered waits stay as they were", []string{"waits/altered in place"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Alter = nil })},
+		{"altering opens again", []string{"waits/altering what has closed opens nothing"}, onAdvance(func(a *store.Advance, _ store.Record) {
+			for _, w := range a.Alter {
+				a.Open, a.Shut = append(slices.Clone(a.Open), w), append(slices.Clone(a.Shut), w.ID)
+			}
+		})},
+		{"what is to be kept is closed", []string{"deliver/to a wait that is kept"}, on(func(_ store.Store, w store.Write) store.Write {
+			if w.Deliver != nil && w.Deliver.Wait != "" {
+				d := *w.Deliver
+				d.Keep = false
+				w.Deliver = &d
+			}
+			return w
+		})},
 		{"dedupe off", []string{"deliver/again has landed, once", "deliver/many in one batch", "race/one message per dedupe"}, dedupeOff},
 		{"repeated control applied twice", []string{"control/again has landed"}, controlTwice},
 		{"wake lost", []string{"deliver/wakes by topic", "race/no wake is lost"}, wakeLost},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -15,6 +16,9 @@ func waitClauses() []clause {
 		{"waits/filters", "IN-1", waitsFilters},
 		{"waits/pages cover all once, also when some close", "IN-1", waitsPages},
 		{"waits/moves with its execution's queue", "IN-1", waitsQueue},
+		{"waits/altered in place", "IN-1", waitsAltered},
+		{"waits/altering what has closed opens nothing", "IN-4", waitsAlteredClosed},
+		{"waits/altered as they open and when they close", "IN-1", waitsAlteredAtOnce},
 	}
 }
 
@@ -38,6 +42,7 @@ func waitsFields(e *env) {
 	w := store.Wait{
 		ID: "an id", Execution: r.id, Path: "a[b]/c", Call: "7", Kind: "approval", Name: "review é", Topic: "t",
 		Detail: []byte(`{"prompt":"?"}`), Deadline: e.now().Add(time.Hour),
+		Label: "ada é",
 	}
 	e.advance(r, r.waitFor(w))
 	got := e.waits(r.id)
@@ -77,7 +82,9 @@ func waitsFilters(e *env) {
 	r := e.running()
 	w := r.wait("review", "t")
 	w.Kind = "approval"
-	e.advance(r, r.waitFor(w, r.wait("other", "t")))
+	other := r.wait("other", "t")
+	other.Label = "ada"
+	e.advance(r, r.waitFor(w, other))
 	b := start()
 	b.Workflow, b.Owner = "another", e.lease()
 	s := run{e.begin(b), b.Owner, 1, 1}
@@ -100,6 +107,12 @@ func waitsFilters(e *env) {
 		{store.WaitFilter{Kinds: []string{"input"}}, []string{"third"}},
 		{store.WaitFilter{Kinds: []string{"input", "approval"}}, []string{"review", "third"}},
 		{store.WaitFilter{Kinds: []string{"_nput"}}, nil},
+		{store.WaitFilter{Label: "ada"}, []string{"other"}},
+		{store.WaitFilter{Label: "ad%"}, nil},
+		{store.WaitFilter{Label: "ada", Execution: r.id, Kinds: []string{"approval"}}, nil},
+		{store.WaitFilter{Queue: queue}, []string{"other", "review", "third"}},
+		{store.WaitFilter{Queue: "slow"}, nil},
+		{store.WaitFilter{Queue: queue, Execution: r.id}, []string{"other", "review"}},
 		{store.WaitFilter{Execution: r.id, Kinds: []string{"input"}}, nil},
 		{store.WaitFilter{Execution: r.id, Name: "review", Kinds: []string{"approval"}, Workflow: flow, ID: w.ID}, []string{"review"}},
 	} {
@@ -108,7 +121,7 @@ func waitsFilters(e *env) {
 		}
 	}
 	for _, s := range hostile() {
-		e.waitsBy(store.WaitFilter{ID: s, Name: s, Workflow: s, Kinds: []string{s}})
+		e.waitsBy(store.WaitFilter{ID: s, Name: s, Workflow: s, Queue: s, Label: s, Kinds: []string{s}})
 	}
 }
 
@@ -155,5 +168,85 @@ func waitsQueue(e *env) {
 	e.advance(r, a)
 	if ws := e.waits(r.id); ws[0].Queue != "slow" {
 		e.failf("the wait's queue is %q, its execution's is slow", ws[0].Queue)
+	}
+}
+
+func waitsAltered(e *env) {
+	r, s := e.running(), e.running()
+	w, other := r.wait("w", "t"), r.wait("other", "t")
+	w.Deadline, w.Label, w.Detail = e.now().Add(time.Hour), "ada", []byte("old")
+	a := r.next("opens")
+	a.Open = []store.Wait{w, other}
+	r = e.advance(r, a)
+	foreign := s.wait("theirs", "t")
+	b := s.next("opens")
+	b.Open = []store.Wait{foreign}
+	e.advance(s, b)
+	was := e.waits(r.id)
+	e.until("the clock has moved on", func() bool { return e.now().After(was[0].Opened.Add(2 * time.Millisecond)) })
+	a = r.next("alters")
+	w.Deadline, w.Label, w.Detail = time.Time{}, "bob", []byte("new")
+	spoiled, far := w, foreign
+	spoiled.Path, spoiled.Call, spoiled.Kind, spoiled.Name, spoiled.Topic = "x", "x", "x", "x", "x"
+	far.Label = "eve"
+	a.Alter = []store.Wait{spoiled, far}
+	r = e.advance(r, a)
+	want := slices.Clone(was)
+	for i := range want {
+		if want[i].ID == w.ID {
+			want[i].Deadline, want[i].Label, want[i].Detail = w.Deadline, w.Label, w.Detail
+		}
+	}
+	slices.SortFunc(want, func(a, b store.Wait) int { return cmp.Compare(a.ID, b.ID) })
+	got := e.waits(r.id)
+	slices.SortFunc(got, func(a, b store.Wait) int { return cmp.Compare(a.ID, b.ID) })
+	if d := differ(want, got); d != "" {
+		e.failf("altered: %s", d)
+	}
+	if ws := e.waits(s.id); ws[0].Label != "" {
+		e.failf("another execution's wait was altered: %+v", ws[0])
+	}
+	if got := names(e.waitsBy(store.WaitFilter{Label: "bob"}).Waits); !slices.Equal(got, []string{"w"}) {
+		e.failf("by its new label there are %q", got)
+	}
+	e.advance(r, r.waitFor())
+}
+
+func waitsAlteredClosed(e *env) {
+	r := e.running()
+	w := r.wait("w", "")
+	a := r.next("opens")
+	a.Open = []store.Wait{w}
+	r = e.advance(r, a)
+	d := send(r.id, "", "answer")
+	d.Wait = w.ID
+	e.one(delivering(d), store.Applied, "answer")
+	a = r.next("alters")
+	w.Label = "bob"
+	a.Alter = []store.Wait{w}
+	r = e.advance(r, a)
+	if ws := e.waits(r.id); len(ws) != 0 {
+		e.failf("a wait that was answered is open again: %+v", ws)
+	}
+	e.refused("to wait for what was answered", advancing(r.waitFor()))
+}
+
+func waitsAlteredAtOnce(e *env) {
+	r := e.running()
+	w, x := r.wait("w", "t"), r.wait("x", "t")
+	a := r.next("opens and alters")
+	a.Open = []store.Wait{w, x}
+	w.Label = "bob"
+	a.Alter = []store.Wait{w}
+	r = e.advance(r, a)
+	if got := names(e.waitsBy(store.WaitFilter{Label: "bob"}).Waits); !slices.Equal(got, []string{"w"}) {
+		e.failf("altered as it opens: %q", got)
+	}
+	a = r.waitFor()
+	w.Label = "eve"
+	a.Alter, a.Shut = []store.Wait{w}, []string{w.ID}
+	e.advance(r, a)
+	if got := names(e.waits(r.id)); !slices.Equal(got, []string{"x"}) {
+		e.failf("altered as it closes: %q are open", got)
 	}
 }
