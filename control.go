@@ -21,13 +21,16 @@ type actOptions struct {
 	keep  bool
 	undo  bool
 	force bool
+
+	keeps   bool // Keep was given
+	keepFor time.Duration
 }
 
 // By names who acts, for the record.
 func By(name string) ActOption { return func(o *actOptions) { o.by = name } }
 
 // EventID makes sending safe to repeat: an event with an id that was already
-// used in that run is acknowledged without effect.
+// used in that run, or within Keep for that name and key, is acknowledged without effect.
 func EventID(id string) ActOption { return func(o *actOptions) { o.id = id } }
 
 // Early lets ProvideInput keep an answer whose question is not open yet: the next
@@ -69,6 +72,9 @@ func (e *Engine) SendEvent(ctx context.Context, id ID, name string, payload any,
 // event checks an event and makes its message.
 func (e *Engine) event(id ID, name string, payload any, opts []ActOption) (*store.Deliver, error) {
 	o := acting(opts)
+	if err := o.noKeep(); err != nil {
+		return nil, fmt.Errorf("send event %q: %w", name, err)
+	}
 	if m := tree.TextMistake(name); m != "" {
 		return nil, fmt.Errorf("send event: %w: the name: %s", ErrInvalid, m)
 	}
@@ -148,6 +154,9 @@ func (e *Engine) ProvideInput(ctx context.Context, id ID, wait string, value any
 
 // answering checks an answer and makes its message.
 func (e *Engine) answering(w *store.Wait, value any, o actOptions) (*store.Deliver, error) {
+	if err := o.noKeep(); err != nil {
+		return nil, err
+	}
 	raw, err := e.payload(value)
 	if err != nil {
 		return nil, err

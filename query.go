@@ -91,6 +91,7 @@ type WaitRecord struct {
 // InboxMessage is a message that no wait has taken.
 type InboxMessage struct {
 	Name    string          `json:"name"`
+	Key     string          `json:"key,omitempty"` // for which it was published
 	Payload json.RawMessage `json:"payload"`
 	At      time.Time       `json:"at"`
 	Early   bool            `json:"early,omitempty"` // an answer to a question that is not asked yet
@@ -119,12 +120,12 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 	}
 	x := execution(&rec.Execution)
 	for _, m := range rec.Messages {
-		if name, ok := cutPrefix(m.Topic, "event:"); ok {
-			x.Inbox = append(x.Inbox, InboxMessage{name, m.Payload, m.At, false})
+		if name, key, ok := readTopic(m.Topic); ok {
+			x.Inbox = append(x.Inbox, InboxMessage{name, key, m.Payload, m.At, false})
 		} else if name, ok := cutPrefix(m.Topic, earlyTopic("")); ok {
 			var a answer
 			_ = json.Unmarshal(m.Payload, &a) // it is ours
-			x.Inbox = append(x.Inbox, InboxMessage{name, a.Value, m.At, true})
+			x.Inbox = append(x.Inbox, InboxMessage{name, "", a.Value, m.At, true})
 		}
 	}
 	h, err := run.Replay(&rec)
@@ -337,28 +338,63 @@ func (e *Engine) PendingInputs(ctx context.Context, f InputFilter) (*InputPage, 
 type OpenWait struct {
 	ID       string    `json:"id"`
 	Path     string    `json:"path"`
-	Kind     string    `json:"kind"` // event, input, approval, choice, text, form, in_doubt, sleep
+	Kind     string    `json:"kind"` // event, any, all, input, approval, choice, text, form, in_doubt, sleep, call
 	Name     string    `json:"name,omitempty"`
+	Key      string    `json:"key,omitempty"` // event: for which it is to be published
 	Opened   time.Time `json:"opened"`
 	Deadline time.Time `json:"deadline,omitzero"`
 	Assignee string    `json:"assignee,omitempty"`
+	Events   []Awaited `json:"events,omitempty"` // any, all: by name
 
 	Notes []WaitNote `json:"notes,omitempty"` // what happened to it since it was opened; the newest 50
 }
 
+// Awaited is one of the events of a wait for any or all.
+type Awaited struct {
+	Name    string `json:"name"`
+	Key     string `json:"key,omitempty"` // for which it is to be published
+	Arrived bool   `json:"arrived"`
+}
+
 // OpenWaits lists what a run waits for.
 func (e *Engine) OpenWaits(ctx context.Context, id ID) ([]OpenWait, error) {
-	open, err := e.waitsOf(ctx, id, nil)
+	rows, err := e.waitsOf(ctx, id, nil)
 	if err != nil {
 		return nil, fmt.Errorf("waits of run %s: %w", id, err)
 	}
-	list := make([]OpenWait, len(open))
-	for i, w := range open {
+	return openWaits(rows), nil
+}
+
+// openWaits makes one entry of the rows of each wait.
+func openWaits(rows []store.Wait) []OpenWait {
+	list, parts := make([]OpenWait, 0, len(rows)), map[string]bool{}
+	for _, w := range rows {
+		if w.Kind == run.PartKind {
+			parts[w.ID] = true
+		}
+	}
+	for _, w := range rows {
+		if w.Kind == run.PartKind {
+			continue
+		}
 		var q question
 		_ = json.Unmarshal(w.Detail, &q) // without notes if it is unreadable
-		list[i] = OpenWait{w.ID, w.Path, w.Kind, w.Name, w.Opened, w.Deadline, w.Label, waitNotes(q.Notes)}
+		o := OpenWait{
+			ID: w.ID, Path: w.Path, Kind: w.Kind, Name: w.Name, Opened: w.Opened, Deadline: w.Deadline,
+			Assignee: w.Label, Notes: waitNotes(q.Notes),
+		}
+		_, o.Key, _ = readTopic(w.Topic)
+		var several run.Several
+		if o.Kind == "any" || o.Kind == "all" { // what cannot be read is not shown
+			_ = json.Unmarshal(w.Detail, &several)
+		}
+		for i, t := range several.Topics {
+			_, key, _ := readTopic(t.Topic)
+			o.Events = append(o.Events, Awaited{Name: t.Name, Key: key, Arrived: !parts[run.PartID(w.ID, i)]})
+		}
+		list = append(list, o)
 	}
-	return list, nil
+	return list
 }
 
 // LogEntry is one captured log entry of a step.

@@ -155,6 +155,8 @@ func (e *Engine) pause(ctx context.Context, name string, o actOptions, paused bo
 		return fmt.Errorf("%w: it is not in Config.Queues", ErrUnknownQueue)
 	case o.id != "":
 		return fmt.Errorf("%w: EventID means nothing to a queue", ErrInvalid)
+	case o.keeps:
+		return o.noKeep()
 	case o.keep:
 		return fmt.Errorf("%w: KeepPaused is for DrainQueue", ErrInvalid)
 	case o.by != "" && tree.TextMistake(o.by) != "":

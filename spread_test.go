@@ -423,4 +423,3 @@ func TestEA6_TenThousandItemsKeepTheRunSmall(t *testing.T) {
 		t.Logf("%d rows, %d bytes", len(rec.Rows), size)
 	})
 }
-

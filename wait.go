@@ -3,6 +3,7 @@ package durable
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -25,6 +26,7 @@ type waitOptions struct {
 	assigned         bool
 	to               string
 	notices          []notice
+	correlate        correlation
 }
 
 func waiting(opts []WaitOption) waitOptions {
@@ -97,7 +99,8 @@ func (b *body) wait(ctx context.Context, key string, req *run.CallRequest) (*jou
 // payload. An event that was sent before is taken at once: first come, first
 // served. Each event ends one wait.
 //
-// A payload that does not fit T ends the wait with ErrPayload.
+// With Correlate it waits for engine.Publish instead. A payload that does not fit T
+// ends the wait with ErrPayload.
 func WaitForEvent[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
 	b, key, err := enter(ctx, "event", name)
 	if err != nil {
@@ -105,15 +108,18 @@ func WaitForEvent[T any](ctx context.Context, name string, opts ...WaitOption) (
 		return zero, err
 	}
 	o := waiting(opts)
-	if err := o.suit("event"); err != nil {
+	err = o.suit("event")
+	if err == nil {
+		err = o.correlate.check(name)
+	}
+	if err != nil {
 		var zero T
 		return zero, fmt.Errorf("event %q: %w", name, err)
 	}
-	w := &journal.Wait{Kind: "event", Name: name, Topic: eventTopic(name)}
+	t := o.correlate.topic(name)
+	w := &journal.Wait{Kind: "event", Name: name, Topic: t.Topic, Shared: t.Shared}
 	return await(ctx, b, key, w, opts, func(raw []byte, v *T) error { return decode(raw, v, false) })
 }
-
-func eventTopic(name string) string { return "event:" + name }
 
 // await runs a typed wait.
 func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opts []WaitOption, read func([]byte, *T) error) (T, error) {
@@ -152,6 +158,9 @@ func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opt
 func request[T any](w *journal.Wait, o waitOptions, limit int) (*run.CallRequest, error) {
 	if err := o.watch(w); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", w.Kind, w.Name, err)
+	}
+	if o.correlate.set && !slices.Contains([]string{"event", "any", "all"}, w.Kind) {
+		return nil, fmt.Errorf("%s %q: %w: Correlate is for events", w.Kind, w.Name, ErrInvalid)
 	}
 	req := &run.CallRequest{Wait: w, Timed: o.timed, For: o.timeout}
 	if !o.has {

@@ -83,6 +83,7 @@ func (w *waitNode[S]) end(raw []byte, q *plan.Question, plain bool) run.Answered
 type EventNode[S, T any] struct {
 	waitNode[S]
 	event   string
+	key     func(*S) string
 	timed   bool
 	timeout time.Duration
 	has     bool
@@ -98,10 +99,18 @@ func Event[S, T any](name string, into func(s *S, v T)) *EventNode[S, T] {
 	if into == nil {
 		e.mistake("the function is nil")
 	}
-	e.opens = func(_ context.Context, _ *S, limit int) (*run.CallRequest, error) {
+	e.opens = func(_ context.Context, s *S, limit int) (*run.CallRequest, error) {
+		var about correlation
+		if e.key != nil {
+			about = correlation{set: true, key: e.key(s)}
+		}
+		if err := about.check(e.event); err != nil {
+			return nil, err
+		}
+		topic := about.topic(e.event)
 		req := &run.CallRequest{
 			Key:   "event:" + e.event + "#1",
-			Wait:  &journal.Wait{Kind: "event", Name: e.event, Topic: eventTopic(e.event)},
+			Wait:  &journal.Wait{Kind: "event", Name: e.event, Topic: topic.Topic, Shared: topic.Shared},
 			Timed: e.timed, For: e.timeout,
 		}
 		return req, withDefault(req.Wait, e.has, e.value, limit)
@@ -123,6 +132,16 @@ func (e *EventNode[S, T]) Named(event string) *EventNode[S, T] {
 		e.mistake("Named: " + m)
 	}
 	e.event = event
+	return e
+}
+
+// Correlate makes it wait for what engine.Publish publishes for the key that fn gives,
+// instead of what is sent to the run. fn is asked once, before the wait opens.
+func (e *EventNode[S, T]) Correlate(fn func(s *S) string) *EventNode[S, T] {
+	if fn == nil {
+		e.mistake("Correlate: the function is nil")
+	}
+	e.key = fn
 	return e
 }
 

@@ -100,6 +100,16 @@ func (l *link) Commit(ctx context.Context, writes []store.Write) (r store.Result
 	return r, err
 }
 
+func (l *link) Publish(ctx context.Context, p store.Publication) (res store.Published, err error) {
+	if dead := l.change(func() bool {
+		res, err = l.Store.Publish(ctx, p)
+		return err == nil && res.Code == store.Applied
+	}); dead != nil {
+		return store.Published{}, dead
+	}
+	return res, err
+}
+
 func (l *link) Claim(ctx context.Context, req store.ClaimRequest) (c store.Claimed, err error) {
 	if dead := l.change(func() bool {
 		c, err = l.Store.Claim(ctx, req)

@@ -40,8 +40,8 @@ func (r *Started[S]) WillAnswer(name string, value any) {
 	r.e.world.scripts = append(r.e.world.scripts, &script{e: r.e, run: r.ID, name: name, value: value})
 }
 
-// WillSend scripts an event in the same way: it is sent once a wait for it is
-// open.
+// WillSend scripts an event in the same way: it is sent once a wait for it, alone or
+// among others, is open.
 func (r *Started[S]) WillSend(name string, payload any) {
 	r.e.world.scripts = append(r.e.world.scripts, &script{e: r.e, run: r.ID, event: true, name: name, value: payload})
 }
@@ -59,15 +59,17 @@ func (s *script) play(w *world) bool {
 	w.t.Helper()
 	ctx := context.Background()
 	waits, err := s.e.OpenWaits(ctx, s.run)
+	wait := ""
 	i := slices.IndexFunc(waits, func(o durable.OpenWait) bool {
-		return o.Name == s.name && (o.Kind == "event") == s.event && !w.used[o.ID]
+		wait = s.wait(&o)
+		return wait != "" && !w.used[wait]
 	})
 	switch {
 	case err != nil || i < 0:
 	case s.event:
-		err = s.e.SendEvent(ctx, s.run, s.name, s.value, durable.EventID("script:"+waits[i].ID))
+		err = s.e.SendEvent(ctx, s.run, s.name, s.value, durable.EventID("script:"+wait))
 	default:
-		err = s.e.ProvideInput(ctx, s.run, waits[i].ID, s.value)
+		err = s.e.ProvideInput(ctx, s.run, wait, s.value)
 	}
 	switch {
 	case err != nil && s.e.link.isCut():
@@ -75,7 +77,21 @@ func (s *script) play(w *world) bool {
 	case err != nil:
 		w.t.Fatal(err)
 	case i >= 0:
-		w.used[waits[i].ID] = true
+		w.used[wait] = true
 	}
 	return i >= 0
+}
+
+// wait names what the script is for: an open wait, or one event of it; "" if it is
+// not for this one.
+func (s *script) wait(o *durable.OpenWait) string {
+	if o.Name == s.name && (o.Kind == "event") == s.event && len(o.Events) == 0 && o.Key == "" {
+		return o.ID
+	}
+	for _, x := range o.Events {
+		if s.event && x.Name == s.name && x.Key == "" && !x.Arrived {
+			return o.ID + ":" + x.Name
+		}
+	}
+	return ""
 }

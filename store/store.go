@@ -7,7 +7,7 @@
 // not hold. It does not know steps, branches or retries: rows and payloads are
 // bytes to it, and it wakes executions by comparing topics.
 //
-// Every change goes through Commit, Claim, Renew, Expire, Retire, Prune or
+// Every change goes through Commit, Publish, Claim, Renew, Expire, Retire, Prune or
 // SetPaused, each of them atomic. The store's clock decides what is due and what has expired; no
 // caller passes the current time.
 //
@@ -55,6 +55,11 @@ type Store interface {
 	// Deliver, of which there may be many; ErrRefused if there are more. An
 	// empty batch only tells the time.
 	Commit(ctx context.Context, writes []Write) (Result, error)
+
+	// Publish gives a message to whoever waits for its topic, or keeps it for the first
+	// that will, in one transaction: see Publication. ErrRefused for a malformed
+	// one. After any other error it is unknown whether it happened; asking again is harmless.
+	Publish(ctx context.Context, p Publication) (Published, error)
 
 	// Claim takes due executions for a worker: status pending, waiting or
 	// compensating with Due at or before the store's now, no owner, in one of
@@ -123,7 +128,8 @@ type Store interface {
 
 	// Prune removes executions that have ended, and everything that belongs to
 	// them: journal, snapshot, messages and their dedupe names, logs, blobs,
-	// holds, and the key, which may be used again. It takes those that match the
+	// holds, and the key, which may be used again. Beside, it removes some publications whose
+	// time is over. It takes those that match the
 	// request, in no promised order, at most Limit of them, in one transaction; one
 	// that another call is changing at this very moment may be passed over. It
 	// never removes one that has not ended. Families go whole: see PruneRequest. To every call a removed execution is
@@ -145,13 +151,6 @@ type Store interface {
 
 	// Close releases everything. Calls after Close fail.
 	Close() error
-}
-
-// Wide is what a store may be beside. It says how many calls of Commit at once
-// it makes good use of; others get one at a time, and two at once never have
-// Advance, Begin or Control of one execution.
-type Wide interface {
-	CommitsAtOnce() int
 }
 
 // Write is one atomic, fenced change of one execution. Exactly one field is
@@ -235,8 +234,13 @@ type Advance struct {
 	// store's clock is before it. It guards what fires a timer.
 	NotBefore time.Time
 
-	Took []int64  // messages that this row consumes: they are deleted
-	Open []Wait   // waits that this row opens
+	Took []int64 // messages that this row consumes: they are deleted
+	// Open is the waits that this row opens. If a publication is kept for the topic of
+	// a Shared one, the wait is not opened: the oldest is put into the inbox,
+	// addressed to the wait, and nobody else gets it. A Release to waiting then is
+	// one to pending with Due now, and Verdict.Inbox has counted the message. With a Release
+	// that ends the execution nothing is taken.
+	Open []Wait
 	Shut []string // ids of waits that this row closes; absent ones are ignored
 	// Alter has waits of this execution that go on with another Deadline, Label and
 	// Detail; all else stays as it was opened. Each is named once. It comes after Shut
@@ -411,7 +415,7 @@ type Message struct {
 	Seq     int64 // from 1, dense over all messages ever accepted
 	Topic   string
 	Payload []byte
-	Wait    string // the wait it was addressed to, if any
+	Wait    string // the wait it was addressed to, if any; with a Topic too if it was published
 	At      time.Time
 }
 
@@ -446,15 +450,4 @@ type Execution struct {
 	// that both cannot go on do not take it from each other for ever; every
 	// other way of being let go empties it.
 	Blocked []string
-}
-
-// Log is a log entry of one attempt. (Execution, Path, Attempt, N) is its key.
-type Log struct {
-	Path    string
-	Attempt int
-	N       int
-	At      time.Time
-	Level   int // as slog.Level
-	Text    string
-	Attrs   []byte // JSON object or nil
 }

@@ -13,6 +13,7 @@ type Wait struct {
 	Kind      string // as the engine names it: "event", "input", "approval", "sleep" …
 	Name      string
 	Topic     string // a message with this topic wakes it; "" only by Wait or Due
+	Shared    bool   // Publish gives to it, too
 	Detail    []byte // prompt, schema and so on; opaque
 	Deadline  time.Time
 	Label     string    // for lists: what WaitFilter.Label compares

@@ -184,6 +184,13 @@ func TestCL1_ExitCodes(t *testing.T) {
 		{"event PAYMENT paid --file /nonexistent", 3, "no such file"},
 		{"event SHIP paid", 4, "it is completed"},
 		{"event " + unused + " paid", 3, "not found"},
+		{"publish stocked 7 yes --id p1 --keep 1h", 0, "stocked for 7 is kept for the first run that asks"},
+		{"publish stocked 7 yes --id p1", 0, "stocked for 7 was published before; is kept"},
+		{"publish stocked", 2, "accepts between 2 and 3"},
+		{"publish stocked 7 {oops", 2, "not JSON"},
+		{"publish stocked 7 1 --file x", 2, "not both"},
+		{"publish stocked 7 1 --keep 1s", 2, "Keep(1s)"},
+		{"publish stocked 7 1 --keep never", 2, "invalid"},
 		{"inbox list", 0, "Where to?"},
 		{"inbox list --name release", 0, "Release the order"},
 		{"inbox show ADDRESS", 0, "parcels"},
@@ -266,7 +273,7 @@ func TestCL1_ExitCodes(t *testing.T) {
 
 func TestMissingDatabaseIsNotMade(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, args := range [][]string{{"list"}, {"show", "01"}, {"inbox", "list"}, {"cancel", "01"}, {"cleanup", "--older-than", "1d"}, {"event", "01", "x"}, {"logs", "01"}} {
+	for _, args := range [][]string{{"list"}, {"show", "01"}, {"inbox", "list"}, {"cancel", "01"}, {"cleanup", "--older-than", "1d"}, {"event", "01", "x"}, {"publish", "x", "y"}, {"logs", "01"}} {
 		if r := command(t, "", args...); r.code != 3 || !strings.Contains(r.err, "there is no database durable.db; name it with --db") {
 			t.Errorf("%v: %+v", args, r)
 		}
@@ -333,6 +340,8 @@ func TestHostileData(t *testing.T) {
 	check("show", nasty)
 	check("event", f.id("payment"), nasty, "1")
 	check("event", f.id("payment"), "late\u202e", "1")
+	check("publish", nasty, "k", "1")
+	check("publish", "late\u202e", "key\u202e", "1")
 	check("list", "--status", nasty)
 }
 

@@ -96,7 +96,13 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 		if !w.Deadline.IsZero() {
 			text += ", until " + term.Stamp(w.Deadline)
 		}
-		if w.Kind != "sleep" && w.Kind != "event" {
+		if w.Key != "" {
+			text += ", published for " + term.Line(w.Key)
+		}
+		for _, x := range w.Events {
+			text += "\n           " + term.Line(awaited(x))
+		}
+		if w.Kind != "sleep" && w.Kind != "event" && len(w.Events) == 0 {
 			text += "\n           answer it with: durable inbox show " + w.ID
 		}
 		fmt.Fprintf(s, "\nWaits for %s\n", text)
@@ -177,4 +183,16 @@ func pretty(raw json.RawMessage, full bool) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// awaited is one event of a wait for several.
+func awaited(x durable.Awaited) string {
+	text := x.Name
+	if x.Key != "" {
+		text += ", published for " + x.Key
+	}
+	if x.Arrived {
+		text += ": has come"
+	}
+	return text
 }

@@ -59,9 +59,10 @@ type WaitSpan struct {
 	Kind   string
 	Name   string
 	Opened int64
-	Ended  int64  // 0 while it is open
-	By     string // what ended it: "message", "timeout", "cancelled", "" while it is open
-	Notes  []Note // what happened to it while it was open
+	Ended  int64    // 0 while it is open
+	By     string   // what ended it: "message", "timeout", "cancelled", "" while it is open
+	Notes  []Note   // what happened to it while it was open
+	Got    []string // of several topics: those of which something has come
 }
 
 // Attempts lists what happened in an execution, for people: one entry for each
@@ -308,7 +309,10 @@ func (v *view) happened(i int, a *Attempt, f *Fact) {
 			a.Outcome = OutcomeWaiting
 		}
 		a.Waits = append(a.Waits, WaitSpan{Call: f.Call, Kind: f.Wait.Kind, Name: f.Wait.Name, Opened: f.At})
+	case Gathered:
+		a.gathered(f)
 	case Received:
+		a.gathered(f)
 		a.endWait(f, "message")
 	case Fired:
 		a.endWait(f, "timeout")
@@ -361,6 +365,17 @@ func (v *view) handed(newest *Attempt, f *Fact) {
 	for i := range v.list {
 		if a := &v.list[i]; a.Path == f.Path && a.Epoch == f.Epoch && a.Outcome == OutcomeCrashed {
 			a.Outcome, a.Err = OutcomeStopped, nil
+		}
+	}
+}
+
+// gathered notes what has come for a wait with several topics. One that was never
+// opened has no entry before it ends.
+func (a *Attempt) gathered(f *Fact) {
+	for i := len(a.Waits) - 1; i >= 0 && f.Topic != ""; i-- {
+		if w := &a.Waits[i]; w.Call == f.Call && w.By == "" {
+			w.Got = append(w.Got, f.Topic)
+			return
 		}
 	}
 }

@@ -32,6 +32,7 @@ const (
 	tagNote    = 18
 	tagUndo    = 15
 	tagLimit   = 21
+	tagTopic   = 20
 )
 
 // ErrCorrupt means that stored bytes are not what was written.
@@ -92,6 +93,7 @@ func appendFact(b []byte, f *Fact) []byte {
 	if f.Undo {
 		b = number(b, tagUndo, 1)
 	}
+	b = text(b, tagTopic, f.Topic)
 	if f.Err != nil {
 		b = object(b, tagErr, f.Err)
 	}
@@ -153,7 +155,7 @@ func Decode(body []byte) ([]Fact, error) {
 // data, end. A row of many smaller ones is hostile, and would make a small row
 // a large allocation. A few may be that small.
 const (
-	minFact    = 12
+	minFact    = 14
 	smallFacts = 64
 )
 
@@ -196,7 +198,7 @@ func readField(b []byte) (tag byte, v uint64, data, rest []byte, err error) {
 
 func readFact(b []byte, f *Fact) ([]byte, error) {
 	f.Kind = Kind(b[0])
-	if f.Kind.String() == "unknown" {
+	if !f.Kind.known() {
 		return nil, fmt.Errorf("%w: fact kind %d is unknown to this program", ErrVersion, f.Kind)
 	}
 	b = b[1:]
@@ -245,6 +247,8 @@ func (f *Fact) set(tag byte, v uint64, data []byte) error {
 		f.Message = int64(v)
 	case tagUndo:
 		f.Undo = v != 0
+	case tagTopic:
+		f.Topic = string(data)
 	case tagErr:
 		err = json.Unmarshal(data, &f.Err)
 	case tagAnswer:

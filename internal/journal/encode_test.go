@@ -31,7 +31,7 @@ func drawBytes(t *rapid.T, label string) []byte {
 
 func drawFact(t *rapid.T) Fact {
 	f := Fact{
-		Kind:    rapid.SampledFrom([]Kind{Began, Tried, Done, Delayed, Failed, Answered, Called, Waited, Received, Fired, Handed, Cleared, Cancelled, Revoked, Altered}).Draw(t, "kind"),
+		Kind:    rapid.SampledFrom(allKinds()).Draw(t, "kind"),
 		Path:    drawText(t, "path"),
 		At:      rapid.Int64().Draw(t, "at"),
 		Attempt: rapid.IntRange(0, 1<<40).Draw(t, "attempt"),
@@ -41,6 +41,7 @@ func drawFact(t *rapid.T) Fact {
 		Until:   rapid.Int64().Draw(t, "until"),
 		Epoch:   rapid.Int64().Draw(t, "epoch"),
 		Message: rapid.Int64Min(0).Draw(t, "message"),
+		Topic:   drawText(t, "of topic"),
 	}
 	if rapid.Bool().Draw(t, "has err") {
 		f.Err = &Error{Code: drawText(t, "code"), Message: drawText(t, "message"), Path: f.Path, Attempt: f.Attempt, Stack: drawText(t, "stack")}

@@ -4,6 +4,8 @@
 // Package plan reads histories, package run writes rows.
 package journal
 
+import "slices"
+
 // Kind is what a fact says.
 type Kind uint8
 
@@ -31,7 +33,11 @@ const (
 	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
 	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
 	Revived   Kind = 17 // what could not be undone is tried again
+	Gathered  Kind = 20 // a message came for a wait that needs others too: Call, Message, Topic, Data
 )
+
+// known tells whether this program knows facts of the kind.
+func (k Kind) known() bool { return k.String() != "unknown" }
 
 func (k Kind) String() string {
 	switch k {
@@ -77,6 +83,8 @@ func (k Kind) String() string {
 		return "halted"
 	case Revived:
 		return "revived"
+	case Gathered:
+		return "gathered"
 	}
 	return "unknown"
 }
@@ -96,27 +104,26 @@ const (
 // Fact is one thing that happened. Which fields count depends on Kind.
 type Fact struct {
 	Kind    Kind
+	Why     Why
+	Derived bool   // it follows from what is recorded, by the plan or a question; not stored
+	Undo    bool   // of Tried and Done: the step has a compensation; of Cancelled: the run is to go back
 	Path    string // the place; "" is the run itself
 	At      int64  // microseconds since 1970, an estimate of the store's clock
 	Attempt int    // from 1
 	Call    string // kind:name#count of a durable call
 	Data    []byte
 	Err     *Error
-	Why     Why
 	Until   int64 // microseconds since 1970; 0 = at once
 	Epoch   int64
-	Message int64 // inbox number
-	Limit   int64 // Began: microseconds that the run may take, from its creation or Until; 0: no limit
+	Message int64  // inbox number
+	Limit   int64  // Began: microseconds that the run may take, from its creation or Until; 0: no limit
+	Topic   string // Gathered, and Received for a wait with Topics: which one
 	Answer  *Answer
 	Wait    *Wait
 	Child   string // Called, Waited: the execution that begins with it
 	Note    *Note
-	// Undo marks Tried and Done of a step that has a compensation, and a
-	// Cancelled that wants the run to go back.
-	Undo bool
 
-	Step    *Transition // Done, in the process that ran the body; not stored
-	Derived bool        // it follows from what is recorded, by the plan or a question; not stored
+	Step *Transition // Done, in the process that ran the body; not stored
 }
 
 // Transition is a change of the state as its maker knows it: it spares the fold
@@ -168,6 +175,7 @@ type Wait struct {
 	Kind     string `json:"kind"`
 	Name     string `json:"name"`
 	Topic    string `json:"topic,omitempty"`    // messages with this topic end it
+	Shared   bool   `json:"shared,omitempty"`   // Topic is one that is published to
 	Deadline int64  `json:"deadline,omitempty"` // microseconds since 1970; 0 = none
 	Default  []byte `json:"default,omitempty"`  // the value of a timeout, if HasDefault
 	HasValue bool   `json:"has_default,omitempty"`
@@ -176,6 +184,32 @@ type Wait struct {
 
 	Notices []Notice `json:"notices,omitempty"` // what is to happen while it is open, by time
 	Notes   []Note   `json:"notes,omitempty"`   // what has happened to it while it was open
+
+	Topics []Topic `json:"topics,omitempty"` // instead of Topic: several
+	All    bool    `json:"all,omitempty"`    // it ends when each of Topics has come, else with the first
+}
+
+// Topic is one of several that a wait has.
+type Topic struct {
+	Name   string `json:"name"` // for people
+	Topic  string `json:"topic"`
+	Shared bool   `json:"shared,omitempty"`
+}
+
+// Missing is the places of those Topics of which nothing is among what has come.
+func (w *Wait) Missing(got []Arrival) (list []int) {
+	for i, t := range w.Topics {
+		if !slices.ContainsFunc(got, func(a Arrival) bool { return a.Topic == t.Topic }) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// Asks tells whether only the store can say if something is there for the wait
+// already: it has a topic that is published to.
+func (w *Wait) Asks() bool {
+	return w.Shared || slices.ContainsFunc(w.Topics, func(t Topic) bool { return t.Shared })
 }
 
 // Error is a failure as it is kept.

@@ -22,6 +22,7 @@ type History struct {
 	Late   *Error // its time is over
 	Last   int64  // At of the newest fact
 	Fails  int    // Failed facts so far: their order
+	Opened int    // Waited facts so far: their order
 
 	Undos    []Undo // what is to be undone, last done last
 	Numbered int    // how many undos there have been
@@ -74,7 +75,14 @@ type Call struct {
 	Has   bool      `json:"has,omitempty"`  // TimedOut: Data is a value to return
 	Err   *Error    `json:"err,omitempty"`  // Broken; Withdrawn: why
 	Wait  *Wait     `json:"wait,omitempty"` // while Open
-	Seq   int       `json:"seq,omitempty"`  // order of opening, for first come, first served
+	Seq   int       `json:"seq,omitempty"`  // order of opening in the run, for first come, first served
+	Got   []Arrival `json:"got,omitempty"`  // a wait with Topics: what has come, in the order of acceptance
+}
+
+// Arrival is a message that came for a wait with several topics.
+type Arrival struct {
+	Topic string `json:"topic"`
+	Data  []byte `json:"data,omitempty"`
 }
 
 // CallState is how a call stands.
@@ -87,6 +95,7 @@ const (
 	Broken    CallState = 3 // the function of a Do returned an error
 	TimedOut  CallState = 4 // the deadline came first
 	Withdrawn CallState = 5 // an operator ended the wait
+	Partial   CallState = 6 // something of a wait with Topics has come, and the wait was not opened: the body asks again
 )
 
 // NewHistory returns the history of nothing.
@@ -195,13 +204,13 @@ func (h *History) Fold(f *Fact, seq int) error {
 			h.forget(parent, f)
 		}
 	default:
-		return p.visited(f)
+		return h.visited(p, f)
 	}
 	return nil
 }
 
 // visited folds a fact that concerns one visit only.
-func (p *Place) visited(f *Fact) error {
+func (h *History) visited(p *Place, f *Fact) error {
 	switch f.Kind {
 	case Tried:
 		p.tried(f)
@@ -213,9 +222,12 @@ func (p *Place) visited(f *Fact) error {
 		return p.scattered(f)
 	case Altered:
 		return p.alter(f)
-	case Called, Waited, Received, Fired, Revoked:
+	case Called, Waited, Received, Fired, Revoked, Gathered:
 		p.Crashed = nil // something new happened: no longer "in a row"
-		return p.call(f)
+		if f.Kind == Waited {
+			h.Opened++
+		}
+		return p.call(f, h.Opened)
 	default:
 		return fmt.Errorf("%w: fact kind %d", ErrCorrupt, f.Kind)
 	}
@@ -377,11 +389,14 @@ func (p *Place) handed(f *Fact) {
 	}
 }
 
-func (p *Place) call(f *Fact) error {
+func (p *Place) call(f *Fact, opened int) error {
 	if p.Calls == nil {
 		p.Calls = make(map[string]*Call)
 	}
 	c := p.Calls[f.Call]
+	if c != nil && c.State == Partial || f.Topic != "" {
+		return p.gather(f, opened)
+	}
 	switch {
 	case f.Kind == Called && c == nil:
 		c = &Call{State: Value, Data: f.Data, Err: f.Err}
@@ -390,7 +405,7 @@ func (p *Place) call(f *Fact) error {
 		}
 		p.Calls[f.Call] = c
 	case f.Kind == Waited && c == nil:
-		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: len(p.Calls)}
+		p.Calls[f.Call] = &Call{State: Open, Wait: f.Wait, Seq: opened}
 		p.Open = 0 // the body has ended its goroutine: nothing runs
 	case f.Kind == Received && (c == nil || c.State == Open):
 		p.Calls[f.Call] = &Call{State: Value, Data: f.Data, Err: f.Err}
@@ -401,6 +416,9 @@ func (p *Place) call(f *Fact) error {
 		p.Calls[f.Call] = &Call{State: Withdrawn, Err: f.Err, Data: f.Data}
 	case f.Kind == Fired && (c == nil || c.State == Open):
 		timed := &Call{State: TimedOut}
+		if c != nil {
+			timed.Got = c.Got
+		}
 		if c != nil && c.Wait.HasValue {
 			timed.Has, timed.Data = true, c.Wait.Default
 		} else if c == nil && f.Data != nil {

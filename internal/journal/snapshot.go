@@ -18,6 +18,7 @@ type image struct {
 	Root   *Place `json:"root"`
 	Last   int64  `json:"last"`
 	Fails  int    `json:"fails,omitempty"`
+	Opened int    `json:"opened,omitempty"`
 	Cancel []byte `json:"cancel,omitempty"` // a row with the fact
 	Undos  []Undo `json:"undos,omitempty"`
 	Number int    `json:"numbered,omitempty"`
@@ -31,7 +32,7 @@ type image struct {
 // does not need (closed passes) is not in a history to begin with.
 func (h *History) Snapshot() []byte {
 	im := image{
-		Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails,
+		Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails, Opened: h.Opened,
 		Undos: h.Undos, Number: h.Numbered, Back: h.Back, From: h.From, Limit: h.Limit, Late: h.Late,
 	}
 	if h.Cancel != nil {
@@ -64,7 +65,7 @@ func Restore(b []byte) (*History, error) {
 		return nil, fmt.Errorf("snapshot: %w: it has no places", ErrCorrupt)
 	}
 	h := &History{
-		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails,
+		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails, Opened: im.Opened,
 		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late,
 	}
 	if im.Cancel != nil {

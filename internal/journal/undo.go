@@ -186,7 +186,7 @@ func (h *History) undone(f *Fact) error {
 		p.close()
 		return nil
 	}
-	return p.visited(f)
+	return h.visited(p, f)
 }
 
 // UndoStates replays a journal and gives, by number, the states that undos

@@ -5,7 +5,9 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/tree"
@@ -17,7 +19,7 @@ type Plan struct {
 	Err       *journal.Error // Failed: why. Blocked: which place is missing
 	Bodies    []Body         // should be running, now or from Until on
 	Questions []Question     // user code to be asked before anything else can go on
-	Waits     []Wait         // open
+	Waits     []Wait         // open, in the order of their opening: first come, first served
 	Spreads   []Spread       // items that are executions of their own, some of them open
 	Opens     []Wait         // should be opened: the engine's own questions to people
 	Facts     []journal.Fact // follow from what is recorded, without asking anybody
@@ -92,7 +94,12 @@ type Wait struct {
 	Path string
 	Call string
 	Wait *journal.Wait
+
+	opened int // order of opening, over all places
 }
+
+// At is the wait as the history has it.
+func (w Wait) At() journal.CallAt { return journal.CallAt{Path: w.Path, Call: w.Call, Wait: w.Wait} }
 
 // Eval returns the plan.
 func Eval(w *tree.Workflow, h *journal.History) Plan {
@@ -120,6 +127,7 @@ func Eval(w *tree.Workflow, h *journal.History) Plan {
 	case missing:
 		e.plan = Plan{Outcome: Blocked, Err: e.plan.Err}
 	}
+	slices.SortStableFunc(e.plan.Waits, func(a, b Wait) int { return cmp.Compare(a.opened, b.opened) })
 	return e.plan
 }
 

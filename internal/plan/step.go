@@ -24,7 +24,8 @@ func (e *eval) body(b Body) {
 	waiting := false
 	if b.Place != nil && b.Place.Open == 0 {
 		for _, key := range callOrder(b.Place) {
-			e.plan.Waits = append(e.plan.Waits, Wait{Path: b.Path, Call: key, Wait: b.Place.Calls[key].Wait})
+			c := b.Place.Calls[key]
+			e.plan.Waits = append(e.plan.Waits, Wait{Path: b.Path, Call: key, Wait: c.Wait, opened: c.Seq})
 			waiting = true
 		}
 	}
@@ -51,7 +52,7 @@ func (e *eval) inDoubt(n *tree.Node, path string, p *journal.Place) state {
 		w.Detail, _ = json.Marshal(detail) // a map of strings always encodes
 		e.plan.Opens = append(e.plan.Opens, Wait{Path: path, Call: journal.InDoubtCall, Wait: w})
 	case c.State == journal.Open:
-		e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: journal.InDoubtCall, Wait: c.Wait})
+		e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: journal.InDoubtCall, Wait: c.Wait, opened: c.Seq})
 	default:
 		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n, InDoubt: c.Data})
 	}

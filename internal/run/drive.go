@@ -12,7 +12,6 @@ import (
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/tree"
-	"github.com/durable-go/durable/store"
 )
 
 // TopicHanded is the topic of the message by which a worker reports that it
@@ -131,7 +130,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 			continue
 		}
 		for _, c := range r.hist.OpenCalls(f.Path) {
-			r.batch.close(c.Path, c.Call, c.Wait.ID)
+			r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
 			r.dismiss(c, callKey(f.Path, ""), "what called it has failed")
 		}
 		f.At, f.Derived = at, true
@@ -194,7 +193,7 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 // the message accepted first.
 func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
 	for _, o := range p.Waits {
-		if m, ok := r.match(o.Wait); ok {
+		if m, ok := r.match(o.Wait, r.gotten(o.Path, o.Call)); ok {
 			w.give(r, o, m, at)
 			return true
 		}
@@ -203,41 +202,19 @@ func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
 	return false
 }
 
-// match finds the first message for a wait, and takes it out of the inbox. What
-// names the wait comes first: its sender was told that it counts.
-func (r *run) match(wait *journal.Wait) (store.Message, bool) {
-	i := slices.IndexFunc(r.inbox, func(m store.Message) bool { return m.Wait != "" && m.Wait == wait.ID })
-	if i < 0 && wait.Topic != "" {
-		i = slices.IndexFunc(r.inbox, func(m store.Message) bool { return m.Wait == "" && m.Topic == wait.Topic })
-	}
-	if i < 0 {
-		return store.Message{}, false
-	}
-	m := r.inbox[i]
-	r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
-	return m, true
-}
-
-func (w *Worker) receive(r *run, path, call string, m store.Message, at int64) {
-	r.batch.took = append(r.batch.took, m.Seq)
-	w.add(r, journal.Fact{
-		Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, Err: childFailed(path, m), At: at,
-	})
-}
-
 // fireTimers ends waits whose deadline has surely passed. The write is refused
 // if a message came first, or if the store's clock says that it is too early.
 func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
 	for _, o := range p.Waits {
-		if due := o.Wait.Due(); due == 0 || due > at {
+		if due := o.Wait.Due(); due == 0 || due > at || r.asking(o.Wait) {
 			continue
 		}
 		if o.Wait.Deadline == 0 || o.Wait.Deadline > at {
 			w.notice(r, o, at)
 			return true
 		}
-		r.batch.close(o.Path, o.Call, o.Wait.ID)
-		r.dismiss(journal.CallAt(o), callKey(o.Path, o.Call), "the call's timeout is over")
+		r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
+		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's timeout is over")
 		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
 		return true
 	}
@@ -277,30 +254,14 @@ func (w *Worker) answerCalls(r *run, at int64) {
 			continue
 		}
 		c.Wait.ID = waitID(r.id, v.Path, c.Key, r.base)
-		m, ok := w.early(r, c, at)
-		if ok {
-			w.receive(r, v.Path, c.Key, m, at)
-			answer := &journal.Call{State: journal.Value, Data: m.Payload, Err: childFailed(v.Path, m)}
-			if answer.Err != nil {
-				answer.State = journal.Broken
-			}
-			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: answer}})
-			continue
-		}
-		switch {
-		case c.Timed && c.Wait.Deadline <= at:
-			f := journal.Fact{Kind: journal.Fired, Path: v.Path, Call: c.Key, At: at}
-			if c.Wait.HasValue {
-				f.Data = c.Wait.Default
-			}
-			w.fire(r, f, fromMicros(c.Wait.Deadline))
-			r.batch.took = append(r.batch.took, c.refused...)
-			r.batch.replies = append(r.batch.replies, reply{v, CallReply{
-				Call: &journal.Call{State: journal.TimedOut, Has: c.Wait.HasValue, Data: c.Wait.Default},
-			}})
-		default:
+		call, suspends := w.answerCall(r, v.Path, c, at)
+		if suspends {
 			v.suspend, v.asking = c, nil
 			w.do.Reply(v, CallReply{Suspend: true})
+			continue
+		}
+		if call != nil {
+			r.batch.replies = append(r.batch.replies, reply{v, CallReply{Call: call}})
 		}
 	}
 }
@@ -311,7 +272,7 @@ func (w *Worker) open(r *run, path string, c *CallRequest, at int64) {
 	if wait.ID == "" {
 		wait.ID = waitID(r.id, path, call, r.base)
 	}
-	r.batch.opens = append(r.batch.opens, waitRow(r.id, path, call, &wait))
+	r.batch.opens = append(r.batch.opens, openings(r.id, path, call, &wait)...)
 	f := journal.Fact{Kind: journal.Waited, Path: path, Call: call, Wait: &wait, At: at, Derived: c.derived}
 	if c.Child != nil {
 		f.Child = c.Child.ID.String()

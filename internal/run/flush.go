@@ -5,10 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -112,31 +109,6 @@ func (w *Worker) park(r *run, rel *store.Release) {
 	}
 }
 
-// keep takes over what a batch opens, begins and tells, but for calls whose wait is
-// not opened after all, and for what facts brought about that are gone.
-func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
-	for _, w := range o.opens {
-		if !unopened[callKey(w.Path, w.Call)] {
-			b.opens = append(b.opens, w)
-		}
-	}
-	for _, c := range o.children {
-		if !unopened[c.key] {
-			b.children = append(b.children, c)
-		}
-	}
-	for _, c := range o.blobs {
-		if !unopened[c.key] {
-			b.blobs = append(b.blobs, c)
-		}
-	}
-	for _, t := range o.tells {
-		if !untold[t.key] {
-			b.tells = append(b.tells, t)
-		}
-	}
-}
-
 // queueOfWaits is the queue in which the body that waits will go on.
 func (w *Worker) queueOfWaits(r *run) string {
 	if len(r.plan.Waits) == 0 {
@@ -167,7 +139,7 @@ func (w *Worker) send(r *run) {
 		a.Tell = append(a.Tell, b.tells[i].Deliver)
 	}
 	if len(b.shut) > 0 {
-		a.Shut = slices.Sorted(maps.Values(b.shut))
+		a.Shut = b.shuts()
 	}
 	a.Alter = r.altered(b.facts)
 	if b.fires || len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
@@ -243,7 +215,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	r.full, r.refused = nil, nil // there may be room by now
 	w.tellNotices(r, b.facts)
 	if b.release != nil {
-		w.released(r, b)
+		w.released(r, b, v.Inbox > r.seen)
 		return
 	}
 	if !w.lease.alive(now) && len(b.starts) > 0 {
@@ -292,8 +264,9 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	}
 }
 
-// released forgets a run that is parked or has ended.
-func (w *Worker) released(r *run, b *batch) {
+// released forgets a run that is parked or has ended. If it has got a message with this
+// write, it may be claimed at once.
+func (w *Worker) released(r *run, b *batch, told bool) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
 	delete(w.mortal, r)
@@ -305,7 +278,7 @@ func (w *Worker) released(r *run, b *batch) {
 		if b.release.Family != nil {
 			w.kin(r.id)
 		}
-	case b.release.Due.IsZero() && (s == store.Pending || s == store.Compensating):
+	case b.release.Due.IsZero() && (s == store.Pending || s == store.Compensating), told:
 		if q := w.queue(b.release.Queue); q != nil {
 			q.poke()
 		}
@@ -314,102 +287,6 @@ func (w *Worker) released(r *run, b *batch) {
 			q.soon(w.clock.local(b.release.Due))
 		}
 	}
-}
-
-// afterNews tells which facts are decided again when the store knew better: a
-// message came before the timer, or the timer was early.
-func afterNews(f *journal.Fact) bool {
-	if f.Derived { // perhaps from one of those
-		return true
-	}
-	switch f.Kind {
-	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
-		return true
-	case journal.Altered:
-		return f.Message == 0 // a notice: the answer may have come before
-	case journal.Failed:
-		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
-	}
-	return false
-}
-
-// shuts tells whether a fact closes the wait of a call, if that is closed.
-func shuts(f *journal.Fact, key string) bool {
-	switch f.Kind {
-	case journal.Received, journal.Revoked:
-		return key == callKey(f.Path, f.Call)
-	case journal.Done, journal.Failed:
-		return key == callKey(f.Path, itemsCall)
-	case journal.Closed:
-		return strings.HasPrefix(key, f.Path+"/")
-	case journal.Turned:
-		return true
-	}
-	return false
-}
-
-// undo takes back a write that was refused. What bodies said is kept; what is
-// not is decided again after a fresh look, and no body begins that was to begin
-// with the write.
-func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
-	kept := batch{
-		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
-		shut: make(map[string]string),
-	}
-	if b.shut == nil {
-		b.shut = make(map[string]string)
-	}
-	maps.Copy(b.shut, r.batch.shut)
-	for _, heard := range []map[string]store.Message{b.heard, r.batch.heard} {
-		for key, m := range heard {
-			if kept.heard == nil {
-				kept.heard = make(map[string]store.Message)
-			}
-			kept.heard[key] = m
-		}
-	}
-	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
-	for _, f := range append(b.facts, r.batch.facts...) {
-		if undone(&f) {
-			switch key := callKey(f.Path, f.Call); f.Kind {
-			case journal.Waited, journal.Scattered:
-				unopened[key] = true
-			case journal.Answered:
-				unopened[key], unopened[callKey(f.Path, itemsCall)] = true, true
-			default:
-				untold[key] = true
-			}
-			continue
-		}
-		for key, id := range b.shut {
-			if shuts(&f, key) {
-				kept.shut[key] = id
-			}
-		}
-		kept.facts = append(kept.facts, f)
-	}
-	kept.keep(b, unopened, untold)
-	kept.keep(&r.batch, unopened, untold)
-	for _, v := range append(b.starts, r.batch.starts...) {
-		delete(r.visits, v.Path)
-		w.free(v)
-		if v.Mode != plan.Reconcile {
-			r.refused = append(r.refused, v.Path)
-		}
-	}
-	for _, x := range append(b.replies, r.batch.replies...) {
-		if x.v.asking == nil {
-			continue
-		}
-		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
-			x.v.asking.Wait.ID = "" // to be answered again
-			continue
-		}
-		kept.replies = append(kept.replies, x)
-	}
-	r.batch = kept
-	r.rebuild = true
-	w.do.Load(r.id)
 }
 
 // fetch reads messages that came while the run is in this worker's hands.

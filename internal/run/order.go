@@ -47,15 +47,21 @@ func (w *Worker) give(r *run, o plan.Wait, m store.Message, at int64) {
 		})
 		return
 	}
+	topic, rows := m.Topic, []string(nil)
+	heard := m
+	m.Payload = payload
+	if w.receive(r, o.Path, o.Call, o.Wait, m, at) {
+		topic, rows = "", rowsOf(o.Wait)
+	} else {
+		rows = []string{rowOf(o.Wait, m.Topic)}
+	}
+	r.batch.close(o.Path, o.Call, topic, rows)
 	if m.Wait == "" {
 		if r.batch.heard == nil {
 			r.batch.heard = make(map[string]store.Message)
 		}
-		r.batch.heard[callKey(o.Path, o.Call)] = m
+		r.batch.heard[shutKey(o.Path, o.Call, topic)] = heard
 	}
-	m.Payload = payload
-	r.batch.close(o.Path, o.Call, o.Wait.ID)
-	w.receive(r, o.Path, o.Call, m, at)
 }
 
 // obey carries out an order.
@@ -69,8 +75,8 @@ func (w *Worker) obey(r *run, o plan.Wait, m store.Message, at int64) {
 	f := journal.Fact{Path: o.Path, Call: o.Call, Message: m.Seq, At: at}
 	if m.Topic == TopicRevoke {
 		f.Kind, f.Data, f.Err = journal.Revoked, []byte(order.By), &journal.Error{Code: "wait_cancelled", Message: order.Reason, Path: o.Path}
-		r.batch.close(o.Path, o.Call, o.Wait.ID)
-		r.dismiss(journal.CallAt(o), callKey(o.Path, o.Call), "the call's wait was cancelled")
+		r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
+		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's wait was cancelled")
 	} else {
 		f.Kind, f.Until = journal.Altered, order.deadline(m.At)
 		f.Note = &journal.Note{Kind: journal.NoteExtended, At: at, By: order.By, Until: f.Until}
@@ -159,9 +165,13 @@ func (r *run) altered(facts []journal.Fact) (rows []store.Wait) {
 
 // waitRow is a wait as lists show it.
 func waitRow(id store.ID, path, call string, w *journal.Wait) store.Wait {
+	shown := *w
+	if len(w.Topics) > 0 {
+		shown.Detail = encodeJSON(Several{w.Topics})
+	}
 	return store.Wait{
 		ID: w.ID, Execution: id, Path: path, Call: call, Kind: w.Kind, Name: w.Name,
-		Topic: w.Topic, Detail: w.Shown(), Deadline: fromMicros(w.Deadline), Label: w.To,
+		Topic: w.Topic, Shared: w.Shared, Detail: shown.Shown(), Deadline: fromMicros(w.Deadline), Label: w.To,
 	}
 }
 
@@ -179,7 +189,7 @@ func (w *Worker) tellNotices(r *run, facts []journal.Fact) {
 func (r *run) giveBack(b *batch) {
 	for key, m := range b.heard {
 		b.facts = slices.DeleteFunc(b.facts, func(f journal.Fact) bool {
-			return f.Kind == journal.Received && f.Message == m.Seq && callKey(f.Path, f.Call) == key
+			return (f.Kind == journal.Received || f.Kind == journal.Gathered) && f.Message == m.Seq
 		})
 		b.took = slices.DeleteFunc(b.took, func(seq int64) bool { return seq == m.Seq })
 		delete(b.shut, key)
@@ -193,7 +203,7 @@ func (r *run) giveBack(b *batch) {
 // fit are taken, too: they are noted at the wait.
 func (w *Worker) early(r *run, c *CallRequest, at int64) (store.Message, bool) {
 	for {
-		m, ok := r.match(c.Wait)
+		m, ok := r.match(c.Wait, nil)
 		if !ok {
 			return m, false
 		}

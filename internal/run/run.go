@@ -58,8 +58,8 @@ type batch struct {
 	children  []child
 	blobs     []blob
 	tells     []tell
-	shut      map[string]string        // wait ids by callKey
-	heard     map[string]store.Message // what came by its topic to waits that are open in the store, by callKey
+	shut      map[string][]string      // ids of rows of waits, by the shutKey of what closes them
+	heard     map[string]store.Message // what came by its topic to waits that are open in the store, by shutKey
 	logs      []store.Log
 	fires     bool      // it fires a timer
 	notBefore time.Time // the timer's deadline
@@ -95,12 +95,30 @@ type reply struct {
 	r CallReply
 }
 
-// close says that a wait is over.
-func (b *batch) close(path, call, id string) {
+// close says that a wait is over, or with a topic that this of several has come.
+func (b *batch) close(path, call, topic string, ids []string) {
 	if b.shut == nil {
-		b.shut = make(map[string]string)
+		b.shut = make(map[string][]string)
 	}
-	b.shut[callKey(path, call)] = id
+	b.shut[shutKey(path, call, topic)] = ids
+}
+
+// shutKey is callKey, but for one of several topics.
+func shutKey(path, call, topic string) string {
+	if topic == "" {
+		return callKey(path, call)
+	}
+	return callKey(path, call) + "\x00" + topic
+}
+
+// shuts is the ids of all rows that the batch closes, in order.
+func (b *batch) shuts() []string {
+	var ids []string
+	for _, list := range b.shut {
+		ids = append(ids, list...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // stillOpen is the waits that the batch opens and does not close: a store
@@ -109,8 +127,10 @@ func (b *batch) stillOpen() []store.Wait {
 	if len(b.shut) == 0 {
 		return b.opens
 	}
+	shut := b.shuts()
 	return slices.DeleteFunc(slices.Clone(b.opens), func(w store.Wait) bool {
-		return b.shut[callKey(w.Path, w.Call)] == w.ID
+		_, is := slices.BinarySearch(shut, w.ID)
+		return is
 	})
 }
 

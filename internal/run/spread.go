@@ -196,7 +196,7 @@ func (w *Worker) conclude(r *run, f journal.Fact) {
 func (r *run) dismissItems(list []journal.ItemsAt, key, reason string) {
 	for _, o := range list {
 		generation := r.hist.Visit(o.Path)
-		r.batch.close(o.Path, itemsCall, r.itemsWait(o.Path))
+		r.batch.close(o.Path, itemsCall, "", []string{r.itemsWait(o.Path)})
 		t := tagOf(r.id, o.Path, generation)
 		o.Spread.EachOpen(func(n int) {
 			r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(itemID(t, o.Spread.At, n), reason)})

@@ -24,7 +24,7 @@ const UndoFar = 100 * 365 * 24 * time.Hour
 // what it waits for is no longer wanted.
 func (w *Worker) turn(r *run, p plan.Plan, at int64) {
 	for _, c := range r.hist.OpenCalls("") {
-		r.batch.close(c.Path, c.Call, c.Wait.ID)
+		r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
 		r.dismiss(c, callKey("", ""), "what called it goes back")
 	}
 	r.dismissItems(r.hist.OpenItems(""), callKey("", ""), "what it is an item of goes back")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -111,7 +112,8 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	}
 	x.take(a.Took)
 	x.shut(a.Shut...)
-	if err := t.open(x, a.Open); err != nil {
+	took, err := t.open(x, a)
+	if err != nil {
 		return store.Verdict{}, err
 	}
 	x.alter(a.Alter)
@@ -120,7 +122,11 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	t.bear(a.Children)
 	t.tellAll(a.ID, a.Tell)
 	if a.Release != nil {
-		if err := t.release(x, a.Release); err != nil {
+		r := *a.Release
+		if took && r.Status == store.Waiting {
+			r.Status, r.Due = store.Pending, time.Time{}
+		}
+		if err := t.release(x, &r); err != nil {
 			return store.Verdict{}, err
 		}
 	}

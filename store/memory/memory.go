@@ -51,6 +51,7 @@ type data struct {
 	children   map[store.ID]map[store.ID]struct{} // by parent
 	tokens     map[string][]token
 	pauses     map[string]store.Pause
+	published  map[string][]publication // by topic, oldest first
 	watchers   map[*watcher]struct{}
 }
 
@@ -82,6 +83,7 @@ func New(opts ...Option) *Store {
 		children:   map[store.ID]map[store.ID]struct{}{},
 		tokens:     map[string][]token{},
 		pauses:     map[string]store.Pause{},
+		published:  map[string][]publication{},
 		watchers:   map[*watcher]struct{}{},
 	}
 	for _, o := range opts {

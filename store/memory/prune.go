@@ -23,6 +23,7 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (store.Pruned
 	}
 	defer s.leave()
 	d, res := s.data, store.Pruned{Now: now}
+	d.sweep(now)
 	wanted, gone := req.Wanted(), map[store.ID]bool{}
 	for _, id := range d.ids {
 		x := d.executions[id]

@@ -14,27 +14,29 @@ import (
 // reaches the data before install, so a refused batch is simply dropped.
 type tx struct {
 	*data
-	now     time.Time
-	edits   map[store.ID]*execution
-	order   []store.ID // of edits, so that install is deterministic
-	keys    overlay[key, store.ID]
-	dedupes overlay[dedupe, bool]
-	opened  map[string]bool // waits opened here
-	tokens  overlay[string, []token]
-	blobs   map[blob][]byte
-	logs    []loggedBy
+	now       time.Time
+	edits     map[store.ID]*execution
+	order     []store.ID // of edits, so that install is deterministic
+	keys      overlay[key, store.ID]
+	dedupes   overlay[dedupe, bool]
+	opened    map[string]bool // waits opened here
+	tokens    overlay[string, []token]
+	published overlay[string, []publication]
+	blobs     map[blob][]byte
+	logs      []loggedBy
 }
 
 func (d *data) begin(now time.Time) *tx {
 	return &tx{
-		data:    d,
-		now:     now,
-		edits:   map[store.ID]*execution{},
-		keys:    overlay[key, store.ID]{under: d.keys, over: map[key]store.ID{}},
-		dedupes: overlay[dedupe, bool]{under: d.dedupes, over: map[dedupe]bool{}},
-		opened:  map[string]bool{},
-		tokens:  overlay[string, []token]{under: d.tokens, over: map[string][]token{}},
-		blobs:   map[blob][]byte{},
+		data:      d,
+		now:       now,
+		edits:     map[store.ID]*execution{},
+		keys:      overlay[key, store.ID]{under: d.keys, over: map[key]store.ID{}},
+		dedupes:   overlay[dedupe, bool]{under: d.dedupes, over: map[dedupe]bool{}},
+		opened:    map[string]bool{},
+		tokens:    overlay[string, []token]{under: d.tokens, over: map[string][]token{}},
+		published: overlay[string, []publication]{under: d.published, over: map[string][]publication{}},
+		blobs:     map[blob][]byte{},
 	}
 }
 
@@ -74,6 +76,7 @@ func (t *tx) install() {
 	maps.Copy(d.keys, t.keys.over)
 	maps.Copy(d.dedupes, t.dedupes.over)
 	maps.Copy(d.tokens, t.tokens.over)
+	maps.Copy(d.published, t.published.over)
 	maps.Copy(d.blobs, t.blobs)
 	for _, l := range t.logs {
 		d.keepLog(l)

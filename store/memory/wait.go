@@ -33,12 +33,18 @@ func (x *execution) shut(ids ...string) {
 	x.waits = left
 }
 
-// open opens waits of an execution that is being edited.
-func (t *tx) open(x *execution, waits []store.Wait) error {
+// open opens waits of an execution that is being edited. It reports whether
+// something that was published is there for one of them.
+func (t *tx) open(x *execution, a *store.Advance) (took bool, err error) {
+	ends := a.Release != nil && a.Release.Status.Ended()
 	opened := slices.Clone(x.waits)
-	for _, w := range waits {
+	for _, w := range a.Open {
 		if t.isOpen(w.ID) || t.opened[w.ID] {
-			return fmt.Errorf("memory: wait %q is open already: %w", w.ID, store.ErrRefused)
+			return false, fmt.Errorf("memory: wait %q is open already: %w", w.ID, store.ErrRefused)
+		}
+		if !ends && t.takeKept(x, &w) {
+			took = true
+			continue
 		}
 		t.opened[w.ID] = true
 		w.Execution, w.Workflow, w.Queue = x.ID, "", ""
@@ -46,7 +52,7 @@ func (t *tx) open(x *execution, waits []store.Wait) error {
 		opened = append(opened, w)
 	}
 	x.waits = opened
-	return nil
+	return took, nil
 }
 
 // alter changes waits of an execution that is being edited; absent ones are ignored.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,13 +31,18 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 	if len(a.Row) > 0 {
 		t.append(a.ID, x, a.Row)
 	}
-	if err := t.carry(ctx, x, a); err != nil {
+	took, err := t.carry(ctx, x, a)
+	if err != nil {
 		return store.Verdict{}, err
 	}
 	t.bear(a.Children)
 	t.tellAll(a.ID, a.Tell)
 	if a.Release != nil {
-		if err := t.release(a.ID, x, a.Release); err != nil {
+		r := *a.Release
+		if took && r.Status == store.Waiting {
+			r.Status, r.Due = store.Pending, time.Time{}
+		}
+		if err := t.release(a.ID, x, &r); err != nil {
 			return store.Verdict{}, err
 		}
 	}
@@ -61,17 +67,18 @@ func (t *tx) append(id store.ID, x *head, body []byte) {
 	t.draft.rows = append(t.draft.rows, rowDraft{id, x.length, x.epoch, body})
 }
 
-// carry writes what comes with a row.
-func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) error {
+// carry writes what comes with a row. It reports whether something that was published is
+// there for a wait that it was to open.
+func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) (took bool, err error) {
 	d := &t.draft
 	if a.Snapshot != nil {
 		d.snapshots = append(d.snapshots, rowDraft{id: a.ID, seq: x.length, body: a.Snapshot})
 	}
 	if err := t.take(ctx, x, a); err != nil {
-		return err
+		return false, err
 	}
 	t.shut(a.ID, x, a.Shut)
-	t.open(a.ID, x, a.Open)
+	took = t.open(a.ID, x, a)
 	t.alter(a.ID, a.Alter)
 	for i := range a.Logs {
 		d.logs = append(d.logs, logDraft{a.ID, &a.Logs[i]})
@@ -79,7 +86,7 @@ func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) error {
 	for _, body := range a.Blobs {
 		d.blobs = append(d.blobs, blobDraft{a.ID, body})
 	}
-	return nil
+	return took, nil
 }
 
 const takeNow = `

@@ -121,6 +121,7 @@ func (t *tx) commit(ctx context.Context, writes []store.Write, verdicts []store.
 	t.readHeads(l.executions)
 	t.evidence(writes, rest)
 	t.kinEvidence()
+	t.readKept(l.topics)
 	if err := t.flush(ctx); err != nil {
 		return err
 	}

@@ -27,10 +27,10 @@ const (
 		WHERE x.id = w.id AND x.execution = w.execution`
 	dropAllWaits = `DELETE FROM durable.wait WHERE execution = ANY($1)`
 	addWaits     = `
-		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, label, detail)
-		SELECT w.id, w.execution, w.path, w.call, w.kind, w.name, w.topic, w.deadline, $11, w.label, w.detail
-		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[], $10::bytea[])
-			AS w (id, execution, path, call, kind, name, topic, deadline, label, detail)`
+		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, label, detail, shared)
+		SELECT w.id, w.execution, w.path, w.call, w.kind, w.name, w.topic, w.deadline, $12, w.label, w.detail, w.shared
+		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[], $10::bytea[], $11::boolean[])
+			AS w (id, execution, path, call, kind, name, topic, deadline, label, detail, shared)`
 	alterWaits = `
 		UPDATE durable.wait x SET deadline = w.deadline, label = w.label, detail = w.detail
 		FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::text[], $5::bytea[]) AS w (id, execution, deadline, label, detail)
@@ -74,6 +74,7 @@ type draft struct {
 	blobs     []blobDraft
 	messages  []messageDraft
 	children  []*store.Begin
+	given     []keptRef // publications
 }
 
 type rowDraft struct {
@@ -138,6 +139,7 @@ func (d *draft) queue(t *tx) {
 	d.queueLogs(t)
 	d.queueBlobs(t)
 	d.queueMessages(t)
+	d.queueGiven(t)
 	t.queueChanged()
 	*d = draft{}
 }
@@ -164,7 +166,11 @@ func (d *draft) queueWaits(t *tx) {
 		t.exec(dropWaits, execution, id)
 	}
 	if len(d.opened) > 0 {
-		t.exec(addWaits, append(waitColumns(d.opened), t.now)...)
+		shared := make([]bool, len(d.opened))
+		for i, w := range d.opened {
+			shared[i] = w.Shared
+		}
+		t.exec(addWaits, append(waitColumns(d.opened), shared, t.now)...)
 	}
 	if len(d.altered) > 0 {
 		c := waitColumns(d.altered)
@@ -225,12 +231,19 @@ func (d *draft) queueMessages(t *tx) {
 		return
 	}
 	id, seq, topic, wait := make([][16]byte, n), make([]int64, n), make([]string, n), make([]string, n)
-	payload, dedupe, kin := make([][]byte, n), make([]string, n), make([]bool, n)
+	payload, kin := make([][]byte, n), make([]bool, n)
+	var named [][16]byte
+	var dedupe []string
 	for i, m := range d.messages {
-		id[i], seq[i], topic[i], wait[i], payload[i], dedupe[i], kin[i] = m.id, m.seq, m.Topic, m.Wait, m.Payload, m.Dedupe, m.kin
+		id[i], seq[i], topic[i], wait[i], payload[i], kin[i] = m.id, m.seq, m.Topic, m.Wait, m.Payload, m.kin
+		if m.Dedupe != "" { // else it was published: the publication has the name
+			named, dedupe = append(named, m.id), append(dedupe, m.Dedupe)
+		}
 	}
 	t.exec(addMessages, id, seq, topic, wait, payload, t.now, kin)
-	t.exec(addAccepted, id, dedupe)
+	if len(named) > 0 {
+		t.exec(addAccepted, named, dedupe)
+	}
 }
 
 // queueChanged writes the heads that have changed.

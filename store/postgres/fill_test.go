@@ -30,8 +30,13 @@ const (
 		SELECT e.id, seq, seq - 1, e.created, '\x000102030405060708090a0b0c0d0e0f'
 		FROM durable.execution e CROSS JOIN generate_series(1, 2) AS seq WHERE e.status <> 'waiting' OR seq = 1`
 	fillWaits = `
-		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened)
-		SELECT 'w_' || e.id, e.id, 'step', '1', 'sleep', '', '', e.due, e.created FROM durable.execution e WHERE e.status = 'waiting'`
+		INSERT INTO durable.wait (id, execution, path, call, kind, name, topic, deadline, opened, shared)
+		SELECT 'w_' || e.id, e.id, 'step', '1', 'sleep', '', CASE WHEN e.priority % 2 = 0 THEN '' ELSE 'of ' || e.id END, e.due, e.created, e.priority % 2 = 1
+		FROM durable.execution e WHERE e.status = 'waiting'`
+	// Kept for others, or long given; some are for the topic that is asked for, too, and out of date.
+	fillPublished = `
+		INSERT INTO durable.publication (topic, dedupe, until, got)
+		SELECT 'to ' || i % ($1::bigint / 2), i, now() + interval '1 day', i / ($1 / 2) FROM generate_series(0, $1 - 1) AS i`
 	// What other code may go on with, and rows beside the executions that sleep.
 	fillBlocked = `
 		INSERT INTO durable.execution (id, workflow, version, queue, priority, tags, status, blocked, error_code, epoch, created, changed)
@@ -94,7 +99,7 @@ func (n schema) fill(t *testing.T, url string, size int) {
 	for _, index := range indexes {
 		exec("DROP INDEX " + index)
 	}
-	for _, q := range []string{fillFinished, fillAsleep, fillBlocked, fillBeside} {
+	for _, q := range []string{fillFinished, fillAsleep, fillBlocked, fillBeside, fillPublished} {
 		exec(q, size)
 	}
 	exec(fillJournal)

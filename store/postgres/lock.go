@@ -52,6 +52,7 @@ type locks struct {
 	executions ids
 	names      []string // of holds
 	controlled ids      // executions that may be taken from an owner
+	topics     []string // of shared waits that are to be opened, as often as they are
 }
 
 // locksOf says what the writes at some places need.
@@ -72,6 +73,11 @@ func locksOf(writes []store.Write, of []int) locks {
 			l.executions = append(l.executions, w.Advance.ID)
 			for c := range w.Advance.Children {
 				l.executions = append(l.executions, w.Advance.Children[c].ID) // one may be there
+			}
+			for i := range w.Advance.Open {
+				if o := &w.Advance.Open[i]; isShared(*o) {
+					l.topics = append(l.topics, o.Topic)
+				}
 			}
 			for _, h := range w.Advance.Holds {
 				if h.Amount > 0 {
@@ -120,6 +126,10 @@ func (t *tx) seize(ctx context.Context, l *locks) (expires map[store.Incarnation
 			expires[who] = at
 			return err
 		})
+	}
+	// Before executions: who publishes has the topic first, too, and then those who wait for it.
+	if len(l.topics) > 0 {
+		t.exec(lockNumbers, t.s.schema.topicLocks(l.topics))
 	}
 	if len(l.executions) > 0 {
 		statement := tryHeads

@@ -62,7 +62,7 @@ const (
 		INSERT INTO durable.message (execution, seq, topic, wait, at, payload)
 		SELECT $1::text::uuid, told.inbox, $3::text, $4::text, clock.now, $5::bytea FROM told, clock`
 	outsideWaits = `
-		SELECT coalesce(json_agg(json_build_object('id', id, 'path', path, 'call', call, 'kind', kind, 'name', name, 'topic', topic, 'label', label,
+		SELECT coalesce(json_agg(json_build_object('id', id, 'path', path, 'call', call, 'kind', kind, 'name', name, 'topic', topic, 'label', label, 'shared', shared,
 			'deadline', CASE WHEN isfinite(deadline) THEN deadline END, 'opened', opened, 'detail', encode(detail, 'base64')) ORDER BY deadline, opened, id), '[]')::text
 		FROM durable.wait WHERE execution = $1::text::uuid`
 	outsideNotify = `SELECT pg_notify($1::text, '')`

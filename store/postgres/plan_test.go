@@ -241,7 +241,7 @@ func TestPlans_NothingGrowsWithWhatIsFinishedOrAsleep(t *testing.T) {
 		})
 		latency(t, s)
 		t.Run("lists "+when, func(t *testing.T) { lists(t, s, x) })
-		for _, table := range []string{"execution", "journal", "wait", "message", "accepted", "snapshot", "hold", "log"} {
+		for _, table := range []string{"execution", "journal", "wait", "message", "accepted", "snapshot", "hold", "log", "publication"} {
 			if _, err := s.user.Exec(t.Context(), s.schema.of("VACUUM (ANALYZE) durable."+table)); err != nil {
 				t.Fatal(err)
 			}

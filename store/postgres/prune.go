@@ -91,6 +91,7 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 		if req.Count {
 			return t.countEnded(ctx, groups, req, &res)
 		}
+		t.exec(sweepPublications, t.now, store.SweepPublications)
 		return t.prune(ctx, groups, req, &res)
 	}
 	err = s.enter(ctx)

@@ -112,6 +112,8 @@ func quickOf(writes []store.Write) (q quick) {
 		case a == nil || len(a.Row) == 0 || a.Owner == uuid.Nil || a.Base < 0 || a.Base > maxBase || told[a.ID],
 			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Alter)+len(a.Logs)+len(a.Blobs)+len(a.Holds)+len(a.Children)+len(a.Tell) > 0:
 			continue
+		case slices.ContainsFunc(a.Open, isShared): // something may be kept for it
+			continue
 		case a.Release != nil && parts(a):
 			q.partings = append(q.partings, i)
 		case a.Release == nil && a.NotBefore.IsZero() && len(a.Open) == 0:

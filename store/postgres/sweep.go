@@ -109,7 +109,7 @@ func (s *Store) tendAt(err error) {
 
 // tend makes partitions for what comes and removes what is over.
 func (s *Store) tend(ctx context.Context) error {
-	made := s.makeParts(ctx)
+	made := errors.Join(s.makeParts(ctx), s.sweepPublications(ctx))
 	now, err := s.clock(ctx)
 	if err != nil {
 		return err

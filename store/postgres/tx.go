@@ -41,6 +41,7 @@ type tx struct {
 	later pgx.Batch                  // statements whose answers nobody needs
 	draft draft                      // rows to be written, a statement per table
 	books map[string]*book           // what counts of names of holds that are locked
+	kept  map[string][]kept          // publications of topics that are locked, oldest first
 	hints bool                       // somebody else may want to know
 
 	controlled bool // a Control has changed something

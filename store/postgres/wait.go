@@ -17,7 +17,7 @@ import (
 // per wait.
 const (
 	waitRows = `
-		SELECT w.id, w.execution, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.label
+		SELECT w.id, w.execution, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.label, w.shared
 		FROM durable.wait w CROSS JOIN LATERAL (SELECT x.workflow, x.queue FROM durable.execution x WHERE x.id = w.execution LIMIT 1) AS e
 		WHERE ($1::text IS NULL OR w.id = $1) AND ($2::uuid IS NULL OR w.execution = $2)
 			AND ($3::text IS NULL OR e.workflow = $3) AND ($4::text IS NULL OR w.name = $4)
@@ -47,9 +47,16 @@ const (
 		ORDER BY found.deadline, found.opened, found.id LIMIT $9`
 )
 
-func (t *tx) open(id store.ID, x *head, waits []store.Wait) {
-	for i := range waits {
-		w := &waits[i]
+// open opens waits. It reports whether something that was published is there for one
+// of them.
+func (t *tx) open(id store.ID, x *head, a *store.Advance) (took bool) {
+	ends := a.Release != nil && a.Release.Status.Ended()
+	for i := range a.Open {
+		w := &a.Open[i]
+		if w.Shared && !ends && t.takeKept(id, x, w) {
+			took = true
+			continue
+		}
 		t.draft.opened = append(t.draft.opened, waitDraft{id, w})
 		if x.open != nil {
 			x.open[w.ID] = w.Topic
@@ -59,6 +66,7 @@ func (t *tx) open(id store.ID, x *head, waits []store.Wait) {
 		x.waits++
 		x.counts = true
 	}
+	return took
 }
 
 // alter changes open waits; those of others and absent ones stay as they are.
@@ -115,7 +123,7 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 	err = s.ask(ctx, "waits", statement, waitArgs(f, at, limit+1), func(r pgx.CollectableRow) error {
 		var w store.Wait
 		err := r.Scan(&w.ID, (*nullable)(&w.Execution), &w.Workflow, &w.Queue, &w.Path, &w.Call, &w.Kind, &w.Name, &w.Topic, &w.Detail,
-			(*instant)(&w.Deadline), (*instant)(&w.Opened), &w.Label)
+			(*instant)(&w.Deadline), (*instant)(&w.Opened), &w.Label, &w.Shared)
 		page.Waits = append(page.Waits, w)
 		return err
 	})

@@ -103,6 +103,7 @@ func work(t *testing.T, s *Store) {
 	w := newWorker(t, s)
 	w.steps()
 	w.waits()
+	w.publications()
 	w.everything()
 	w.claims()
 	w.limits()
@@ -135,6 +136,41 @@ func (w *worker) waits() {
 	w.commit(store.Applied, w.deliver(runs[:atOnce/2], "t", "d")...)
 	w.commit(store.Landed, w.deliver(runs[:atOnce/2], "t", "d")...)
 	w.commit(store.Applied, store.Write{Deliver: &store.Deliver{ID: runs[atOnce-1].Begin.ID, Wait: "approval" + runs[atOnce-1].Begin.ID.String(), Dedupe: "d"}})
+}
+
+// publications come before waits for them, and after.
+func (w *worker) publications() {
+	publish := func(dedupe string, code store.Code, got int) {
+		w.t.Helper()
+		res, err := w.s.Publish(w.t.Context(), store.Publication{Topic: "public", Payload: []byte("p"), Dedupe: dedupe, Keep: time.Hour})
+		w.ok(err, "publish")
+		if res.Code != code || res.Got != got {
+			w.t.Fatalf("published %s: %+v, want %d to %d", dedupe, res, code, got)
+		}
+	}
+	unique := uuid.NewString()
+	for i := range atOnce / 2 {
+		publish(fmt.Sprint(unique, i), store.Applied, 0)
+	}
+	var cancels []store.Write
+	listen := func() {
+		runs := w.begin(atOnce, true)
+		for _, b := range runs {
+			cancels = append(cancels, store.Write{Control: &store.Control{
+				ID: b.Begin.ID, From: []store.Status{store.Pending}, Release: store.Release{Status: store.Cancelled},
+			}})
+		}
+		w.commit(store.Applied, w.advance(runs, 1, func(_ int, a *store.Advance) {
+			a.Open = []store.Wait{{ID: "public " + a.ID.String(), Execution: a.ID, Path: "p", Call: "1", Kind: "event", Name: "n", Topic: "public", Shared: true}}
+			a.Release = &store.Release{Status: store.Waiting}
+		})...)
+	}
+	listen()
+	listen()
+	publish(unique, store.Applied, atOnce+atOnce/2)
+	publish(unique, store.Landed, atOnce+atOnce/2)
+	w.commit(store.Applied, cancels[:atOnce]...)
+	w.commit(store.Applied, cancels[atOnce:]...)
 }
 
 // everything is what a write can carry.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,7 +36,8 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 			return store.Verdict{}, err
 		}
 	}
-	if err := t.carry(x, a); err != nil {
+	took, err := t.carry(x, a)
+	if err != nil {
 		return store.Verdict{}, err
 	}
 	if err := t.bear(a.Children); err != nil {
@@ -45,7 +47,11 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 		return store.Verdict{}, err
 	}
 	if a.Release != nil {
-		if err := t.release(a.ID, x, a.Release); err != nil {
+		r := *a.Release
+		if took && r.Status == store.Waiting {
+			r.Status, r.Due = store.Pending, time.Time{}
+		}
+		if err := t.release(a.ID, x, &r); err != nil {
 			return store.Verdict{}, err
 		}
 	}
@@ -64,35 +70,36 @@ func (t *tx) late(x *head, a *store.Advance) (store.Verdict, error) {
 	return store.Verdict{Code: store.Landed, Inbox: x.inbox}, nil
 }
 
-// carry writes what comes with a row.
-func (t *tx) carry(x *head, a *store.Advance) error {
+// carry writes what comes with a row. It reports whether something that was published is
+// there for a wait that it was to open.
+func (t *tx) carry(x *head, a *store.Advance) (took bool, err error) {
 	if a.Snapshot != nil {
 		if _, err := t.exec(`INSERT INTO snapshot (execution, seq, body) VALUES (?, ?, ?)
 			ON CONFLICT (execution) DO UPDATE SET seq = excluded.seq, body = excluded.body`, x.n, x.length, a.Snapshot); err != nil {
-			return err
+			return false, err
 		}
 		fail.Point(fail.Snapshot)
 	}
 	for _, seq := range a.Took {
 		if _, err := t.exec("DELETE FROM message WHERE execution = ? AND seq = ?", x.n, seq); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := t.shut(x, a.Shut); err != nil {
-		return err
+		return false, err
 	}
-	if err := t.open(x, a.Open); err != nil {
-		return err
+	if took, err = t.open(x, a); err != nil {
+		return false, err
 	}
 	if err := t.alter(x, a.Alter); err != nil {
-		return err
+		return false, err
 	}
 	if len(a.Open) > 0 {
 		fail.Point(fail.WaitOpen)
 	}
 	for i := range a.Logs {
 		if err := t.log(x, &a.Logs[i]); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if len(a.Logs) > 0 {
@@ -101,8 +108,8 @@ func (t *tx) carry(x *head, a *store.Advance) error {
 	for _, body := range a.Blobs {
 		hash := sha256.Sum256(body)
 		if _, err := t.exec("INSERT INTO blob (execution, hash, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", x.n, hex.EncodeToString(hash[:]), body); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return took, nil
 }

@@ -100,7 +100,7 @@ func (s *Store) Expire(ctx context.Context) (released int, err error) {
 			}
 			released += n
 		}
-		return nil
+		return t.sweepPublications()
 	})
 	if err != nil {
 		return 0, err

@@ -60,7 +60,12 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 			return c.count(req, &res)
 		})
 	} else {
-		res.Now, err = s.update(ctx, "prune", func(t *tx) error { return t.prune(req, &res) })
+		res.Now, err = s.update(ctx, "prune", func(t *tx) error {
+			if err := t.sweepPublications(); err != nil {
+				return err
+			}
+			return t.prune(req, &res)
+		})
 	}
 	if err != nil {
 		return store.Pruned{}, err

@@ -12,14 +12,28 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-func (t *tx) open(x *head, waits []store.Wait) error {
-	for _, w := range waits {
-		if _, err := t.exec("INSERT INTO wait (id, execution, path, call, kind, name, topic, deadline, opened, label, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			w.ID, x.n, w.Path, w.Call, w.Kind, w.Name, w.Topic, deadlineOf(w), t.now, w.Label, w.Detail); err != nil {
-			return err
+// open opens waits. It reports whether something that was published is there for one
+// of them.
+func (t *tx) open(x *head, a *store.Advance) (took bool, err error) {
+	ends, opened := a.Release != nil && a.Release.Status.Ended(), int64(0)
+	for i := range a.Open {
+		w := &a.Open[i]
+		if w.Shared && !ends {
+			kept, err := t.takeKept(x, w)
+			if err != nil {
+				return false, err
+			}
+			if took = took || kept; kept {
+				continue
+			}
+		}
+		opened++
+		if _, err := t.exec("INSERT INTO wait (id, execution, path, call, kind, name, topic, deadline, opened, label, shared, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			w.ID, x.n, w.Path, w.Call, w.Kind, w.Name, w.Topic, deadlineOf(*w), t.now, w.Label, bit(w.Shared), w.Detail); err != nil {
+			return false, err
 		}
 	}
-	return t.count(x, int64(len(waits)))
+	return took, t.count(x, opened)
 }
 
 func deadlineOf(w store.Wait) int64 {
@@ -98,7 +112,7 @@ func (s *Store) Waits(ctx context.Context, f store.WaitFilter) (page store.WaitP
 // What all three searches for waits share; they differ in where they begin.
 const (
 	waitColumns = `
-		SELECT w.id, e.id, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.label `
+		SELECT w.id, e.id, e.workflow, e.queue, w.path, w.call, w.kind, w.name, w.topic, w.detail, w.deadline, w.opened, w.label, w.shared `
 	waitFilters = `
 		AND (?2 IS NULL OR e.workflow = ?2) AND (?3 IS NULL OR w.name = ?3)
 		AND (w.deadline, w.opened, w.id) > (?4, ?5, ?6)
@@ -118,7 +132,7 @@ func (c *conn) waits(f store.WaitFilter, at waitCursor, limit int) (list []store
 		return c.query(query, func(r row) error {
 			w := store.Wait{
 				ID: r.text(0), Execution: r.id(1), Workflow: r.text(2), Queue: r.text(3), Path: r.text(4), Call: r.text(5), Kind: r.text(6),
-				Name: r.text(7), Topic: r.text(8), Detail: r.bytes(9), Deadline: r.time(10), Opened: r.time(11), Label: r.text(12),
+				Name: r.text(7), Topic: r.text(8), Detail: r.bytes(9), Deadline: r.time(10), Opened: r.time(11), Label: r.text(12), Shared: r.int(13) == 1,
 			}
 			if (len(f.Kinds) == 0 || slices.Contains(f.Kinds, w.Kind)) && (f.Execution == uuid.Nil || f.Execution == w.Execution) {
 				list = append(list, w)

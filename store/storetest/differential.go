@@ -103,6 +103,8 @@ func (p *pair) step() {
 		p.pruneBoth()
 	case n < 93:
 		both(p, "restart", func(s *side) bool { s.restart(); return true })
+	case n < 96:
+		p.publishBoth()
 	default:
 		p.listBoth()
 	}
@@ -157,6 +159,23 @@ func (p *pair) commitBoth(writes []store.Write) {
 	for _, v := range got.Verdicts {
 		p.reached[v.Code]++
 	}
+}
+
+// publishBoth publishes something, or something again.
+func (p *pair) publishBoth() {
+	p.tb.Helper()
+	pub := store.Publication{
+		Topic: pick(p.rnd, "t1", "t2", ""), Payload: []byte{1, byte(p.rnd.IntN(256))}, Dedupe: fmt.Sprint("p", p.rnd.IntN(6)), Keep: time.Hour,
+	}
+	type answer struct {
+		Code store.Code
+		Got  int
+		Err  string
+	}
+	both(p, fmt.Sprintf("publish %+v", pub), func(s *side) answer {
+		res, err := s.st.Publish(s.ctx(), pub)
+		return answer{res.Code, res.Got, errorName(err)}
+	})
 }
 
 func (p *pair) claimBoth() {

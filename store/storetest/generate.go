@@ -210,6 +210,9 @@ func (p *pair) advance(x store.Execution) store.Advance {
 			Label: pick(p.rnd, "", "ada"),
 		})
 	}
+	if len(a.Open) > 0 && p.rnd.IntN(2) == 0 { // at most one in a write: of two that are as old, the names decide
+		a.Open[0].Topic, a.Open[0].Shared = pick(p.rnd, "t1", "t2"), true
+	}
 	if p.rnd.IntN(3) == 0 {
 		a.Shut = []string{p.someWait(x)}
 	}

@@ -98,6 +98,7 @@ func clauses() []clause {
 		lifeClauses(),
 		outsideClauses(),
 		guestClauses(),
+		publishClauses(),
 		raceClauses(),
 		familyRaceClauses(),
 	)

@@ -1,0 +1,133 @@
+package run
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/store"
+)
+
+// afterNews tells which facts are decided again when the store knew better: a
+// message came before the timer, or the timer was early.
+func afterNews(f *journal.Fact) bool {
+	if f.Derived { // perhaps from one of those
+		return true
+	}
+	switch f.Kind {
+	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
+		return true
+	case journal.Altered:
+		return f.Message == 0 // a notice: the answer may have come before
+	case journal.Failed:
+		return f.Err != nil && f.Err.Code == journalLimit // instead of a Tried
+	}
+	return false
+}
+
+// shuts tells whether a fact closes the wait of a call, if that is closed.
+func shuts(f *journal.Fact, key string) bool {
+	switch f.Kind {
+	case journal.Received, journal.Revoked:
+		return key == callKey(f.Path, f.Call)
+	case journal.Gathered:
+		return key == shutKey(f.Path, f.Call, f.Topic)
+	case journal.Done, journal.Failed:
+		return key == callKey(f.Path, itemsCall)
+	case journal.Closed:
+		return strings.HasPrefix(key, f.Path+"/")
+	case journal.Turned:
+		return true
+	}
+	return false
+}
+
+// undo takes back a write that was refused. What bodies said is kept; what is
+// not is decided again after a fresh look, and no body begins that was to begin
+// with the write.
+func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
+	kept := batch{
+		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
+		shut: make(map[string][]string),
+	}
+	if b.shut == nil {
+		b.shut = make(map[string][]string)
+	}
+	maps.Copy(b.shut, r.batch.shut)
+	for _, heard := range []map[string]store.Message{b.heard, r.batch.heard} {
+		for key, m := range heard {
+			if kept.heard == nil {
+				kept.heard = make(map[string]store.Message)
+			}
+			kept.heard[key] = m
+		}
+	}
+	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
+	for _, f := range append(b.facts, r.batch.facts...) {
+		if undone(&f) {
+			switch key := callKey(f.Path, f.Call); f.Kind {
+			case journal.Waited, journal.Scattered:
+				unopened[key] = true
+			case journal.Answered:
+				unopened[key], unopened[callKey(f.Path, itemsCall)] = true, true
+			default:
+				untold[key] = true
+			}
+			continue
+		}
+		for key, ids := range b.shut {
+			if shuts(&f, key) {
+				kept.shut[key] = ids
+			}
+		}
+		kept.facts = append(kept.facts, f)
+	}
+	kept.keep(b, unopened, untold)
+	kept.keep(&r.batch, unopened, untold)
+	for _, v := range append(b.starts, r.batch.starts...) {
+		delete(r.visits, v.Path)
+		w.free(v)
+		if v.Mode != plan.Reconcile {
+			r.refused = append(r.refused, v.Path)
+		}
+	}
+	for _, x := range append(b.replies, r.batch.replies...) {
+		if x.v.asking == nil {
+			continue
+		}
+		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
+			x.v.asking.Wait.ID = "" // to be answered again
+			continue
+		}
+		kept.replies = append(kept.replies, x)
+	}
+	r.batch = kept
+	r.rebuild = true
+	w.do.Load(r.id)
+}
+
+// keep takes over what a batch opens, begins and tells, but for calls whose wait is
+// not opened after all, and for what facts brought about that are gone.
+func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
+	for _, w := range o.opens {
+		if !unopened[callKey(w.Path, w.Call)] {
+			b.opens = append(b.opens, w)
+		}
+	}
+	for _, c := range o.children {
+		if !unopened[c.key] {
+			b.children = append(b.children, c)
+		}
+	}
+	for _, c := range o.blobs {
+		if !unopened[c.key] {
+			b.blobs = append(b.blobs, c)
+		}
+	}
+	for _, t := range o.tells {
+		if !untold[t.key] {
+			b.tells = append(b.tells, t)
+		}
+	}
+}
