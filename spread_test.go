@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/durabletest"
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/store"
+	"github.com/durable-go/durable/store/memory"
 )
 
 func TestEA6_EA1_ItemsAreRunsOfTheirOwn(t *testing.T) {
@@ -422,4 +426,103 @@ func TestEA6_TenThousandItemsKeepTheRunSmall(t *testing.T) {
 		}
 		t.Logf("%d rows, %d bytes", len(rec.Rows), size)
 	})
+}
+
+// spreadOver runs items over a store with a planted bug, and says what is wrong.
+func spreadOver(t *testing.T, bug func(w *store.Write) bool) (problem string) {
+	t.Helper()
+	w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+		if p.N == 2 && p.Text == "bad" {
+			return errFlaky
+		}
+		return durable.Sleep(ctx, time.Minute)
+	})).Concurrency(4).Spread().Into(intoPages))
+	cfg := serve(w)
+	cfg.Lease = 10 * time.Second
+	durabletest.Run(t, cfg, func(t *testing.T, e *durabletest.Engine) {
+		ctx := context.Background()
+		bad := ofPages(8)
+		bad.Pages[2].Text = "bad"
+		for in, want := range map[*board]string{
+			new(ofPages(6)): "completed: 6 completed",
+			&bad:            "failed: 3 cancelled 1 failed",
+		} {
+			r, err := w.Start(ctx, e.Engine, *in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Sleep(30 * time.Second)
+			e.Crash()
+			e.Sleep(20 * time.Minute)
+			x, err := e.Execution(ctx, r.ID)
+			page, perr := e.Executions(ctx, durable.Filter{Parent: r.ID})
+			if err != nil || perr != nil {
+				t.Fatal(err, perr)
+			}
+			count := map[durable.Status]int{}
+			for _, k := range page.Executions {
+				count[k.Status]++
+			}
+			got := string(x.Status) + ":"
+			for _, s := range slices.Sorted(maps.Keys(count)) {
+				got += fmt.Sprintf(" %d %s", count[s], s)
+			}
+			if got != want {
+				problem = fmt.Sprintf("%s, want %s", got, want)
+			}
+			_ = e.Cancel(ctx, r.ID, "the test is over")
+			e.Sleep(2 * time.Minute)
+		}
+	}, durabletest.Store(&liarOpener{memory.New(), bug}))
+	return problem
+}
+
+func TestEA6_PlantedBugs(t *testing.T) {
+	if problem := spreadOver(t, func(*store.Write) bool { return false }); problem != "" {
+		t.Fatalf("without a bug: %s", problem)
+	}
+	onAdvance := func(spoil func(a *store.Advance)) func(w *store.Write) bool {
+		return func(w *store.Write) bool {
+			if w.Advance != nil {
+				spoil(w.Advance)
+			}
+			return false
+		}
+	}
+	for name, bug := range map[string]func(w *store.Write) bool{
+		"nobody is told of a failure": onAdvance(func(a *store.Advance) { a.Tell = nil }),
+		"the list is lost":            onAdvance(func(a *store.Advance) { a.Blobs = nil }),
+		"reports are of no topic": onAdvance(func(a *store.Advance) {
+			if a.Release != nil {
+				r := *a.Release
+				r.Topic = ""
+				a.Release = &r
+			}
+		}),
+		"an item does not begin": onAdvance(func(a *store.Advance) {
+			if n := len(a.Children); n > 0 {
+				a.Children = a.Children[:n-1]
+			}
+		}),
+		"an item begins twice": onAdvance(func(a *store.Advance) {
+			if len(a.Children) > 0 {
+				b := a.Children[0]
+				b.ID[15]++
+				a.Children = append(a.Children[:len(a.Children):len(a.Children)], b)
+			}
+		}),
+		"ends are not recorded": func(w *store.Write) bool {
+			return rewrite(w, func(facts []journal.Fact) []journal.Fact {
+				return slices.DeleteFunc(facts, func(f journal.Fact) bool {
+					return f.Kind == journal.Scattered && strings.Contains(string(f.Data), "ended")
+				})
+			})
+		},
+	} {
+		problem := spreadOver(t, bug)
+		if problem == "" {
+			t.Errorf("%s: not caught", name)
+		}
+		t.Logf("%s: %s", name, problem)
+	}
 }
