@@ -94,16 +94,16 @@ func (w *Worker) park(r *run, rel *store.Release) {
 	if r.hungry { // now, where there is a slot
 		due = 0
 	}
-	waits := len(r.plan.Waits)+len(r.plan.Spreads) > 0 && r.wanted == ""
-	if waits && len(r.plan.Spreads) > 0 && r.gathers != 0 { // more of them may end soon
-		waits = false
-		if due == 0 || due > r.gathers {
-			due = r.gathers
-		}
-	}
 	rel.Due, rel.Queue = fromMicros(due), r.wanted
 	rel.Status = store.Pending
-	if waits {
+	switch {
+	case len(r.plan.Waits)+len(r.plan.Spreads) == 0 || r.wanted != "":
+	case len(r.plan.Spreads) > 0 && r.gathers != 0: // more of them may end soon
+		rel.Queue = r.hist.Queue
+		if due == 0 || due > r.gathers {
+			rel.Due = fromMicros(r.gathers)
+		}
+	default:
 		rel.Status = store.Waiting
 		rel.Queue = w.queueOfWaits(r)
 	}
