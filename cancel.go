@@ -37,6 +37,9 @@ func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOp
 const farOwner = 2 * time.Second
 
 func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions) error {
+	if err := o.noKeep(); err != nil {
+		return err
+	}
 	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
 	if cause.Message == "" {
 		cause.Message = "cancelled"
@@ -55,7 +58,7 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 		From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
 		Release: store.Release{
 			Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause),
-			Report: run.ChildReport{ID: id, Status: store.Cancelled, Error: cause}.Encode(), Topic: run.ItemsTopic(rec.Workflow),
+			Report: run.ChildReport{ID: id, Workflow: rec.Workflow, Status: store.Cancelled, Error: cause}.Encode(), Topic: run.ItemsTopic(rec.Workflow),
 			Family: run.Notice(id, cause.Message),
 		},
 	}
@@ -72,6 +75,7 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 	case v.Code == store.Applied || v.Code == store.Landed:
 		e.runner.Taken(id)
 		if !o.undo {
+			e.cancelBlocked(ctx, id, cause.Message)
 			e.hub.tell(id, ended{status: store.Cancelled, err: cause})
 		}
 		return nil
@@ -81,6 +85,24 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 		return nil
 	}
 	return refusedChange(v)
+}
+
+// cancelBlocked cancels children that no worker takes up to hear of it: those that
+// are blocked. The others have a message.
+func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string) {
+	page, err := e.store.List(ctx, store.Filter{Parent: parent, Statuses: []store.Status{store.Blocked}, Limit: 1000})
+	if err != nil {
+		e.log.Warn("blocked children of a cancelled run could not be looked for", "execution", parent.String(), "error", err)
+		return
+	}
+	for _, x := range page.Executions {
+		if x.Detached {
+			continue
+		}
+		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason); err != nil && !errors.Is(err, ErrRunDone) && !errors.Is(err, ErrCompensating) {
+			e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", x.ID.String(), "error", err)
+		}
+	}
 }
 
 // refusedChange says why a change from outside was not made.

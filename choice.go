@@ -126,16 +126,19 @@ func (o *waitOptions) size(s map[string]any, low, high string) error {
 // WaitForText asks people for a text. See Length and Multiline; without Length it
 // may be empty. Else it is as WaitForInput.
 func WaitForText(ctx context.Context, name string, opts ...WaitOption) (string, error) {
-	return ask(ctx, "text", name, opts, func(o *waitOptions) (question, error) {
-		q := question{Multiline: o.multiline}
-		s := map[string]any{"type": "string"}
-		if err := o.size(s, "minLength", "maxLength"); err != nil {
-			return q, err
-		}
-		var err error
-		q.Schema, err = json.Marshal(s)
+	return ask(ctx, "text", name, opts, texting, answered[string])
+}
+
+// texting is the question for a text.
+func texting(o *waitOptions) (question, error) {
+	q := question{Multiline: o.multiline}
+	s := map[string]any{"type": "string"}
+	if err := o.size(s, "minLength", "maxLength"); err != nil {
 		return q, err
-	}, answered[string])
+	}
+	var err error
+	q.Schema, err = json.Marshal(s)
+	return q, err
 }
 
 // FormField is one field of a form as PendingInputs shows it.

@@ -128,7 +128,8 @@ func TestPA3_MergeByChangedFields(t *testing.T) {
 		"set and removed": {func(b *board) { b.A = 5 }, func(b *board) { b.A = 0 }, board{}, []string{`"a"`}},
 		"both grew": {
 			func(b *board) { b.C = append(b.C, 2) }, func(b *board) { b.C = append(b.C, 2) },
-			board{}, []string{`"c"`, `"one"`, `"two"`},
+			board{},
+			[]string{`"c"`, `"one"`, `"two"`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

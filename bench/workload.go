@@ -13,6 +13,8 @@ func workloads() []workload {
 	return []workload{
 		{"throughput", "runs of 5 steps, results of 100 bytes, 100 at a time", throughput},
 		{"latency", "one run at a time on an idle engine", latency},
+		{"each", "items of one run, and whether many cost more than few", each},
+		{"passes", "a loop with a wait in each pass, its begin and its end", passes},
 		{"start", "32 callers that only start runs", startRate},
 		{"bytes", "10 small changes to a state of 256 KiB", bytesWritten},
 		{"scaling", "1 to 4 worker processes on one PostgreSQL", scaling},

@@ -277,7 +277,8 @@ type Release struct {
 //
 // If the execution is waiting and one of its open waits has this Topic, or
 // Wait names one, it becomes pending with Due now in the same transaction. If it
-// is compensating and nobody owns it, Due becomes now, whatever the message.
+// is compensating and nobody owns it, Due becomes now, whatever the message; so
+// does that of a parent that is told of an end.
 type Deliver struct {
 	ID      ID
 	Topic   string

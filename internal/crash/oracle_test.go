@@ -53,6 +53,7 @@ type record struct {
 	short        store.Record // by the snapshot
 	hist         *journal.History
 	waits        []store.Wait
+	tree         *tree.Workflow
 }
 
 // judge collects what is wrong.
@@ -217,6 +218,7 @@ func (j *judge) doctor(r *record, t *tree.Workflow) {
 	} else if !bytes.Equal(short.State, h.State) || short.Length != h.Length {
 		j.fault("run %s: the snapshot gives %s, the journal %s", r.ID, short.State, h.State)
 	}
+	r.tree = t
 	j.stands(r, plan.Eval(t, h))
 }
 
@@ -225,6 +227,13 @@ func (j *judge) allowed(r *record, t *tree.Workflow, h *journal.History, row jou
 		return
 	}
 	p := plan.Eval(t, h)
+	if n := tree.Find(t, f.Path); n != nil && !n.Kind.Acts() {
+		if !slices.ContainsFunc(p.Facts, func(x journal.Fact) bool { return x.Kind == f.Kind && x.Path == f.Path }) &&
+			!slices.ContainsFunc(p.Questions, func(q plan.Question) bool { return q.Join && q.Path == f.Path }) {
+			j.fault("run %s row %d: %s is done before all of it has ended", r.ID, row.Seq, f.Path)
+		}
+		return
+	}
 	i := slices.IndexFunc(p.Bodies, func(b plan.Body) bool { return b.Path == f.Path })
 	if i < 0 {
 		j.fault("run %s row %d: %s at %s is not in the plan", r.ID, row.Seq, f.Kind, f.Path)
@@ -321,6 +330,9 @@ func (j *judge) bodies(r *record) {
 			case journal.Tried:
 				tried[at]++
 			case journal.Done:
+				if n := tree.Find(r.tree, f.Path); n != nil && !n.Kind.Acts() {
+					break
+				}
 				if !ended[at] && !ended[place{f.Path, row.Epoch, -1}] {
 					j.fault("run %s row %d: %s is done by epoch %d, attempt %d, and the ledger has no end of it", r.ID, row.Seq, f.Path, row.Epoch, f.Attempt)
 				}
@@ -354,7 +366,11 @@ func (j *judge) bodies(r *record) {
 		}
 	}
 	j.report.Crashed += crashes
-	if crashes > len(j.w.deaths) { // a run has one body at a time
+	width := 1 // bodies at a time
+	if r.Workflow == "fan" {
+		width = fanWidth
+	}
+	if crashes > width*len(j.w.deaths) {
 		j.fault("run %s: %d crashes are recorded and %d processes died", r.ID, crashes, len(j.w.deaths))
 	}
 	for at, n := range begun {

@@ -138,7 +138,7 @@ func papers() []string {
 
 // kinds are the workloads, by a name for subtests.
 func kinds() []string {
-	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked"}
+	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked", "fan"}
 }
 
 // fillWith adds the tasks of one workload.
@@ -175,6 +175,9 @@ func (w *world) fillWith(t testing.TB, kind string) {
 	case "booked":
 		w.addBooked(3)
 		w.addBooked(4)
+	case "fan":
+		w.addFan(5)
+		w.addFan(4)
 	case "mix":
 		for _, kind := range kinds() {
 			w.fillWith(t, kind)

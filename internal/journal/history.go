@@ -273,12 +273,12 @@ func (h *History) place(path string) (p, parent, scope *Place) {
 			if way {
 				h.enter(p, child, scope, element)
 			} else {
-				p.Newest = element
+				p.Newest, p.Next = element, ""
 			}
-		}
-		if !way {
+		} else if element == p.Next { // not by a late report of another body
 			p.Next = ""
-		} else if child.Own != nil {
+		}
+		if way && child.Own != nil {
 			scope = child
 		}
 		p, parent, path = child, p, rest
@@ -297,6 +297,12 @@ func (h *History) At(path string) *Place {
 		p, path = p.Children[element], rest
 	}
 	return p
+}
+
+// Tried tells whether a body at a path has begun, in the visit that there is.
+func (h *History) Tried(path string) bool {
+	p := h.At(path)
+	return p != nil && p.Attempt > 0
 }
 
 // count counts live facts. A visit that is only put off again and again does

@@ -185,6 +185,11 @@ func (h *History) OpenCalls(path string) (list []CallAt) {
 	if p := h.At(path); p != nil {
 		list = openCalls(list, path, p)
 	}
+	for i := range h.Undos {
+		if u := &h.Undos[i]; path == "" && u.Place != nil {
+			list = openCalls(list, u.At(), u.Place)
+		}
+	}
 	slices.SortFunc(list, func(a, b CallAt) int {
 		return strings.Compare(a.Path+"\x00"+a.Call, b.Path+"\x00"+b.Call)
 	})
@@ -195,12 +200,13 @@ func (h *History) OpenCalls(path string) (list []CallAt) {
 type CallAt struct {
 	Path, Call string
 	Wait       *Wait
+	Seq        int // order of opening
 }
 
 func openCalls(list []CallAt, path string, p *Place) []CallAt {
 	for key, c := range p.Calls {
 		if c.State == Open && c.Wait != nil {
-			list = append(list, CallAt{path, key, c.Wait})
+			list = append(list, CallAt{path, key, c.Wait, c.Seq})
 		}
 	}
 	for element, c := range p.Children {

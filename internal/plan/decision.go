@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/tree"
@@ -20,20 +21,37 @@ func Decide(w *tree.Workflow, h *journal.History, n *tree.Node, f *journal.Fact)
 		return
 	}
 	from, to := tree.Index(siblings, n.Name), tree.Index(siblings, target)
-	if to > from {
-		return
-	}
 	under := ""
 	if i := len(f.Path) - len(n.Name) - 1; i > 0 {
 		under = f.Path[:i]
 	}
-	if p := h.At(under); p != nil && p.Jumps >= tree.MaxJumps {
+	p := h.At(under)
+	drop := again(p, siblings, from, to)
+	if len(drop) > 0 && p != nil && p.Jumps >= tree.MaxJumps {
 		*f = refusal(f, "loop_limit", fmt.Sprintf("decision %q has gone back %d times in this sequence, which is the limit; use a Loop for more", n.Name, p.Jumps))
 		return
 	}
-	for _, s := range siblings[to : from+1] {
-		f.Answer.Drop = append(f.Answer.Drop, s.Name)
+	f.Answer.Drop = drop
+}
+
+// again is what is to run as new visits when a decision goes from one sibling to
+// another: all that has a record and does not stand before the target. Deploys
+// may have moved nodes behind the decision, or have taken them away for a while.
+func again(p *journal.Place, siblings []*tree.Node, from, to int) (names []string) {
+	for i := to; i <= from; i++ {
+		names = append(names, siblings[i].Name)
 	}
+	if p == nil {
+		return names
+	}
+	for element := range p.Children {
+		name, _, way := journal.Element(element)
+		if at := tree.Index(siblings, name); !way && (at < 0 || at >= to) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func refusal(f *journal.Fact, code, text string) journal.Fact {

@@ -2,14 +2,16 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/tree"
 )
 
 // ahead is how many items that have not begun are in a plan when nothing else
-// bounds them: more than a worker has slots, few enough to look at each time.
-const ahead = 256
+// bounds them: what a worker begins at most with one write, and few enough to look at
+// each time.
+const ahead = 64
 
 func (e *eval) each(n *tree.Node, path string, parent, p *journal.Place) state {
 	if p == nil || p.Answer == nil {
@@ -28,17 +30,18 @@ func (e *eval) each(n *tree.Node, path string, parent, p *journal.Place) state {
 		room = n.Concurrency - begun(n, ways, parent)
 	}
 	b := e.block(n)
+	under := path + "["
 	for i := ways.Low; i < total && (i < ways.High || room > 0); i++ {
-		element := tree.PassElement(n.Name, i)
-		item := child(parent, element)
-		if item == nil {
-			if room <= 0 {
-				continue
+		way := under + strconv.Itoa(i) + "]"
+		switch item := parent.Children[way[len(path)-len(n.Name):]]; {
+		case item == nil && room <= 0, item != nil && item.Closed:
+		default:
+			if item == nil {
+				room--
 			}
-			room--
-		}
-		if s := b.way(beside(path, n, element), n.Body, item); s == missing {
-			return s
+			if s := b.way(way, n.Body, item); s == missing {
+				return s
+			}
 		}
 	}
 	switch {

@@ -2,50 +2,73 @@ package plan_test
 
 import (
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 
-	"github.com/durable-go/durable/internal/journal"
-	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/tree"
 )
 
-// model is an interpreter of trees that knows no journal: a stack of places,
-// as a program would have it. It says what the plan must be, so it is the
-// oracle of the random and the exhaustive tests. It is written apart from the
-// planner on purpose: it runs forwards, the planner derives.
+// model is an interpreter of trees that knows no journal: sequences that stand at
+// a node, as a program with threads would have it. It says what the plan must be,
+// so it is the oracle of the random and the exhaustive tests. It is written apart
+// from the planner on purpose: it runs forwards and forgets what is over, the
+// planner derives.
 type model struct {
-	stack []frame
-	end   string // how the run ended, "" while it goes on
-	ask   *question
-	visit *visit
-	log   []string // paths of the bodies that succeeded: the state
+	root   *thread
+	state  state
+	end    string // cancelled
+	fails  int    // visits that failed
+	serial int    // visits that began
 }
 
-type frame struct {
+// state is what bodies change: how often a path has succeeded, by path.
+type state map[string]string
+
+// thread is a sequence and where it stands.
+type thread struct {
+	at    string
 	nodes []*tree.Node
 	i     int
-	at    string
-	loop  *tree.Node // the frame is a pass of it
-	path  string     // of the loop
+	cur   *stand // nil: at its end
+	jumps int
+}
+
+// stand is a node at which a thread stands.
+type stand struct {
+	n     *tree.Node
+	path  string
+	done  bool
+	fail  string // the code of its failure
+	order int    // of the failure
+
+	visit *visit  // step, decision
+	body  *thread // sequence; the case of a branch; the pass of a loop
 	pass  int
+	begun bool    // parallel, each: the ways are known
+	ways  []*lane // parallel, each
+	wait  string  // a wait node: "", "open", or how it ended
 }
 
-type question struct {
-	path string
-	node *tree.Node
-	pass int
+// lane is a lane of a block, or an item.
+type lane struct {
+	thread
+	key    string
+	state  state
+	begun  bool
+	closed bool
+	code   string // closed: of its failure
 }
 
-// visit is the body that the run stands at.
+// visit is a visit of a body.
 type visit struct {
-	path     string
-	node     *tree.Node
+	serial   int
 	attempt  int // of the body that runs or ran
 	failures int
 	died     int
-	row      int // crashes in a row
+	row      []int64 // epochs of crashes in a row
 	until    int64
 	running  bool
+	epoch    int64  // that it runs in
 	wait     string // the call of the open wait
 	lost     int    // timeouts that left it in doubt
 	doubt    bool
@@ -57,152 +80,303 @@ type visit struct {
 }
 
 func newModel(w *tree.Workflow) *model {
-	m := &model{stack: []frame{{nodes: w.Root.Body}}}
+	m := &model{state: state{}}
+	m.root = m.thread("", w.Root.Body)
 	m.settle()
 	return m
 }
 
-// settle goes on to the next place that needs somebody to do something.
-func (m *model) settle() {
-	m.ask, m.visit = nil, nil
-	for {
-		if len(m.stack) == 0 {
-			m.end = "completed"
+func (m *model) thread(at string, nodes []*tree.Node) *thread {
+	t := &thread{at: at, nodes: nodes}
+	m.enter(t, 0)
+	return t
+}
+
+// enter lets a thread stand at its node i.
+func (m *model) enter(t *thread, i int) {
+	t.i, t.cur = i, nil
+	if i == len(t.nodes) {
+		return
+	}
+	n := t.nodes[i]
+	t.cur = &stand{n: n, path: n.Name}
+	if t.at != "" {
+		t.cur.path = t.at + "/" + n.Name
+	}
+	switch n.Kind {
+	case tree.Step, tree.Decision:
+		m.serial++
+		t.cur.visit = &visit{serial: m.serial, calls: make(map[string]string)}
+	case tree.Sequence:
+		t.cur.body = m.thread(t.cur.path, n.Body)
+	}
+}
+
+// settle lets all threads go on to where somebody has to do something.
+func (m *model) settle() { m.goOn(m.root) }
+
+func (m *model) goOn(t *thread) {
+	for t.cur != nil {
+		s := t.cur
+		for _, w := range s.ways {
+			m.goOn(&w.thread)
+		}
+		if s.body != nil {
+			m.goOn(s.body)
+			if s.body.cur == nil {
+				s.body = nil
+				s.pass++
+				s.done = s.n.Kind != tree.Loop
+			}
+		}
+		if !s.done {
 			return
 		}
-		f := &m.stack[len(m.stack)-1]
-		if f.i == len(f.nodes) {
-			m.stack = m.stack[:len(m.stack)-1]
-			if f.loop != nil {
-				m.ask = &question{path: f.path, node: f.loop, pass: f.pass + 1}
-				return
+		m.enter(t, t.i+1)
+	}
+}
+
+// at finds what stands at a path: with its thread and the state that it changes.
+// Something happens there, so the ways that lead to it have begun.
+func (m *model) at(path string) (s *stand, t *thread, st state) {
+	return m.root.find(path, m.state)
+}
+
+func (t *thread) find(path string, st state) (*stand, *thread, state) {
+	s := t.cur
+	switch {
+	case s == nil:
+		return nil, nil, nil
+	case s.path == path:
+		return s, t, st
+	case s.body != nil:
+		return s.body.find(path, st)
+	}
+	for _, w := range s.ways {
+		if s, t, st := w.find(path, w.state); s != nil {
+			w.begun = true
+			return s, t, st
+		}
+	}
+	return nil, nil, nil
+}
+
+// way finds an open lane or item by its path.
+func (t *thread) way(path string) *lane {
+	s := t.cur
+	if s == nil {
+		return nil
+	}
+	if s.body != nil {
+		return s.body.way(path)
+	}
+	for _, w := range s.ways {
+		if w.at == path {
+			return w
+		}
+		if x := w.way(path); x != nil && !w.closed {
+			return x
+		}
+	}
+	return nil
+}
+
+// failure is the first failure that a thread has not got over: its code and order.
+func (t *thread) failure() (code string, order int) {
+	s := t.cur
+	if s == nil {
+		return "", 0
+	}
+	code, order = s.fail, s.order
+	if s.body != nil {
+		return s.body.failure()
+	}
+	for _, w := range s.ways {
+		if c, o := w.failure(); o != 0 && !w.closed && !s.n.Settle && (order == 0 || o < order) {
+			code, order = c, o
+		}
+	}
+	return code, order
+}
+
+// want is the plan that must be, as lines in any order.
+func (m *model) want() []string {
+	if m.end != "" {
+		return []string{m.end}
+	}
+	if m.root.cur == nil {
+		return []string{"completed"}
+	}
+	if code, order := m.root.failure(); order != 0 {
+		return []string{"failed " + code}
+	}
+	return m.root.want(m.state)
+}
+
+func (t *thread) want(st state) []string {
+	s := t.cur
+	switch {
+	case s == nil:
+		return nil
+	case s.body != nil:
+		return s.body.want(st)
+	case s.visit != nil:
+		return []string{s.visit.want(s)}
+	case s.begun:
+		return s.block(st)
+	}
+	switch s.n.Kind {
+	case tree.Loop:
+		return []string{fmt.Sprintf("ask %s pass %d", s.path, s.pass)}
+	case tree.Parallel:
+		return []string{"fact answered " + s.path}
+	case tree.Input, tree.Event, tree.Pause, tree.Child:
+		switch s.wait {
+		case "":
+		case "open":
+			return []string{"wait " + s.path + " " + callOf(s.n)}
+		default:
+			return []string{"end " + s.path + " " + s.wait}
+		}
+	}
+	return []string{"ask " + s.path}
+}
+
+// block is what a parallel block or an each must plan.
+func (s *stand) block(st state) (lines []string) {
+	room, open := 1<<30, false
+	if s.n.Concurrency > 0 {
+		room = s.n.Concurrency
+		for _, w := range s.ways {
+			if w.begun && !w.closed {
+				room--
 			}
-			m.next()
+		}
+	}
+	for _, w := range s.ways {
+		if w.closed {
 			continue
 		}
-		n := f.nodes[f.i]
-		path := n.Name
-		if f.at != "" {
-			path = f.at + "/" + path
+		open = true
+		if !w.begun {
+			if room == 0 {
+				continue
+			}
+			room--
 		}
-		switch n.Kind {
-		case tree.Sequence:
-			m.push(frame{nodes: n.Body, at: path})
-		case tree.Step:
-			m.visit = &visit{path: path, node: n, calls: make(map[string]string)}
-			return
-		default:
-			m.ask = &question{path: path, node: n}
-			return
+		if code, order := w.failure(); order != 0 {
+			lines = append(lines, "close "+w.at+" "+code)
+		} else if w.cur == nil {
+			lines = append(lines, "close "+w.at)
+		} else {
+			lines = append(lines, w.want(w.state)...)
 		}
 	}
+	switch {
+	case open:
+	case s.n.Joins:
+		lines = append(lines, "join "+s.path+s.outcomes())
+	case s.n.Kind == tree.Parallel && s.merged(st) == nil:
+		lines = append(lines, "fact failed "+s.path+" merge_conflict")
+	default:
+		lines = append(lines, "fact done "+s.path)
+	}
+	return lines
 }
 
-func (m *model) push(f frame) { m.stack = append(m.stack, f) }
-
-// next steps past the node that the newest frame stands at.
-func (m *model) next() {
-	if len(m.stack) > 0 {
-		m.stack[len(m.stack)-1].i++
+func (s *stand) outcomes() (text string) {
+	for _, w := range s.ways {
+		text += " " + w.key + "=" + fmt.Sprint(map[string]string(w.state))
+		if w.code != "" {
+			text += " " + w.code
+		}
 	}
+	return text
 }
 
-// want is the plan that must be, as text.
-func (m *model) want() string {
-	if m.end != "" {
-		return m.end
-	}
-	if q := m.ask; q != nil {
-		if q.node.Kind == tree.Loop {
-			return fmt.Sprintf("ask %s pass %d", q.path, q.pass)
+// merged is the state after the lanes, nil if they do not agree.
+func (s *stand) merged(before state) state {
+	after := maps.Clone(before)
+	by := make(map[string]string) // what some lane made of a member
+	for _, w := range s.ways {
+		for key, v := range w.state {
+			if before[key] == v {
+				continue
+			}
+			if other, also := by[key]; also && other != v {
+				return nil
+			}
+			by[key], after[key] = v, v
 		}
-		return "ask " + q.path
 	}
-	v := m.visit
+	return after
+}
+
+func callOf(n *tree.Node) string {
+	return map[tree.Kind]string{tree.Input: "input", tree.Event: "event", tree.Pause: "sleep", tree.Child: "call"}[n.Kind] + ":x#1"
+}
+
+func (v *visit) want(s *stand) string {
 	switch {
 	case v.running:
-		return fmt.Sprintf("running %s attempt %d", v.path, v.attempt)
+		return fmt.Sprintf("running %s attempt %d", s.path, v.attempt)
 	case v.wait != "":
-		return "wait " + v.path + " " + v.wait
-	case !v.doubt:
-		return fmt.Sprintf("run %s attempt %d from %d", v.path, v.failures+v.died+1, v.until)
-	case v.node.Reconciles && v.asked < 5:
-		return fmt.Sprintf("reconcile %s from %d", v.path, v.until)
+		return "wait " + s.path + " " + v.wait
+	case !v.doubt || !s.n.AtMostOnce:
+		return fmt.Sprintf("run %s attempt %d from %d", s.path, v.failures+v.died+1, v.until)
+	case s.n.Reconciles && v.asked < 5:
+		return fmt.Sprintf("reconcile %s from %d", s.path, v.until)
 	case v.answer != "":
-		return "resolve " + v.path + " " + v.answer
+		return "resolve " + s.path + " " + v.answer
 	case v.opened:
-		return "wait " + v.path + " input:in_doubt#1"
+		return "wait " + s.path + " input:in_doubt#1"
 	}
-	return "open " + v.path + " input:in_doubt#1"
+	return "open " + s.path + " input:in_doubt#1"
 }
 
-// answered goes the way of an answer.
-func (m *model) answered(a journal.Answer) {
-	q := m.ask
-	switch a.Way {
-	case journal.WayCase:
-		for _, c := range q.node.Cases {
-			if c.Key == a.Case {
-				m.push(frame{nodes: c.Body, at: q.path + "[" + c.Key + "]"})
-			}
-		}
-	case journal.WayDefault:
-		m.push(frame{nodes: q.node.Default, at: q.path + "[*]"})
-	case journal.WayAgain:
-		m.push(frame{nodes: q.node.Body, at: q.path + "[" + strconv.Itoa(q.pass) + "]", loop: q.node, path: q.path, pass: q.pass})
-	default:
-		m.next()
+// each calls fn for all that stands somewhere, with the state there.
+func (t *thread) each(st state, fn func(s *stand, st state)) {
+	if t.cur == nil {
+		return
 	}
-	m.settle()
-}
-
-func (m *model) done() {
-	m.log = append(m.log, m.visit.path)
-	m.next()
-	m.settle()
-}
-
-func (m *model) fail(code string) {
-	m.end, m.ask, m.visit = "failed "+code, nil, nil
-}
-
-// ended takes the ending of a running body.
-func (m *model) ended(end plan.Ending, now int64) {
-	v := m.visit
-	v.running = false
-	switch {
-	case end.Snooze:
-		v.until, v.row = now+end.After.Microseconds(), 0
-	case end.Err == nil:
-		m.done()
-	case v.node.AtMostOnce && end.Timeout:
-		v.doubt, v.until = true, 0
-		v.lost++
-	case end.Final || v.node.Retry == nil || v.failures+1 >= v.node.Retry.MaxAttempts:
-		m.fail(end.Err.Code)
-	default:
-		v.failures++
-		v.row, v.until = 0, now+1
-		for key, value := range v.calls {
-			if value == "error" {
-				delete(v.calls, key)
-			}
+	fn(t.cur, st)
+	if t.cur.body != nil {
+		t.cur.body.each(st, fn)
+	}
+	for _, w := range t.cur.ways {
+		if !w.closed {
+			w.each(w.state, fn)
 		}
 	}
 }
 
-// crashed takes the death of the process while the body ran.
-func (m *model) crashed(until int64) {
-	v := m.visit
-	v.running = false
-	v.died++
-	v.row++
-	switch {
-	case v.node.AtMostOnce:
-		v.doubt, v.until = true, until
-	case v.row >= plan.CrashLimit:
-		m.fail("crash_limit")
-	default:
-		v.until = until
+func (m *model) clone() *model {
+	c := *m
+	c.state, c.root = maps.Clone(m.state), m.root.clone()
+	return &c
+}
+
+func (t *thread) clone() *thread {
+	if t == nil {
+		return nil
 	}
+	c := *t
+	if t.cur == nil {
+		return &c
+	}
+	s := *t.cur
+	c.cur = &s
+	s.body = s.body.clone()
+	s.ways = nil
+	for _, w := range t.cur.ways {
+		x := *w
+		x.thread, x.state = *w.clone(), maps.Clone(w.state)
+		s.ways = append(s.ways, &x)
+	}
+	if s.visit != nil {
+		v := *s.visit
+		v.calls, v.row = maps.Clone(v.calls), slices.Clone(v.row)
+		s.visit = &v
+	}
+	return &c
 }

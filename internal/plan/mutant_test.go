@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -152,6 +153,8 @@ func examine(e engine) error {
 	pay := once("pay")
 	sure := once("pay")
 	sure.Reconciles = true
+	two, single := each("n1", step("n2")), each("n1", step("n2"))
+	two.Concurrency, single.Concurrency = 2, 1
 	for _, c := range []struct {
 		limits limits
 		w      *tree.Workflow
@@ -162,6 +165,16 @@ func examine(e engine) error {
 		{limits{crash: 1, passes: 2}, workflow(loop("n1", step("n2")))},
 		{limits{crash: 1}, workflow(pay)},
 		{limits{crash: 1}, workflow(sure)},
+		{limits{crash: 1, final: 1}, workflow(parallel("n1", way("x", step("n2")), way("y", step("n3"), step("n4"))), step("n5"))},
+		{limits{twice: 1}, workflow(parallel("n1", way("x", step("n2")), way("y", step("n3"))))},
+		{limits{}, workflow(parallel("n1", way("x", step("c2")), way("y", step("c3"))))},
+		{limits{final: 1, crash: 1}, workflow(settle(parallel("n1", way("x", step("n2")), way("y", step("n3")))))},
+		{limits{items: 2, crash: 1}, workflow(each("n1", step("n2")), step("n3"))},
+		{limits{items: 2, final: 1}, workflow(settle(each("n1", step("n2"))))},
+		{limits{items: 2}, workflow(two, step("n3"))},
+		{limits{items: 2}, workflow(single, step("n3"))},
+		{limits{jumps: 2, crash: 2, late: 1, lost: 1}, workflow(step("n1"), step("n2"), decision("n3"), step("n4"), step("n5"))},
+		{limits{skip: 1, crash: 1}, workflow(event("n1"), step("n2"))},
 	} {
 		if err := exhaust(e, c.limits, c.w, 200, &count, seen); err != nil {
 			return err
@@ -175,7 +188,9 @@ func TestOracleCatchesPlantedBugs(t *testing.T) {
 	if err := examine(genuine()); err != nil {
 		t.Fatalf("without a planted bug: %v", err)
 	}
-	for name, e := range mutants() {
+	all := mutants()
+	maps.Copy(all, laneMutants())
+	for name, e := range all {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			err := examine(e)
 			if err == nil {

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/tree"
@@ -33,9 +34,8 @@ func (e *eval) parallel(n *tree.Node, path string, parent, p *journal.Place) sta
 		return open
 	case n.Joins:
 		q := Question{Path: path, Node: n, Join: true}
-		for _, lane := range n.Cases {
-			w := child(parent, tree.CaseElement(n.Name, lane.Key))
-			q.Ways = append(q.Ways, Way{Name: lane.Key, State: w.Own, Err: w.LastErr})
+		for _, lane := range ended(n, parent) {
+			q.Ways = append(q.Ways, Way{Name: lane.key, State: lane.place.Own, Err: lane.place.LastErr})
 		}
 		e.plan.Questions = append(e.plan.Questions, q)
 		return open
@@ -58,11 +58,35 @@ func lostLane(n *tree.Node, parent *journal.Place) (lost string) {
 	return lost
 }
 
+// endedLane is a lane that has ended.
+type endedLane struct {
+	key   string
+	place *journal.Place
+}
+
+// ended is all lanes of a block in which nothing is open: in the order of the
+// code, then those that had ended before a deploy took them away. What they did
+// counts.
+func ended(n *tree.Node, parent *journal.Place) (list []endedLane) {
+	for _, lane := range n.Cases {
+		list = append(list, endedLane{lane.Key, child(parent, tree.CaseElement(n.Name, lane.Key))})
+	}
+	known := len(list)
+	for element, p := range parent.Children {
+		name, key, way := journal.Element(element)
+		if way && name == n.Name && !slices.ContainsFunc(n.Cases, func(c tree.Case) bool { return c.Key == key }) {
+			list = append(list, endedLane{key, p})
+		}
+	}
+	slices.SortFunc(list[known:], func(a, b endedLane) int { return strings.Compare(a.key, b.key) })
+	return list
+}
+
 // merge is the join of lanes when no user code decides it.
 func (e *eval) merge(n *tree.Node, path string, parent *journal.Place) journal.Fact {
-	lanes := make([]journal.LaneState, len(n.Cases))
-	for i, lane := range n.Cases {
-		lanes[i] = journal.LaneState{Name: lane.Key, State: child(parent, tree.CaseElement(n.Name, lane.Key)).Own}
+	var lanes []journal.LaneState
+	for _, lane := range ended(n, parent) {
+		lanes = append(lanes, journal.LaneState{Name: lane.key, State: lane.place.Own})
 	}
 	before := e.hist.StateAt(path)
 	after, err := journal.Join(before, lanes)

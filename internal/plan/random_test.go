@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -23,11 +24,19 @@ func drawTree(t *rapid.T) *tree.Workflow {
 		for n := rapid.IntRange(1, 4).Draw(t, "siblings"); n > 0 && left > 0; n-- {
 			left--
 			id++
-			node := drawNode(t, fmt.Sprint("n", id), depth)
+			node := drawNode(t, fmt.Sprint(rapid.SampledFrom([]string{"n", "n", "n", "c", "cc"}).Draw(t, "letter"), id), depth)
 			switch node.Kind {
-			case tree.Sequence, tree.Loop:
+			case tree.Sequence, tree.Loop, tree.Each:
 				if node.Body = draw(depth - 1); len(node.Body) == 0 {
 					node.Body = []*tree.Node{step("last")}
+				}
+			case tree.Parallel:
+				for i := range rapid.IntRange(1, 3).Draw(t, "lanes") {
+					lane := draw(depth - 1)
+					if len(lane) == 0 {
+						lane = []*tree.Node{step("last")}
+					}
+					node.Cases = append(node.Cases, way(fmt.Sprint("lane", i), lane...))
 				}
 			case tree.Branch:
 				for _, key := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"", "x", "y", "default", "é", "0"}), 1, 3, rapid.ID[string]).Draw(t, "keys") {
@@ -46,14 +55,33 @@ func drawTree(t *rapid.T) *tree.Workflow {
 
 func drawNode(t *rapid.T, name string, depth int) *tree.Node {
 	if depth > 0 {
-		switch rapid.IntRange(0, 5).Draw(t, "kind") {
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
 		case 0:
 			return seq(name)
 		case 1:
 			return loop(name)
 		case 2:
 			return branch(name)
+		case 3:
+			n := parallel(name)
+			n.Settle = rapid.Bool().Draw(t, "settle")
+			n.Joins = n.Settle || rapid.Bool().Draw(t, "merge")
+			return n
+		case 4:
+			n := each(name)
+			n.Settle = rapid.Bool().Draw(t, "settle")
+			n.Joins = n.Settle || rapid.Bool().Draw(t, "into")
+			n.Concurrency = rapid.IntRange(0, 3).Draw(t, "concurrency")
+			return n
 		}
+	}
+	switch rapid.IntRange(0, 7).Draw(t, "leaf") {
+	case 0:
+		return decision(name)
+	case 1:
+		n := event(name)
+		n.Kind = rapid.SampledFrom([]tree.Kind{tree.Input, tree.Event, tree.Pause, tree.Child}).Draw(t, "wait")
+		return n
 	}
 	n := step(name)
 	switch rapid.IntRange(0, 4).Draw(t, "policy") {
@@ -71,13 +99,14 @@ func drawNode(t *rapid.T, name string, depth int) *tree.Node {
 // Bigger trees than the exhaustive test has, and much more that goes wrong,
 // with a reload from bytes and a snapshot at any time. More cases with
 // -rapid.checks=n or DURABLE_CHECKS=n.
-func TestRT1_RT8_RT9_RandomRunsOfRandomTrees(t *testing.T) {
+func TestRT1_RT8_RT9_DF4_RandomRunsOfRandomTrees(t *testing.T) {
 	moreChecks(t, 20_000)
 	seen := make(map[string]bool)
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawTree(t)
 		x, err := newWorld(genuine(), limits{
 			fail: 6, final: 1, snooze: 3, wait: 4, do: 4, crash: 7, stop: 2, passes: 4,
+			items: 4, jumps: 4, late: 2, twice: rapid.IntRange(0, 1).Draw(t, "twice"), lost: rapid.IntRange(0, 1).Draw(t, "lost"), skip: 1,
 			cancel: rapid.IntRange(0, 1).Draw(t, "cancels"),
 		}, w)
 		if err != nil {
@@ -104,7 +133,7 @@ func TestRT1_RT8_RT9_RandomRunsOfRandomTrees(t *testing.T) {
 			seen[k] = true
 		}
 	})
-	for _, k := range []string{"delayederror", "delayedsnooze", "delayedcrash", "delayedloss", "delayedasking", "failed", "handed", "cleared", "cancelled", "fired"} {
+	for _, k := range []string{"delayederror", "delayedsnooze", "delayedcrash", "delayedloss", "delayedasking", "failed", "handed", "cleared", "cancelled", "fired", "closed"} {
 		if !seen[k] {
 			t.Errorf("no run had a fact %s", k)
 		}
@@ -184,5 +213,94 @@ func BenchmarkFact(b *testing.B) {
 			fold(journal.Fact{Kind: journal.Done, Path: fmt.Sprintf("s/b[x]/l[%d]/tool", pass), Attempt: 1, Data: []byte(`[["set","/n",2]]`)})
 			pass++
 		}
+	}
+}
+
+// BenchmarkExecution is a whole run: two steps, two lanes of which one waits, three
+// items, and a decision that goes back once. Every fact is folded and planned after.
+func BenchmarkExecution(b *testing.B) {
+	w := workflow(step("a"), parallel("p", way("x", step("s"), step("t")), way("y", event("e"))), each("i", step("one")), decision("d"), step("z"))
+	tried := func(path string) journal.Fact {
+		return journal.Fact{Kind: journal.Tried, Path: path, Attempt: 1, Epoch: 1}
+	}
+	done := func(path string) journal.Fact {
+		return journal.Fact{Kind: journal.Done, Path: path, Attempt: 1, Data: []byte(`[["set","/n",1]]`)}
+	}
+	run := []journal.Fact{{Kind: journal.Began, Data: []byte(`{"n":0,"text":"some text"}`)}, tried("a"), done("a")}
+	pass := func(last journal.Fact) {
+		run = append(run, journal.Fact{Kind: journal.Answered, Path: "p", Answer: &journal.Answer{Way: journal.WayLanes, Items: 2}},
+			tried("p[x]/s"), journal.Fact{Kind: journal.Waited, Path: "p[y]/e", Call: "event:x#1", Wait: &journal.Wait{ID: "w", Kind: "event"}},
+			done("p[x]/s"), tried("p[x]/t"), done("p[x]/t"), journal.Fact{Kind: journal.Closed, Path: "p[x]"},
+			journal.Fact{Kind: journal.Received, Path: "p[y]/e", Call: "event:x#1", Data: []byte("2")}, journal.Fact{Kind: journal.Done, Path: "p[y]/e"},
+			journal.Fact{Kind: journal.Closed, Path: "p[y]"}, journal.Fact{Kind: journal.Done, Path: "p"},
+			journal.Fact{Kind: journal.Answered, Path: "i", Answer: &journal.Answer{Way: journal.WayItems, Items: 3}, Data: []byte(`[{"n":1},{"n":2},{"n":3}]`)})
+		for _, item := range []string{"i[0]", "i[1]", "i[2]"} {
+			run = append(run, tried(item+"/one"), done(item+"/one"), journal.Fact{Kind: journal.Closed, Path: item})
+		}
+		run = append(run, journal.Fact{Kind: journal.Done, Path: "i"}, tried("d"), last)
+	}
+	back, on := done("d"), done("d")
+	back.Answer = &journal.Answer{Way: journal.WayGoto, Case: "p", Drop: []string{"d", "i", "p"}}
+	on.Answer = &journal.Answer{Way: journal.WayNext}
+	pass(back)
+	pass(on)
+	run = append(run, tried("z"), done("z"))
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		h := journal.NewHistory()
+		var p plan.Plan
+		for i := range run {
+			if err := h.Fold(&run[i], 1); err != nil {
+				b.Fatal(err)
+			}
+			p = plan.Eval(w, h)
+		}
+		if p.Outcome != plan.Completed {
+			b.Fatal(written(p))
+		}
+		n++
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "executions/s")
+	b.ReportMetric(float64(n*len(run))/b.Elapsed().Seconds(), "facts/s")
+}
+
+// BenchmarkItem is the cost of one item of an Each over 1,000: three facts, and the
+// plan after each, with so many begun and not ended.
+func BenchmarkItem(b *testing.B) {
+	for _, open := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprint("open=", open), func(b *testing.B) {
+			n := each("i", step("one"))
+			w := workflow(n)
+			list := "[" + strings.Repeat(`{"n":1},`, 999) + `{"n":1}]`
+			fold := func(h *journal.History, f journal.Fact) {
+				if err := h.Fold(&f, 1); err != nil {
+					b.Fatal(err)
+				}
+				if p := plan.Eval(w, h); p.Outcome != plan.Going {
+					b.Fatal(written(p))
+				}
+			}
+			var h *journal.History
+			i := 1000
+			for b.Loop() {
+				if i == 1000 {
+					b.StopTimer()
+					i, h = 0, journal.NewHistory()
+					fold(h, journal.Fact{Kind: journal.Began, Data: []byte(`{}`)})
+					fold(h, journal.Fact{Kind: journal.Answered, Path: "i", Answer: &journal.Answer{Way: journal.WayItems, Items: 1000}, Data: []byte(list)})
+					for k := range open {
+						fold(h, journal.Fact{Kind: journal.Tried, Path: fmt.Sprintf("i[%d]/one", k), Attempt: 1, Epoch: 1})
+					}
+					b.StartTimer()
+				}
+				fold(h, journal.Fact{Kind: journal.Done, Path: fmt.Sprintf("i[%d]/one", i), Attempt: 1})
+				fold(h, journal.Fact{Kind: journal.Closed, Path: fmt.Sprintf("i[%d]", i)})
+				if k := i + open; k < 1000 {
+					fold(h, journal.Fact{Kind: journal.Tried, Path: fmt.Sprintf("i[%d]/one", k), Attempt: 1, Epoch: 1})
+				}
+				i++
+			}
+		})
 	}
 }

@@ -1,7 +1,9 @@
 package plan_test
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -40,6 +42,14 @@ func written(p plan.Plan) string {
 		switch {
 		case q.InDoubt != nil:
 			add("resolve %s %s", q.Path, q.InDoubt)
+		case q.Join:
+			line := "join " + q.Path
+			for i, w := range q.Ways {
+				line += " " + cmp.Or(w.Name, strconv.Itoa(i)) + "=" + fmt.Sprint(map[string]string(stateOf(w.State))) + codeOf(w.Err)
+			}
+			add("%s", line)
+		case q.Ended != nil:
+			add("end %s %s", q.Path, callText(q.Ended))
 		case q.Node.Kind == tree.Loop:
 			add("ask %s pass %d", q.Path, q.Pass)
 		default:
@@ -52,7 +62,20 @@ func written(p plan.Plan) string {
 	for _, w := range p.Opens {
 		add("open %s %s", w.Path, w.Call)
 	}
+	for _, f := range p.Facts {
+		add("fact %s %s%s", f.Kind, f.Path, codeOf(f.Err))
+	}
+	for _, f := range p.Closes {
+		add("close %s%s", f.Path, codeOf(f.Err))
+	}
 	return strings.Join(lines, "\n")
+}
+
+func codeOf(err *journal.Error) string {
+	if err == nil {
+		return ""
+	}
+	return " " + err.Code
 }
 
 func step(name string) *tree.Node {
@@ -72,6 +95,28 @@ func loop(name string, body ...*tree.Node) *tree.Node {
 
 func branch(name string, cases ...tree.Case) *tree.Node {
 	return &tree.Node{Kind: tree.Branch, Name: name, Cases: cases}
+}
+
+func parallel(name string, lanes ...tree.Case) *tree.Node {
+	return &tree.Node{Kind: tree.Parallel, Name: name, Cases: lanes}
+}
+
+func each(name string, body ...*tree.Node) *tree.Node {
+	return &tree.Node{Kind: tree.Each, Name: name, Body: body}
+}
+
+func decision(name string) *tree.Node {
+	n := step(name)
+	n.Kind = tree.Decision
+	return n
+}
+
+func event(name string) *tree.Node { return &tree.Node{Kind: tree.Event, Name: name} }
+
+// settle lets all ways of a block end, and asks what they come to.
+func settle(n *tree.Node) *tree.Node {
+	n.Settle, n.Joins = true, true
+	return n
 }
 
 func way(key string, body ...*tree.Node) tree.Case { return tree.Case{Key: key, Body: body} }
@@ -95,13 +140,28 @@ func sketch(nodes []*tree.Node) string {
 			s += "(" + sketch(n.Body) + ")"
 		case tree.Loop:
 			s += "*(" + sketch(n.Body) + ")"
-		case tree.Branch:
+		case tree.Each:
+			s += "#(" + sketch(n.Body) + ")"
+		case tree.Decision:
+			s += "?"
+		case tree.Event:
+			s += "~"
+		case tree.Branch, tree.Parallel:
+			if n.Kind == tree.Parallel {
+				s += "="
+			}
 			for _, c := range n.Cases {
 				s += "[" + c.Key + ": " + sketch(c.Body) + "]"
 			}
 			if n.Else {
 				s += "[*: " + sketch(n.Default) + "]"
 			}
+		}
+		if n.Settle {
+			s += "+"
+		}
+		if n.Concurrency > 0 {
+			s += fmt.Sprint("/", n.Concurrency)
 		}
 		if n.AtMostOnce {
 			s += "!"
@@ -138,6 +198,10 @@ func spelled(f journal.Fact) string {
 			s += fmt.Sprintf(" again %d", a.Pass)
 		case journal.WayLeave:
 			s += fmt.Sprintf(" leave %d", a.Pass)
+		case journal.WayItems:
+			s += fmt.Sprintf(" %d items", a.Items)
+		case journal.WayGoto:
+			s += fmt.Sprintf(" goto %s, forget %v", a.Case, a.Drop)
 		}
 	}
 	return s

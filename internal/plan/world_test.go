@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
@@ -20,17 +20,24 @@ type engine struct {
 	eval    func(*tree.Workflow, *journal.History) plan.Plan
 	judge   func(b plan.Body, end plan.Ending, now int64, draw float64) journal.Fact
 	crash   func(b plan.Body, now int64, draw float64) journal.Fact
+	decide  func(w *tree.Workflow, h *journal.History, n *tree.Node, f *journal.Fact)
 	restore func([]byte) (*journal.History, error)
+	apply   func(h *journal.History, r journal.Row) error
 }
 
 func genuine() engine {
-	return engine{plan.Eval, plan.Judge, plan.JudgeCrash, journal.Restore}
+	return engine{plan.Eval, plan.Judge, plan.JudgeCrash, plan.Decide, journal.Restore, (*journal.History).Apply}
 }
 
-// limits bound how much may go wrong in one run.
+// limits bound how much may go wrong in one run, and how long it may get.
 type limits struct {
 	fail, final, snooze, wait, do, crash, stop, cancel int
-	passes                                             int
+	late                                               int // reports of bodies that did not crash, after all
+	twice                                              int // two bodies fail before anybody looks
+	passes, items                                      int
+	jumps                                              int // backwards
+	lost                                               int // gotos to nowhere
+	skip                                               int // wait nodes that are passed by, or fail
 }
 
 // world drives one run: it gives the planner one legal fact after another, as
@@ -38,29 +45,64 @@ type limits struct {
 type world struct {
 	engine
 	limits
-	w     *tree.Workflow
-	h     *journal.History
-	m     *model
-	rows  []journal.Row
-	now   int64
+	w      *tree.Workflow
+	h      *journal.History
+	m      *model
+	rows   []journal.Row
+	tick   int64
+	now    int64
+	epoch  int64
+	cuts   []cut          // crashes that may turn out to be none
+	visits map[string]int // which visit has this path and generation
+	seen   map[string]bool
+}
+
+type cut struct {
+	path  string
 	epoch int64
-	mine  bool // the body that runs is this process's
-	seen  map[string]bool
 }
 
 func newWorld(e engine, l limits, w *tree.Workflow) (*world, error) {
-	x := &world{engine: e, limits: l, w: w, h: journal.NewHistory(), m: newModel(w), epoch: 1, seen: make(map[string]bool)}
-	return x, x.add(journal.Fact{Kind: journal.Began, Data: []byte(`{"log":[]}`)})
+	x := &world{
+		engine: e, limits: l, w: w, h: journal.NewHistory(), m: newModel(w), epoch: 1, tick: 1000,
+		seen: make(map[string]bool), visits: make(map[string]int),
+	}
+	return x, x.add(journal.Fact{Kind: journal.Began, Data: []byte(`{}`)})
+}
+
+func (x *world) clone() *world {
+	c, h := *x, *x.h
+	c.m, c.rows, c.cuts, c.visits = x.m.clone(), slices.Clip(x.rows), slices.Clip(x.cuts), maps.Clone(x.visits)
+	h.Root = copied(h.Root)
+	c.h = &h
+	return &c
+}
+
+// copied is a copy of a place that shares nothing that changes.
+func copied(p *journal.Place) *journal.Place {
+	c := *p
+	c.Crashed, c.Calls = slices.Clone(p.Crashed), maps.Clone(p.Calls)
+	if p.Ways != nil {
+		w := *p.Ways
+		c.Ways = &w
+	}
+	if p.Children != nil {
+		c.Children = make(map[string]*journal.Place, len(p.Children))
+		for name, x := range p.Children {
+			c.Children[name] = copied(x)
+		}
+	}
+	return &c
 }
 
 // add folds a fact as a row of its own.
 func (x *world) add(f journal.Fact) error {
-	x.now += 1000
+	x.now += x.tick
 	f.At = x.now
-	r := journal.Row{Seq: len(x.rows) + 1, Epoch: x.epoch, Facts: []journal.Fact{f}}
+	r := journal.Row{Seq: x.h.Length + 1, Epoch: x.epoch, Facts: []journal.Fact{f}}
 	x.rows = append(x.rows, r)
 	x.seen[f.Kind.String()+whys(f.Why)] = true
-	if err := x.h.Apply(r); err != nil {
+	if err := x.apply(x.h, r); err != nil {
 		return x.wrong("folding: %v", err)
 	}
 	return nil
@@ -92,7 +134,7 @@ func (x *world) reload(n int) error {
 		if err != nil {
 			return x.wrong("decoding: %v", err)
 		}
-		if err := h.Apply(journal.Row{Seq: r.Seq, Epoch: r.Epoch, Facts: facts}); err != nil {
+		if err := x.apply(h, journal.Row{Seq: r.Seq, Epoch: r.Epoch, Facts: facts}); err != nil {
 			return x.wrong("folding from bytes: %v", err)
 		}
 	}
@@ -106,43 +148,65 @@ func (x *world) reload(n int) error {
 		return x.wrong("the plan was\n%s\nand from bytes, with a snapshot after row %d, it is\n%s", a, n, b)
 	}
 	if !bytes.Equal(x.h.Snapshot(), h.Snapshot()) {
-		return x.wrong("from bytes, with a snapshot after row %d, the history differs:\n%s", n, cmp.Diff(x.h, h, cmpopts.EquateEmpty()))
+		return x.wrong("from bytes, with a snapshot after row %d, the history differs:\n%s", n, cmp.Diff(x.h, h, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(journal.Ways{})))
 	}
 	x.h = h
 	return nil
 }
 
-// check compares the plan and the state with the model's.
+// check compares the plan and the states with the model's.
 func (x *world) check() (plan.Plan, error) {
 	p := x.eval(x.w, x.h)
-	have := written(p)
-	if n := len(p.Bodies) + len(p.Questions) + len(p.Waits) + len(p.Opens); (p.Outcome == plan.Going) != (n > 0) {
+	n := len(p.Bodies) + len(p.Questions) + len(p.Waits) + len(p.Opens) + len(p.Facts) + len(p.Closes)
+	if (p.Outcome == plan.Going) != (n > 0) {
 		return p, x.wrong("%d things are planned, and the outcome is %d", n, p.Outcome)
 	}
-	if want := x.m.want(); have != want {
-		return p, x.wrong("the plan is\n\t%s\nand should be\n\t%s", have, want)
+	have, want := strings.Split(written(p), "\n"), x.m.want()
+	slices.Sort(have)
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		return p, x.wrong("the plan is\n\t%s\nand should be\n\t%s", strings.Join(have, "\n\t"), strings.Join(want, "\n\t"))
 	}
-	state := `{"log":[]}`
-	if len(x.m.log) > 0 {
-		state = `{"log":["` + strings.Join(x.m.log, `","`) + `"]}`
+	if have := stateOf(x.h.State); !maps.Equal(have, x.m.state) {
+		return p, x.wrong("the state is %v and should be %v", have, x.m.state)
 	}
-	if string(x.h.State) != state {
-		return p, x.wrong("the state is %s and should be %s", x.h.State, state)
+	if x.over() {
+		return p, nil
 	}
-	if v := x.m.visit; v != nil {
+	var err error
+	x.m.root.each(x.m.state, func(s *stand, st state) {
+		if have := stateOf(x.h.StateAt(s.path)); !maps.Equal(have, st) {
+			err = x.wrong("the state at %s is %v and should be %v", s.path, have, st)
+		}
+		if s.visit == nil {
+			return
+		}
 		calls := make(map[string]string)
-		if place := x.h.At(v.path); place != nil {
+		if place := x.h.At(s.path); place != nil {
 			for key, c := range place.Calls {
 				if c.State != journal.Open && key != journal.InDoubtCall {
 					calls[key] = callText(c)
 				}
 			}
 		}
-		if !maps.Equal(v.calls, calls) {
-			return p, x.wrong("recorded calls are %v and should be %v", calls, v.calls)
+		if s.fail == "" && !maps.Equal(s.visit.calls, calls) {
+			err = x.wrong("recorded calls at %s are %v and should be %v", s.path, calls, s.visit.calls)
 		}
+	})
+	return p, err
+}
+
+// stateOf reads a state: its members as text.
+func stateOf(raw []byte) state {
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		panic(err)
 	}
-	return p, nil
+	st := make(state, len(members))
+	for k, v := range members {
+		st[k] = fmt.Sprint(v)
+	}
+	return st
 }
 
 func callText(c *journal.Call) string {
@@ -155,6 +219,12 @@ func callText(c *journal.Call) string {
 	return string(c.Data)
 }
 
+// over tells whether the run has ended.
+func (x *world) over() bool {
+	_, failed := x.m.root.failure()
+	return x.m.end != "" || x.m.root.cur == nil || failed != 0
+}
+
 // option is something that may happen now.
 type option struct {
 	name string
@@ -165,238 +235,127 @@ type option struct {
 // returns a number below n.
 func (x *world) step(choose func(n int) int) (bool, error) {
 	p, err := x.check()
-	if err != nil || x.m.end != "" {
+	if err != nil || x.over() {
 		return false, err
-	}
-	if len(p.Bodies) == 1 && x.m.visit.running && !x.mine { // an owner before us began it and died
-		f := x.engine.crash(p.Bodies[0], x.now, 0.5)
-		x.m.crashed(f.Until)
-		return true, x.add(f)
 	}
 	opts := x.options(p)
 	return true, opts[choose(len(opts))].do()
 }
 
+// maker collects options.
+type maker struct{ opts []option }
+
+func (k *maker) add(name string, do func() error) { k.opts = append(k.opts, option{name, do}) }
+
+// bounded adds something that may happen only so often.
+func (k *maker) bounded(left *int, name string, do func() error) {
+	if *left > 0 {
+		k.add(name, func() error { *left--; return do() })
+	}
+}
+
 func (x *world) options(p plan.Plan) []option {
-	var opts []option
-	add := func(name string, do func() error) { opts = append(opts, option{name, do}) }
-	// bounded adds something that may happen only so often.
-	bounded := func(left *int, name string, do func() error) {
-		if *left > 0 {
-			add(name, func() error { *left--; return do() })
+	k := &maker{}
+	for _, b := range p.Bodies { // an owner before us began it and died
+		if s, _, _ := x.m.root.find(b.Path, x.m.state); s.visit.running && s.visit.epoch != x.epoch {
+			return []option{{"crashed", func() error {
+				f := x.engine.crash(b, x.now, 0.5)
+				x.cuts = append(x.cuts, cut{b.Path, s.visit.epoch})
+				x.m.crashed(b.Path, f.Until)
+				return x.add(f)
+			}}}
 		}
 	}
-	switch {
-	case x.m.ask != nil:
-		x.answers(p.Questions[0], add)
-	case x.m.visit.running:
-		x.endings(p.Bodies[0], add, bounded)
-	case len(p.Waits) > 0:
-		x.waits(p.Waits[0], add)
-	case len(p.Opens) > 0:
-		o := p.Opens[0]
-		add("open", func() error {
-			x.m.visit.opened = true
+	for _, f := range p.Facts {
+		x.facts(f, k)
+	}
+	for _, f := range p.Closes {
+		k.add("close", func() error {
+			x.m.closed(f.Path)
+			return x.add(f)
+		})
+	}
+	for _, q := range p.Questions {
+		x.questions(q, k)
+	}
+	for _, w := range p.Waits {
+		x.waits(w, k)
+	}
+	for _, o := range p.Opens {
+		k.add("open", func() error {
+			s, _, _ := x.m.at(o.Path)
+			s.visit.opened, s.visit.row = true, nil
 			return x.add(journal.Fact{Kind: journal.Waited, Path: o.Path, Call: o.Call, Wait: o.Wait})
 		})
-	case len(p.Questions) > 0:
-		x.resolutions(p.Questions[0], add)
-	case p.Bodies[0].Mode == plan.Reconcile:
-		x.findings(p.Bodies[0], add)
-	default:
-		b := p.Bodies[0]
-		add("begin", func() error {
-			v := x.m.visit
-			v.attempt, v.running, v.until, x.mine = v.failures+v.died+1, true, 0, true
-			return x.add(journal.Fact{Kind: journal.Tried, Path: b.Path, Attempt: plan.Attempt(b.Place), Epoch: x.epoch})
+	}
+	for _, b := range p.Bodies {
+		x.bodies(b, k)
+	}
+	if len(x.cuts) > 0 {
+		k.bounded(&x.late, "late report", func() error {
+			c := x.cuts[len(x.cuts)-1]
+			x.cuts = x.cuts[:len(x.cuts)-1]
+			if x.h.At(c.path) == nil {
+				return nil
+			}
+			x.m.reported(c.path, c.epoch)
+			return x.add(journal.Fact{Kind: journal.Handed, Path: c.path, Epoch: c.epoch})
 		})
 	}
-	bounded(&x.limits.crash, "crash", func() error {
+	k.bounded(&x.limits.crash, "crash", func() error {
 		x.epoch++
-		x.mine = false
 		return x.reload(len(x.rows) / 2)
 	})
-	bounded(&x.cancel, "cancel", func() error {
-		x.m.end, x.m.ask, x.m.visit = "cancelled by_test", nil, nil
+	k.bounded(&x.cancel, "cancel", func() error {
+		x.m.end = "cancelled by_test"
 		return x.add(journal.Fact{Kind: journal.Cancelled, Err: &journal.Error{Code: "by_test"}})
 	})
-	return opts
+	return k.opts
 }
 
-func (x *world) answers(q plan.Question, add func(string, func() error)) {
-	answer := func(a journal.Answer) {
-		add("answer", func() error {
-			x.m.answered(a)
-			return x.add(journal.Fact{Kind: journal.Answered, Path: q.Path, Answer: &a})
-		})
+// explore lets everything happen that may happen, in every order. What follows
+// depends on the history only, so a history that was reached before, in whatever
+// order, with the same left to go wrong, is not looked at again.
+func (x *world) explore(depth int, known map[string]bool) error {
+	key := x.key()
+	if known[key] {
+		return nil
 	}
-	if q.Node.Kind == tree.Loop {
-		answer(journal.Answer{Way: journal.WayLeave, Pass: q.Pass})
-		if q.Pass < x.passes {
-			answer(journal.Answer{Way: journal.WayAgain, Pass: q.Pass})
+	known[key] = true
+	p, err := x.check()
+	switch {
+	case err != nil:
+		return err
+	case x.over():
+		return x.reload(len(x.rows))
+	case depth == 0:
+		return x.wrong("no end")
+	}
+	if x.h, err = x.restore(x.h.Snapshot()); err != nil { // as a new owner finds it
+		return x.wrong("restoring: %v", err)
+	}
+	if p, err = x.check(); err != nil {
+		return err
+	}
+	for i := range x.options(p) {
+		c := x.clone()
+		if err := c.options(p)[i].do(); err != nil {
+			return err
 		}
-		return
+		if err := c.explore(depth-1, known); err != nil {
+			return err
+		}
 	}
-	for _, c := range q.Node.Cases {
-		answer(journal.Answer{Way: journal.WayCase, Case: c.Key, Value: c.Key})
-	}
-	if q.Node.Else {
-		answer(journal.Answer{Way: journal.WayDefault})
-	} else {
-		answer(journal.Answer{Way: journal.WayNone})
-	}
+	return nil
 }
 
-// patch is what a body that succeeds at path leaves.
-func (x *world) patch(path string) []byte {
-	var s struct {
-		Log []string `json:"log"`
-	}
-	if err := json.Unmarshal(x.h.State, &s); err != nil {
-		panic(err)
-	}
-	s.Log = append(s.Log, path)
-	after, err := json.Marshal(s)
+// key is all that what follows depends on.
+func (x *world) key() string {
+	h := *x.h
+	h.Length, h.Last = 0, 0
+	b, err := json.Marshal(h)
 	if err != nil {
 		panic(err)
 	}
-	patch, _ := journal.Change(x.h.State, x.h.State, after)
-	return patch
-}
-
-func (x *world) endings(b plan.Body, add func(string, func() error), bounded func(*int, string, func() error)) {
-	v := x.m.visit
-	end := func(e plan.Ending) func() error {
-		return func() error {
-			f := x.judge(b, e, x.now, 0.5)
-			if f.Kind != journal.Cancelled && f.Attempt != v.attempt {
-				return x.wrong("attempt %d ended, and the fact says %d", v.attempt, f.Attempt)
-			}
-			x.m.ended(e, x.now)
-			return x.add(f)
-		}
-	}
-	err := &journal.Error{Code: "error", Message: "no"}
-	add("done", end(plan.Ending{Patch: x.patch(b.Path)}))
-	bounded(&x.fail, "fail", end(plan.Ending{Err: err}))
-	bounded(&x.final, "fail for good", end(plan.Ending{Err: err, Final: true}))
-	bounded(&x.snooze, "snooze", end(plan.Ending{Snooze: true, After: time.Millisecond}))
-	bounded(&x.stop, "stop", func() error {
-		v.running, v.until, v.doubt = false, 0, v.node.AtMostOnce
-		return x.add(journal.Fact{Kind: journal.Handed, Path: b.Path, Epoch: x.epoch})
-	})
-	call := func(kind string, f journal.Fact, record string) func() error {
-		return func() error {
-			v.key++
-			f.Path, f.Call = b.Path, fmt.Sprintf("%s:x#%d", kind, v.key)
-			v.row = 0
-			if f.Kind == journal.Waited {
-				v.running, v.wait = false, f.Call
-			} else {
-				v.calls[f.Call] = record
-			}
-			return x.add(f)
-		}
-	}
-	bounded(&x.do, "call", call("do", journal.Fact{Kind: journal.Called, Data: []byte(`1`)}, "1"))
-	bounded(&x.do, "broken call", call("do", journal.Fact{Kind: journal.Called, Err: err}, "error"))
-	if v.node.AtMostOnce {
-		bounded(&x.fail, "time out", end(plan.Ending{Err: err, Timeout: true}))
-		return
-	}
-	bounded(&x.wait, "wait", call("event", journal.Fact{Kind: journal.Waited, Wait: &journal.Wait{ID: "w", Kind: "event"}}, ""))
-}
-
-func (x *world) waits(w plan.Wait, add func(string, func() error)) {
-	v := x.m.visit
-	if w.Call == journal.InDoubtCall {
-		for _, answer := range []string{`"done"`, `"run"`, `"fail"`} {
-			add("say "+answer, func() error {
-				v.answer = answer
-				return x.add(journal.Fact{Kind: journal.Received, Path: w.Path, Call: w.Call, Data: []byte(answer)})
-			})
-		}
-		return
-	}
-	end := func(kind journal.Kind, data, record string) func() error {
-		return func() error {
-			v.wait, v.calls[w.Call] = "", record
-			return x.add(journal.Fact{Kind: kind, Path: w.Path, Call: w.Call, Data: []byte(data)})
-		}
-	}
-	add("message", end(journal.Received, "2", "2"))
-	add("timeout", end(journal.Fired, "", "timeout"))
-}
-
-// resolutions are what becomes of what a person said.
-func (x *world) resolutions(q plan.Question, add func(string, func() error)) {
-	v := x.m.visit
-	b := plan.Body{Path: q.Path, Node: q.Node, Place: x.h.At(q.Path), Mode: plan.Reconcile}
-	add("resolve", func() error {
-		var end plan.Ending
-		switch v.answer {
-		case `"done"`:
-			end = plan.Ending{Happened: plan.Yes, Patch: x.patch(q.Path)}
-		case `"run"`:
-			end.Happened = plan.No
-		default:
-			b.Mode, end = plan.Run, plan.Ending{Final: true, Err: &journal.Error{Code: "person"}}
-		}
-		f := x.judge(b, end, x.now, 0.5)
-		switch v.answer {
-		case `"done"`:
-			x.m.done()
-		case `"run"`:
-			v.row, v.lost = 0, 0 // a person knows about the crashes
-			v.clear()
-		default:
-			x.m.fail("person")
-		}
-		return x.add(f)
-	})
-}
-
-func (v *visit) clear() {
-	v.doubt, v.opened, v.answer, v.asked, v.until = false, false, "", 0, 0
-}
-
-// findings are what Reconcile may find.
-func (x *world) findings(b plan.Body, add func(string, func() error)) {
-	v := x.m.visit
-	add("happened", func() error {
-		f := x.judge(b, plan.Ending{Happened: plan.Yes, Patch: x.patch(b.Path)}, x.now, 0.5)
-		x.m.done()
-		return x.add(f)
-	})
-	add("did not happen", func() error {
-		f := x.judge(b, plan.Ending{Happened: plan.No}, x.now, 0.5)
-		switch {
-		case v.row >= plan.CrashLimit:
-			x.m.fail("crash_limit")
-		case v.lost >= plan.CrashLimit:
-			x.m.fail("step_timeout")
-		default:
-			v.clear()
-		}
-		return x.add(f)
-	})
-	add("asking fails", func() error {
-		v.asked++
-		v.until = x.now + (2 * time.Second << (v.asked - 1)).Microseconds()
-		return x.add(x.judge(b, plan.Ending{Err: &journal.Error{Code: "away"}}, x.now, 0.5))
-	})
-}
-
-// run drives a run to its end, at most n facts.
-func (x *world) run(n int, choose func(n int) int) error {
-	for range n {
-		more, err := x.step(choose)
-		if err != nil {
-			return err
-		}
-		if !more {
-			return x.reload(len(x.rows))
-		}
-	}
-	return x.wrong("no end after %d facts", n)
+	return fmt.Sprintf("%s %v %d %v", b, x.limits, x.epoch, x.cuts)
 }

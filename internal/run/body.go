@@ -96,7 +96,7 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	}
 	at := micros(w.clock.low(now))
 	switch {
-	case errors.Is(v.cause, ErrNotPlanned) && r.stuck == nil && r.plan.Outcome != plan.Blocked:
+	case errors.Is(v.cause, ErrNotPlanned) && r.hist.At(v.Path) == nil:
 	case errors.Is(v.cause, ErrNotPlanned), errors.Is(v.cause, ErrStopping) && (end.Err != nil && !end.Timeout) && !suspended:
 		if v.Mode != plan.Reconcile {
 			w.add(r, journal.Fact{Kind: journal.Handed, Path: v.Path, Epoch: r.epoch, At: at})

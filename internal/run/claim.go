@@ -55,6 +55,7 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 			q.wake = true
 			continue
 		}
+		q.owed = false
 		q.empty = !c.More[q.name] && !q.sure
 		q.wake = q.wake || c.More[q.name]
 	}

@@ -1,11 +1,9 @@
 package run
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,33 +39,11 @@ func (w *Worker) drive(r *run, now time.Time) {
 			return
 		}
 	}
-	if r.hungry && len(r.visits) > 0 {
+	if len(r.need.hungry) > 0 && len(r.visits) > 0 {
 		w.hungry[r] = true
 	}
+	w.setAlarm(r, now)
 	w.flush(r, now)
-}
-
-// feed lets runs go on that have bodies here and lacked slots for more. They
-// come before what is to be claimed.
-func (w *Worker) feed(now time.Time) {
-	if len(w.hungry) == 0 {
-		return
-	}
-	var list []*run
-	for r := range w.hungry {
-		if q := w.queue(r.wanted); w.runs[r.id] != r || r.wanted == "" {
-			delete(w.hungry, r)
-		} else if q != nil && q.free() > 0 {
-			list = append(list, r)
-		}
-	}
-	slices.SortFunc(list, func(a, b *run) int {
-		return cmp.Or(cmp.Compare(b.priority, a.priority), a.since.Compare(b.since), compareIDs(a.id, b.id))
-	})
-	for _, r := range list {
-		delete(w.hungry, r)
-		w.drive(r, now)
-	}
 }
 
 // pass evaluates the plan and acts on it; true means that a fact was added and
@@ -77,7 +53,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	if r.stuck == nil {
 		p = plan.Eval(r.def.Tree, r.hist)
 	}
-	r.plan, r.later, r.wanted, r.hungry = p, 0, "", false
+	r.plan, r.need = p, need{}
 	w.stopUnplanned(r, p)
 	at := micros(w.clock.low(now))
 	switch {
@@ -122,22 +98,25 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 		if f.Kind == journal.Done {
 			f = w.fitting(r, f)
 		}
-		w.conclude(r, f)
-		return true
+		if w.conclude(r, f); f.Kind == journal.Failed || r.halted() {
+			return true
+		}
 	}
+	added := len(p.Facts) > 0
 	for _, f := range p.Closes {
 		if r.busyUnder(f.Path) {
 			continue
 		}
 		for _, c := range r.hist.OpenCalls(f.Path) {
 			r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
-			r.dismiss(c, callKey(f.Path, ""), "what called it has failed")
+			r.dismiss(c, callKey(f.Path, ""), "what called it has failed", false)
 		}
-		f.At, f.Derived = at, true
-		w.conclude(r, f)
-		return true
+		f.At, f.Derived, added = at, true, true
+		if w.conclude(r, f); r.halted() {
+			return true
+		}
 	}
-	return false
+	return added
 }
 
 // fitting is a join, or its failure if the state has become too large.
@@ -165,8 +144,19 @@ func (r *run) busyUnder(path string) bool {
 
 // stopUnplanned ends bodies that the plan no longer has.
 func (w *Worker) stopUnplanned(r *run, p plan.Plan) {
+	if len(r.visits) == 0 {
+		return
+	}
+	planned := make(map[string]bool, len(p.Bodies)+len(p.Questions))
+	for i := range p.Bodies {
+		planned[p.Bodies[i].Path] = true
+	}
+	for i := range p.Questions {
+		planned[p.Questions[i].Path] = true
+	}
 	for _, v := range r.sorted() {
-		if !p.Has(v.Path) {
+		if !planned[v.Path] {
+			w.refuse(v) // or a message would be spent on it
 			w.stopVisit(v, ErrNotPlanned)
 		}
 	}
@@ -181,7 +171,7 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 		var h handedBack
 		r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
 		r.batch.took = append(r.batch.took, m.Seq)
-		if json.Unmarshal(m.Payload, &h) == nil && r.hist.At(h.Path) != nil && h.Epoch != r.epoch {
+		if json.Unmarshal(m.Payload, &h) == nil && r.hist.Tried(h.Path) && h.Epoch != r.epoch {
 			w.add(r, journal.Fact{Kind: journal.Handed, Path: h.Path, Epoch: h.Epoch, Message: m.Seq, At: at})
 		}
 		return true
@@ -191,7 +181,10 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 
 // takeMessages gives untaken messages to open waits: the wait opened first,
 // the message accepted first.
-func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
+func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) (taken bool) {
+	if len(r.inbox) == 0 {
+		return false
+	}
 	for _, o := range p.Waits {
 		if m, ok := r.match(o.Wait, r.gotten(o.Path, o.Call)); ok {
 			w.give(r, o, m, at)
@@ -204,7 +197,7 @@ func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) bool {
 
 // fireTimers ends waits whose deadline has surely passed. The write is refused
 // if a message came first, or if the store's clock says that it is too early.
-func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
+func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) (fired bool) {
 	for _, o := range p.Waits {
 		if due := o.Wait.Due(); due == 0 || due > at || r.asking(o.Wait) {
 			continue
@@ -214,15 +207,17 @@ func (w *Worker) fireTimers(r *run, p plan.Plan, at int64) bool {
 			return true
 		}
 		r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
-		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's timeout is over")
+		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's timeout is over", false)
 		w.fire(r, journal.Fact{Kind: journal.Fired, Path: o.Path, Call: o.Call, At: at}, fromMicros(o.Wait.Deadline))
-		return true
+		fired = true
 	}
-	return false
+	return fired
 }
 
 func (w *Worker) fire(r *run, f journal.Fact, deadline time.Time) {
-	r.batch.fires = true
+	if !r.batch.fires { // what comes from now on may win
+		r.batch.fires, r.batch.seen = true, r.seen
+	}
 	if deadline.After(r.batch.notBefore) {
 		r.batch.notBefore = deadline
 	}
@@ -288,25 +283,28 @@ func (w *Worker) ask(r *run, q plan.Question, now time.Time) {
 		return
 	}
 	name := w.queueOf(r, nil)
-	if q := w.queue(name); w.stopping || q != nil && q.paused() {
-		r.wanted = name
+	if w.stopping {
+		r.want(name)
 		return
 	}
-	slot := r.token
+	if q := w.queue(name); q != nil && q.paused() {
+		r.lack(name)
+		return
+	}
+	slot := w.spare(r, now)
 	if slot == nil {
-		slot = w.queue(name)
-		if slot == nil || slot.free() <= 0 {
-			r.wanted, r.hungry = name, true
+		if slot = w.lend(r, name, now); slot == nil {
 			return
 		}
-		slot.used++
 	}
-	r.token = nil
 	v := w.visit(r, q.Path, q.Node, slot.name)
 	q.Limit = w.cfg.StateLimit
 	v.Question = &q
 	r.visits[q.Path] = v
-	r.held = now.Add(holdForAnswer)
+	if r.asked.IsZero() || r.batch.empty() { // not longer for each question that follows
+		r.asked = now
+	}
+	r.held = r.asked.Add(holdForAnswer)
 	w.timed[r] = r.held
 	w.do.Start(v)
 }
@@ -326,10 +324,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 		until = max(until, micros(w.clock.high(now).Add(suspectPause)))
 	}
 	if until > micros(w.clock.low(now)) {
-		if r.later == 0 || until < r.later {
-			r.later = until
-		}
-		r.wanted = w.queueOf(r, b.Node)
+		r.delay(until, w.queueOf(r, b.Node))
 		return false
 	}
 	if w.overLimit(r, b) {
@@ -339,7 +334,7 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 		}})
 		return true
 	}
-	if !w.takeSlot(r, b.Node) {
+	if !w.takeSlot(r, b.Node, now) {
 		return false
 	}
 	v := w.visit(r, b.Path, b.Node, w.queueOf(r, b.Node))
@@ -365,23 +360,23 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 
 // takeSlot takes a slot for a body: the one that the run still holds, if it is
 // of the right queue, or a free one.
-func (w *Worker) takeSlot(r *run, n *tree.Node) bool {
+func (w *Worker) takeSlot(r *run, n *tree.Node, now time.Time) bool {
 	name := w.queueOf(r, n)
-	if w.stopping || w.shut(r, name) {
-		r.wanted = name
+	if w.stopping {
+		r.want(name)
 		return false
 	}
-	if r.token != nil && r.token.name == name {
-		r.token = nil
+	if w.shut(r, name, now) {
+		return false
+	}
+	if w.singly(r, name) {
+		r.want(name)
+		return false
+	}
+	if r.token != nil && r.token.name == name && w.spare(r, now) != nil {
 		return true
 	}
-	q := w.queue(name)
-	if q == nil || q.free() <= 0 {
-		r.wanted, r.hungry = name, true
-		return false
-	}
-	q.used++
-	return true
+	return w.lend(r, name, now) != nil
 }
 
 func (w *Worker) queueOf(r *run, n *tree.Node) string {

@@ -29,11 +29,12 @@ func (p ChildReport) Encode() []byte { return encodeJSON(p) }
 type Dismissal struct {
 	Parent store.ID `json:"parent"`
 	Reason string   `json:"reason"`
+	Undo   bool     `json:"undo,omitempty"` // the parent goes back, and so is the child to, if it has anything to undo
 }
 
 // Notice is the message of a cancelled parent that cancels its children.
 func Notice(parent store.ID, reason string) *store.Notice {
-	return &store.Notice{Topic: TopicCancel, Payload: encodeJSON(Dismissal{parent, reason})}
+	return &store.Notice{Topic: TopicCancel, Payload: encodeJSON(Dismissal{Parent: parent, Reason: reason})}
 }
 
 // childFailed is the error that a message brings which says that a child did not
@@ -67,7 +68,7 @@ func (w *Worker) takeCancel(r *run, at int64) bool {
 		var d Dismissal
 		if json.Unmarshal(m.Payload, &d) == nil {
 			w.add(r, journal.Fact{
-				Kind: journal.Cancelled, At: at, Data: []byte("run " + d.Parent.String()), Message: m.Seq,
+				Kind: journal.Cancelled, At: at, Data: []byte("run " + d.Parent.String()), Message: m.Seq, Undo: d.Undo && len(r.hist.Undos) > 0,
 				Err: &journal.Error{Code: "cancelled", Message: "by its parent " + d.Parent.String() + ": " + d.Reason},
 			})
 		}
@@ -80,8 +81,8 @@ func (w *Worker) takeCancel(r *run, at int64) bool {
 const ofEnd = "end"
 
 // dismiss cancels the child that an open call awaits, with the next write. What
-// was spawned lives on.
-func (r *run) dismiss(c journal.CallAt, key, reason string) {
+// was spawned lives on. With undo the child is rolled back.
+func (r *run) dismiss(c journal.CallAt, key, reason string, undo bool) {
 	child, ok := strings.CutPrefix(c.Wait.Topic, "child:")
 	if !ok || !strings.HasPrefix(c.Call, "call:") {
 		return
@@ -90,13 +91,13 @@ func (r *run) dismiss(c journal.CallAt, key, reason string) {
 	if err != nil {
 		return
 	}
-	r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(id, reason)})
+	r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(id, reason, undo)})
 }
 
 // dismissal is the message that cancels a child.
-func (r *run) dismissal(child store.ID, reason string) store.Deliver {
+func (r *run) dismissal(child store.ID, reason string, undo bool) store.Deliver {
 	return store.Deliver{
-		ID: child, Topic: TopicCancel, Payload: encodeJSON(Dismissal{r.id, reason}), Dedupe: "dismiss:" + r.id.String(),
+		ID: child, Topic: TopicCancel, Payload: encodeJSON(Dismissal{r.id, reason, undo}), Dedupe: "dismiss:" + r.id.String(),
 	}
 }
 
@@ -112,7 +113,7 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 		}
 		rel.Report = p.Encode()
 	}
-	if rel.Status == store.Cancelled {
+	if r.hist.Cancel != nil { // ended by that, or rolled back
 		rel.Family = Notice(r.id, cause.Message)
 		return
 	}
@@ -120,7 +121,7 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 		return
 	}
 	for _, c := range r.hist.OpenCalls("") {
-		r.dismiss(c, ofEnd, "what called it has ended")
+		r.dismiss(c, ofEnd, "what called it has ended", false)
 	}
 	r.dismissItems(r.hist.OpenItems(""), ofEnd, "what it is an item of has ended")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -80,35 +81,6 @@ func (w *Worker) release(r *run) {
 	r.batch.release, r.batch.err = rel, p.Err
 }
 
-// park says where a run goes on, and when.
-func (w *Worker) park(r *run, rel *store.Release) {
-	due := r.later
-	for _, o := range r.plan.Waits {
-		if d := o.Wait.Due(); d != 0 && (due == 0 || d < due) {
-			due = d
-		}
-	}
-	if x := r.expires; x != 0 && r.hist.Back == nil && (due == 0 && !r.hungry && r.wanted == "" || due > x) {
-		due = x
-	}
-	if r.hungry { // now, where there is a slot
-		due = 0
-	}
-	rel.Due, rel.Queue = fromMicros(due), r.wanted
-	rel.Status = store.Pending
-	switch {
-	case len(r.plan.Waits)+len(r.plan.Spreads) == 0 || r.wanted != "":
-	case len(r.plan.Spreads) > 0 && r.gathers != 0: // more of them may end soon
-		rel.Queue = r.hist.Queue
-		if due == 0 || due > r.gathers {
-			rel.Due = fromMicros(r.gathers)
-		}
-	default:
-		rel.Status = store.Waiting
-		rel.Queue = w.queueOfWaits(r)
-	}
-}
-
 // queueOfWaits is the queue in which the body that waits will go on.
 func (w *Worker) queueOfWaits(r *run) string {
 	if len(r.plan.Waits) == 0 {
@@ -124,7 +96,7 @@ func (w *Worker) queueOfWaits(r *run) string {
 // send makes the write and hands it to the committer.
 func (w *Worker) send(r *run) {
 	b := r.batch
-	r.batch = batch{}
+	r.batch, r.asked = batch{}, time.Time{}
 	a := &store.Advance{
 		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, NotBefore: b.notBefore,
 		Took: b.took, Open: b.stillOpen(), Release: b.release, Logs: b.logs,
@@ -142,8 +114,11 @@ func (w *Worker) send(r *run) {
 		a.Shut = b.shuts()
 	}
 	a.Alter = r.altered(b.facts)
-	if b.fires || len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
+	if len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
 		a.Seen = r.seen
+	}
+	if b.fires {
+		a.Seen = b.seen
 	}
 	a.Holds = w.holds(r, &b)
 	// What changes more than logs has a row, by which it is known to have landed.
@@ -270,6 +245,7 @@ func (w *Worker) released(r *run, b *batch, told bool) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
 	delete(w.mortal, r)
+	delete(w.alarms, r)
 	w.returnAll(r)
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
@@ -360,6 +336,7 @@ func (w *Worker) rebuild(r *run, rec *store.Record) {
 	}
 	facts := r.batch.facts
 	r.hist, r.batch.facts, r.base = hist, nil, rec.Length
+	r.inbox = slices.DeleteFunc(slices.Clone(rec.Messages), func(m store.Message) bool { return slices.Contains(r.batch.took, m.Seq) })
 	for _, f := range facts {
 		w.add(r, f)
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -160,12 +161,32 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 		q.refusals++
 		q.rests = now.Add(min(time.Millisecond<<min(q.refusals, 7), maxRefusalRest))
 		q.wake = true
+		if v.At.IsZero() && len(r.visits) > len(b.starts)+len(r.batch.starts) { // other lanes keep the run here
+			r.full[q.name] = micros(w.clock.high(now.Add(min(time.Millisecond<<min(q.refusals, 10), time.Second))))
+		}
 	}
-	if b.fires || r.batch.fires { // a message may have come meanwhile, which wins
-		w.undo(r, b, afterNews)
+	instead := func(f journal.Fact) bool {
+		return f.Kind == journal.Failed && f.Err != nil && f.Err.Code == journalLimit
+	}
+	if b.fires || r.batch.fires || slices.ContainsFunc(b.facts, instead) || slices.ContainsFunc(r.batch.facts, instead) {
+		w.undo(r, b, afterNews) // a message may have come meanwhile, which wins
 		return
 	}
-	w.undo(r, b, func(f *journal.Fact) bool { return f.Kind == journal.Tried })
+	w.undo(r, b, func(f *journal.Fact) bool {
+		return f.Kind == journal.Tried || f.Kind == journal.Handed && f.Message != 0
+	})
+}
+
+// singly tells whether a body of the run has to wait for another of it, since their
+// queue has limits: a write takes all that it needs or nothing, so that lanes which
+// begin together might never fit.
+func (w *Worker) singly(r *run, name string) bool {
+	q := w.queue(name)
+	if q == nil || !q.limited() {
+		return false
+	}
+	begins := func(v *Visit) bool { return v.Queue == name }
+	return slices.ContainsFunc(r.batch.starts, begins) || q.global > 0 && r.bodies(name) >= int64(q.global)
 }
 
 // unrefused lets a run go that was refused a beginning and whose journal is not
@@ -185,13 +206,20 @@ func (w *Worker) unrefused(r *run) {
 
 // shut tells whether no body may begin in a queue now; if it may later, that is
 // noted.
-func (w *Worker) shut(r *run, name string) bool {
+func (w *Worker) shut(r *run, name string, now time.Time) bool {
 	if q := w.queue(name); q != nil && q.paused() {
+		r.lack(name)
 		return true
 	}
 	at, full := r.full[name]
-	if full && at != 0 && (r.later == 0 || at < r.later) {
-		r.later = at
+	if at != 0 && at <= micros(w.clock.low(now)) {
+		delete(r.full, name)
+		return false
+	}
+	if full && at != 0 {
+		r.delay(at, name)
+	} else if full {
+		r.want(name)
 	}
 	return full
 }

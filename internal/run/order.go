@@ -76,7 +76,7 @@ func (w *Worker) obey(r *run, o plan.Wait, m store.Message, at int64) {
 	if m.Topic == TopicRevoke {
 		f.Kind, f.Data, f.Err = journal.Revoked, []byte(order.By), &journal.Error{Code: "wait_cancelled", Message: order.Reason, Path: o.Path}
 		r.batch.close(o.Path, o.Call, "", rowsOf(o.Wait))
-		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's wait was cancelled")
+		r.dismiss(o.At(), callKey(o.Path, o.Call), "the call's wait was cancelled", false)
 	} else {
 		f.Kind, f.Until = journal.Altered, order.deadline(m.At)
 		f.Note = &journal.Note{Kind: journal.NoteExtended, At: at, By: order.By, Until: f.Until}

@@ -22,6 +22,7 @@ type queue struct {
 	sure     bool      // since the last claim was asked, something has become due for certain
 	empty    bool      // the last claim found nothing left, and nothing became due for certain since
 	reserved int       // by the claim in flight
+	owed     bool      // one more lane got a slot while a claim was wanted: the next is for the claim
 
 	global   int
 	rate     Rate
@@ -39,7 +40,12 @@ func (q *queue) free() int { return q.slots - q.used }
 // wants tells whether a claim should ask for this queue now. A look that is
 // only due for safety leaves it to a renewal that is under way.
 func (q *queue) wants(now, renewing time.Time) bool {
-	return q.open() && !now.Before(q.rests) && (q.wake || !now.Before(q.at(renewing)))
+	return q.open() && q.asks(now, renewing)
+}
+
+// asks tells whether a claim is wanted, if there were a slot.
+func (q *queue) asks(now, renewing time.Time) bool {
+	return !now.Before(q.rests) && (q.wake || !now.Before(q.at(renewing)))
 }
 
 // open tells whether a claim may ask for this queue. Not while bodies are about

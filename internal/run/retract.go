@@ -2,6 +2,7 @@ package run
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -16,8 +17,10 @@ func afterNews(f *journal.Fact) bool {
 		return true
 	}
 	switch f.Kind {
-	case journal.Fired, journal.Tried, journal.Answered, journal.Turned:
+	case journal.Fired, journal.Received, journal.Gathered, journal.Tried, journal.Answered, journal.Turned:
 		return true
+	case journal.Handed:
+		return f.Message != 0 // perhaps of a beginning that is undone
 	case journal.Altered:
 		return f.Message == 0 // a notice: the answer may have come before
 	case journal.Failed:
@@ -73,6 +76,10 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 				unopened[key], unopened[callKey(f.Path, itemsCall)] = true, true
 			default:
 				untold[key] = true
+				if f.Message != 0 { // it is loaded again
+					kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return seq == f.Message })
+					maps.DeleteFunc(kept.heard, func(_ string, m store.Message) bool { return m.Seq == f.Message })
+				}
 			}
 			continue
 		}
@@ -92,11 +99,18 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 			r.refused = append(r.refused, v.Path)
 		}
 	}
+	if w.runs[r.id] == r && undone(&journal.Fact{Derived: true}) {
+		for _, v := range r.sorted() { // asked about what is no longer so
+			if v.Question != nil {
+				w.stopVisit(v, ErrNotPlanned)
+			}
+		}
+	}
 	for _, x := range append(b.replies, r.batch.replies...) {
 		if x.v.asking == nil {
 			continue
 		}
-		if x.r.Call != nil && x.r.Call.State == journal.TimedOut {
+		if x.v.asking.Wait != nil && undone(&journal.Fact{Kind: journal.Received}) {
 			x.v.asking.Wait.ID = "" // to be answered again
 			continue
 		}

@@ -38,12 +38,11 @@ type run struct {
 	token    *queue // a slot that is held and not in use
 	plan     plan.Plan
 	gathers  int64            // items have ended; until then it is put off; 0: none have
-	later    int64            // earliest time at which a body that is put off may begin
-	wanted   string           // queue of a body that found no slot here
-	hungry   bool             // it would begin as soon as there is a slot
+	need     need             // what it lacks to go on
 	lent     map[string]int64 // what it has of the limits of queues, durably
 	refused  []string         // places whose beginnings were refused; none of them has begun
 	full     map[string]int64 // queues whose limits had no room, and when they may; 0: not known
+	asked    time.Time        // the first question since the last write, with which that waits
 	held     time.Time        // waiting for an answer until then
 	fetching bool             // a Load is under way for new messages
 	rebuild  bool             // a Load is under way, and until then nothing can be done
@@ -62,6 +61,7 @@ type batch struct {
 	heard     map[string]store.Message // what came by its topic to waits that are open in the store, by shutKey
 	logs      []store.Log
 	fires     bool      // it fires a timer
+	seen      int64     // the messages that were known then
 	notBefore time.Time // the timer's deadline
 	starts    []*Visit
 	replies   []reply
@@ -185,6 +185,7 @@ func (w *Worker) forgo(rec *store.Record) {
 	case old.releasing() && rec.Epoch == old.epoch+1: // its release has landed, the answer is on its way
 		delete(w.runs, old.id)
 		delete(w.timed, old)
+		delete(w.alarms, old)
 		w.unhold(old)
 	case old.base == 0 && rec.Epoch == old.epoch: // it has begun, but not here
 		w.notBegun(old)
@@ -283,6 +284,9 @@ func (w *Worker) cutShort(r *run) (facts []journal.Fact) {
 
 // endsBody tells whether a fact says that a body has ended in order.
 func endsBody(f *journal.Fact) bool {
+	if f.Derived {
+		return false
+	}
 	switch f.Kind {
 	case journal.Done, journal.Failed, journal.Waited, journal.Cancelled, journal.Handed:
 		return true
@@ -299,6 +303,7 @@ func (w *Worker) drop(r *run, cause error) {
 	}
 	delete(w.timed, r)
 	delete(w.mortal, r)
+	delete(w.alarms, r)
 	w.unhold(r)
 	begun := false
 	for _, v := range r.sorted() {
@@ -411,3 +416,6 @@ func EncodeError(e *journal.Error) []byte {
 	}
 	return encodeJSON(e)
 }
+
+// halted tells whether nothing can be added any more: the run is being blocked.
+func (r *run) halted() bool { return r.stuck != nil || r.releasing() }

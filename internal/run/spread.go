@@ -199,7 +199,7 @@ func (r *run) dismissItems(list []journal.ItemsAt, key, reason string) {
 		r.batch.close(o.Path, itemsCall, "", []string{r.itemsWait(o.Path)})
 		t := tagOf(r.id, o.Path, generation)
 		o.Spread.EachOpen(func(n int) {
-			r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(itemID(t, o.Spread.At, n), reason)})
+			r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(itemID(t, o.Spread.At, n), reason, false)})
 		})
 	}
 }

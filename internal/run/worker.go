@@ -74,6 +74,7 @@ type Worker struct {
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
 	mortal   map[*run]time.Time // when the time of runs is over
+	alarms   map[*run]time.Time // when something of a run is due while other bodies of it run
 	hungry   map[*run]bool      // some of them runs, and more would with a slot
 	limited  bool               // some queue has limits over all workers
 	toldAt   time.Time          // when the store was asked which queues are paused
@@ -100,6 +101,7 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		cut:     make(map[placeKey]int64),
 		strange: make(map[store.ID]int64),
 		timed:   make(map[*run]time.Time),
+		alarms:  make(map[*run]time.Time),
 		hungry:  make(map[*run]bool),
 		mortal:  make(map[*run]time.Time),
 
@@ -274,6 +276,9 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	for _, t := range w.mortal {
 		sooner(t)
 	}
+	for _, t := range w.alarms {
+		sooner(t)
+	}
 	if w.stopping && w.stopped < 2 {
 		sooner(w.stopAt.Add(time.Duration(w.stopped) * abandonAfter))
 	}
@@ -299,7 +304,6 @@ func (w *Worker) pump(now time.Time) {
 		})
 	}
 	for _, r := range w.dueRuns(now) {
-		delete(w.timed, r)
 		w.drive(r, now)
 	}
 	if w.stopping {
@@ -315,23 +319,6 @@ func (w *Worker) pump(now time.Time) {
 	}
 	w.feed(now)
 	w.claim(now)
-}
-
-// dueRuns is the runs whose time has come, in a stable order.
-func (w *Worker) dueRuns(now time.Time) []*run {
-	var due []*run
-	for r, t := range w.timed {
-		if !now.Before(t) {
-			due = append(due, r)
-		}
-	}
-	for r, t := range w.mortal {
-		if _, both := w.timed[r]; !now.Before(t) && !both {
-			due = append(due, r)
-		}
-	}
-	slices.SortFunc(due, func(a, b *run) int { return compareIDs(a.id, b.id) })
-	return due
 }
 
 // sorted is the runs in a stable order, so that equal seeds give equal traces.
@@ -438,13 +425,6 @@ func (w *Worker) loseLease(now time.Time) {
 		clear(w.doubtful)
 		w.running = false
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
 }
 
 func compareIDs(a, b store.ID) int { return slices.Compare(a[:], b[:]) }

@@ -39,7 +39,7 @@ type body struct {
 func newBody(p *process, v *run.Visit) *body {
 	w := p.s.work(v.Execution)
 	b := &body{p: p, v: v, w: w, place: w.place(v.Path), who: p.who, counts: make(map[string]int), values: make(map[string]string)}
-	if v.Node.Kind == tree.Step {
+	if v.Node.Kind.Acts() && v.Question == nil || v.Node.Kind == tree.Step {
 		b.script = w.script(v.Path, v.Node)
 	}
 	return b
@@ -230,7 +230,7 @@ func (b *body) end() {
 		b.finish(plan.Ending{Err: failure, Final: sc.final, After: sc.after, HasWait: sc.after > 0}, false)
 	default:
 		b.place.effects++
-		end := plan.Ending{Patch: b.patch(sc.entry(b.v.Path, func(key string) string { return b.values[key] }))}
+		end := plan.Ending{Answer: b.choice(), Patch: b.patch(sc.entry(b.v.Path, func(key string) string { return b.values[key] }))}
 		if b.transacts() {
 			b.place.transacts = true
 			b.beginTx(end)
@@ -238,6 +238,14 @@ func (b *body) end() {
 		}
 		b.finish(end, false)
 	}
+}
+
+// choice is where a decision goes.
+func (b *body) choice() *journal.Answer {
+	if b.v.Node.Kind != tree.Decision {
+		return nil
+	}
+	return b.w.choice(b.v.Path, b.v.Node, tree.Siblings(b.w.definition(b.p), b.v.Path), b.w.choices[b.v.Path])
 }
 
 // misreads tells whether the code of this process cannot read what is recorded:
@@ -304,7 +312,7 @@ func (b *body) answer() {
 	)
 	if b.misreads() {
 		a.Block = "scripted"
-	} else if q.Node.Kind == tree.Step {
+	} else if q.InDoubt != nil {
 		end := verdictOf(q.InDoubt, b.patch(b.v.Path+"=human"))
 		a.Ending = &end
 	} else {
@@ -312,8 +320,9 @@ func (b *body) answer() {
 		if err := json.Unmarshal(b.v.State, &st); err != nil {
 			b.p.s.fail("state", "%s at %s: %v", b.w, b.v.Path, err)
 		}
-		answer, broken := b.w.answer(b.v.Path, q.Node, q.Pass, len(st.Log))
-		if broken {
+		if special, ok := b.laneAnswer(q, st); ok {
+			a = special
+		} else if answer, broken := b.w.answer(b.v.Path, q.Node, q.Pass, len(st.Log)); broken {
 			a.Err = &journal.Error{Code: q.Node.Kind.String(), Path: b.v.Path, Message: "scripted panic"}
 		} else {
 			a.Answer = answer

@@ -16,7 +16,7 @@ import (
 func (s *Sim) plant() {
 	r := rand.New(rand.NewPCG(s.Seed, 0xf10a))
 	for i := range 1 + r.IntN(2) {
-		s.flows = append(s.flows, newFlow(r, i, s.Calm))
+		s.flows = append(s.flows, newFlow(r, i, s.Calm, s.Lanes))
 	}
 	for range s.Workers {
 		s.spawn(s.variant())
@@ -25,7 +25,7 @@ func (s *Sim) plant() {
 		w := &work{
 			s: s, n: i + 1, id: s.newID(), flow: s.flows[r.IntN(len(s.flows))], salt: r.Uint64(),
 			hist: journal.NewHistory(), used: make(map[string]bool), owners: make(map[int64]*process),
-			places: make(map[string]*place), handed: make(map[string]bool),
+			places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int),
 		}
 		w.model = newModel(w)
 		s.works = append(s.works, w)

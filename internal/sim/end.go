@@ -140,6 +140,7 @@ func (s *Sim) watch() {
 			}
 		case store.Running:
 			p := w.owners[w.epoch]
+			s.watchLanes(w, p)
 			if p.dead || p.left {
 				if s.now > max(since, p.died)+s.Lease+second {
 					s.fail("G8", "%s belongs to a worker that died at %s", w, p.died)
@@ -153,7 +154,11 @@ func (s *Sim) watch() {
 			}
 		}
 		for _, m := range w.inbox {
-			if x := w.listens(m); x != nil && !m.taken && s.now > max(m.at, x.since, since)+promptly {
+			patience := promptly
+			if s.Lanes && w.status == store.Running { // its owner learns it by a hint
+				patience = hinted + promptly
+			}
+			if x := w.listens(m); x != nil && !m.taken && s.now > max(m.at, x.since, since)+patience && !s.givenUp(w) {
 				s.fail("calm", "message %d of %s is there and not taken", m.seq, w)
 			}
 		}

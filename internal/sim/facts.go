@@ -61,10 +61,21 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 	if body != nil && body.Place != nil {
 		place = body.Place
 	}
-	if f.Kind != journal.Handed && pl.Outcome != plan.Going {
+	at := w.hist.At(f.Path)
+	// A body may end in the write in which its lane is given up.
+	runs := at != nil && at.Open == w.epoch && (body != nil || s.Lanes)
+	never := f.Kind == journal.Cleared && at != nil && at.InDoubt && w.place(f.Path).starts[w.epoch] == 0 // recorded as begun, then stopped before
+	if f.Kind == journal.Answered && pl.Outcome == plan.Failed && s.Tx {                                  // asked before, and a transaction kept the worker from looking
+		return ""
+	}
+	if f.Kind != journal.Handed && pl.Outcome != plan.Going && !runs && !never {
 		return "nothing is planned any more"
 	}
-	runs := body != nil && place.Open == w.epoch
+	if runs && body == nil {
+		place = at
+	}
+	asked := func(what func(q *plan.Question) bool) bool { return question >= 0 && what(&pl.Questions[question]) }
+	node := tree.Find(def, f.Path)
 	asks := body != nil && body.Mode == plan.Reconcile
 	fresh := runs && place.Calls[f.Call] == nil
 	match := func(list []plan.Wait) bool {
@@ -76,9 +87,21 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 	case journal.Tried:
 		return s.mayTry(w, f, body, place)
 	case journal.Done:
-		return unless(runs || asks || question >= 0 && pl.Questions[question].InDoubt != nil, "no body runs there")
+		if b := w.model.blocks[f.Path]; b != nil && b.conflict() && node != nil && !node.Joins {
+			return "PA-3: two lanes have changed the log"
+		}
+		if why := s.mayDecide(w, f, node, def); why != "" {
+			return why
+		}
+		return unless(runs || asks || follows(pl.Facts, f) || asked(func(q *plan.Question) bool { return q.InDoubt != nil || q.Join || q.Ended != nil }), "no body runs there")
+	case journal.Closed:
+		return unless(follows(pl.Closes, f), "it has not ended")
 	case journal.Failed:
 		dead := body != nil && place.Open != 0 && place.Open < w.epoch && f.Err != nil && f.Err.Code == "crash_limit"
+		if follows(pl.Facts, f) {
+			s.mark(f.Err.Code)
+			return unless(w.model.blocks[f.Path].conflict(), "the lanes agree")
+		}
 		return unless(runs || dead || question >= 0 || s.limited(w, f, body) || asks && (f.Err.Code == "crash_limit" || f.Err.Code == "step_timeout"), "nothing runs there")
 	case journal.Delayed:
 		switch f.Why {
@@ -89,24 +112,33 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 		}
 		return unless(runs, "no body runs there")
 	case journal.Answered:
+		if follows(pl.Facts, f) {
+			return ""
+		}
 		if question < 0 {
 			return "it was not asked"
 		}
-		want, broken := w.answer(f.Path, pl.Questions[question].Node, pl.Questions[question].Pass, len(w.model.log))
+		entries := len(*w.model.at(f.Path))
+		switch q := pl.Questions[question]; {
+		case q.Node.Kind.Waits():
+			return unless(f.Answer.Way == journal.WaySkip && q.Ended == nil && w.waitFor(f.Path, q.Node, entries) == nil, "it is wanted")
+		case q.Node.Kind == tree.Each:
+			a, list := w.list(f.Path, entries)
+			return unless(!q.Join && reflect.DeepEqual(a, f.Answer) && bytes.Equal(list, f.Data), "there are other items")
+		}
+		want, broken := w.answer(f.Path, pl.Questions[question].Node, pl.Questions[question].Pass, entries)
 		return unless(!broken && reflect.DeepEqual(want, f.Answer), "the question's function says something else")
 	case journal.Called:
 		return unless(fresh, "no body runs there, or the call has a record")
 	case journal.Waited:
-		return unless(fresh || match(pl.Opens), "no body asks for it")
+		return unless(fresh || match(pl.Opens) || asked(func(q *plan.Question) bool { return q.Node.Kind.Waits() && q.Ended == nil }), "no body asks for it")
 	case journal.Received, journal.Fired:
 		return unless(fresh || match(pl.Waits), "nothing waits there")
 	case journal.Handed:
-		here := body != nil && place.Open == f.Epoch && w.owners[f.Epoch] == p // it remembers how it let go
+		here := at != nil && at.Open == f.Epoch && w.owners[f.Epoch] == p // it remembers how it let go
 		lost := a != nil && a.Release != nil && a.Release.Status == store.Blocked
 		return unless(runs || here || lost || f.Message != 0, "no body ran there")
 	case journal.Cleared:
-		at := w.hist.At(f.Path)
-		never := at != nil && at.InDoubt && w.place(f.Path).starts[w.epoch] == 0 // recorded as begun, then stopped before
 		return unless(asks || never || question >= 0 && pl.Questions[question].InDoubt != nil, "it is not in doubt")
 	}
 	return "nobody knows what that is"
@@ -191,7 +223,7 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		s.judgeFired(w, f, a)
 	case journal.Handed:
 		s.mark("hand-back")
-		if s.Calm && s.Crashes == 0 && !p.leaving {
+		if s.Calm && s.Crashes == 0 && !p.leaving && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
 			s.fail("G4", "%s hands back %s of %s although nothing is wrong", p.name, f.Path, w)
 		}
 		for i := range w.crashes {
@@ -213,7 +245,7 @@ func (s *Sim) countFailure(w *work, f *journal.Fact, pl *place) {
 	if f.Err != nil && f.Err.Code == "journal_limit" {
 		return
 	}
-	if n == nil || n.Kind != tree.Step {
+	if n == nil || !n.Kind.Acts() {
 		return
 	}
 	most := 1
@@ -298,6 +330,9 @@ func (b *body) judgeStart() {
 	if v.Question == nil && v.Mode == plan.Reconcile {
 		s.shared.asked[v.Queue] = append(s.shared.asked[v.Queue], s.clock())
 	}
+	if v.Epoch == w.epoch && w.model.shut(v.Path) {
+		s.fail("PA-5", "%s begins %s of %s, which is in a lane or item that has ended", b.p.name, v.Path, w)
+	}
 	if v.Question != nil || v.Mode != plan.Run {
 		return
 	}
@@ -327,7 +362,7 @@ func (b *body) judgeStart() {
 			calls++
 		}
 	}
-	if !bytes.Equal(v.State, w.hist.State) || v.Failures != at.Failures || v.Crashes != at.Died || v.Attempt != at.Attempt || len(v.Calls) != calls {
+	if !bytes.Equal(v.State, w.hist.StateAt(v.Path)) || v.Failures != at.Failures || v.Crashes != at.Died || v.Attempt != at.Attempt || len(v.Calls) != calls {
 		s.fail("G6", "%s begins %s of %s with what is not recorded: %s, attempt %d, failures %d, %d calls", b.p.name, v.Path, w, v.State, v.Attempt, v.Failures, len(v.Calls))
 	}
 }

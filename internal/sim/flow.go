@@ -25,15 +25,19 @@ const (
 )
 
 type planter struct {
-	r    *rand.Rand
-	n    int
-	left int
-	calm bool
+	r     *rand.Rand
+	n     int
+	left  int
+	calm  bool
+	lanes bool
 }
 
 // newFlow makes a random workflow.
-func newFlow(r *rand.Rand, n int, calm bool) *flow {
-	g := planter{r: r, left: 2 + r.IntN(5), calm: calm}
+func newFlow(r *rand.Rand, n int, calm, lanes bool) *flow {
+	g := planter{r: r, left: 2 + r.IntN(5), calm: calm, lanes: lanes}
+	if lanes {
+		g.left += r.IntN(8)
+	}
 	f := &flow{name: "flow" + strconv.Itoa(n)}
 	root := &tree.Node{Kind: tree.Sequence, Body: g.body(1)}
 	f.define(base, root)
@@ -74,6 +78,9 @@ func (g *planter) body(depth int) []*tree.Node {
 
 func (g *planter) node(depth int) *tree.Node {
 	g.left--
+	if n := g.lane(depth); n != nil {
+		return n
+	}
 	kind := g.r.IntN(10)
 	switch {
 	case depth > 3 || kind < 6:

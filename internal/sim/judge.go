@@ -104,12 +104,13 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	for _, o := range a.Open {
 		w.waits = append(w.waits, &wait{Wait: o, since: s.now})
 	}
+	s.judgeLanes(w)
 	if a.Release != nil {
 		if a.Release.Status == store.Pending && s.facts == 0 && !a.Release.Due.IsZero() {
 			s.mark("put off without a fact")
 		}
-		if a.Release.Status == store.Pending && len(w.waits) > 0 {
-			s.fail("doctor", "%s is put off while a wait is open", w)
+		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && a.Release.Due.IsZero()) {
+			s.fail("doctor", "%s is put off while a wait is open: %s of %s", w, w.waits[0].Call, w.waits[0].Path)
 		}
 		s.park(w, a.Release)
 	}
@@ -314,7 +315,7 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 		s.mark("another worker goes on")
 	}
 	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, store.Running, p
-	w.closed, t.used = false, true
+	w.closed, t.used, w.taken = false, true, s.now
 	w.changed()
 }
 

@@ -139,7 +139,7 @@ func (s *Sim) lately(name string, starts map[string][]time.Time, now time.Time) 
 // open counts the bodies that are recorded as begun and not as ended.
 func (s *Sim) open(name string) (n int) {
 	for _, w := range s.works {
-		if w.owner == (store.Incarnation{}) {
+		if w.owner == (store.Incarnation{}) || w.hist.Cancel != nil { // what still runs of it has given back its loan when it returned
 			continue
 		}
 		for path := range w.places {

@@ -2,20 +2,22 @@ package sim
 
 import (
 	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/tree"
 )
 
 // model computes what the state must be from the facts and the scripts alone,
 // without the fold and the patches of package journal.
 type model struct {
-	w     *work
-	log   []string
-	calls map[string]map[string]string // what calls returned, by path and key
-	doubt map[string]bool              // a person was asked
-	open  map[string]int64             // epoch of a body that has begun and not ended
+	w      *work
+	log    []string
+	blocks map[string]*block            // that are not over, by path
+	calls  map[string]map[string]string // what calls returned, by path and key
+	doubt  map[string]bool              // a person was asked
+	open   map[string]int64             // epoch of a body that has begun and not ended
 }
 
 func newModel(w *work) *model {
-	return &model{w: w, calls: make(map[string]map[string]string), doubt: make(map[string]bool), open: make(map[string]int64)}
+	return &model{w: w, blocks: make(map[string]*block), calls: make(map[string]map[string]string), doubt: make(map[string]bool), open: make(map[string]int64)}
 }
 
 func (m *model) apply(f *journal.Fact) {
@@ -46,8 +48,15 @@ func (m *model) apply(f *journal.Fact) {
 		if f.Kind == journal.Waited || f.Epoch == m.open[f.Path] {
 			m.open[f.Path] = 0
 		}
+	case journal.Answered:
+		m.opens(f)
+	case journal.Closed:
+		m.closes(f)
 	case journal.Done:
 		m.done(f)
+		if f.Answer != nil {
+			m.w.goes(f)
+		}
 	}
 }
 
@@ -61,7 +70,11 @@ func (m *model) record(f *journal.Fact, v string) {
 // timeout is what a timed out wait returns: the script knows.
 func (m *model) timeout(f *journal.Fact) string {
 	counts := make(map[string]int)
-	for _, o := range m.w.place(f.Path).script.ops {
+	script := m.w.place(f.Path).script
+	if script == nil { // a wait node
+		return "timeout"
+	}
+	for _, o := range script.ops {
 		if o.key(counts) == f.Call && o.has {
 			return `"default"`
 		}
@@ -70,14 +83,23 @@ func (m *model) timeout(f *journal.Fact) string {
 }
 
 func (m *model) done(f *journal.Fact) {
-	switch {
+	log := m.at(f.Path)
+	n := tree.Find(m.w.flow.defs[plus].Tree, f.Path)
+	switch b := m.blocks[f.Path]; {
+	case b != nil:
+		m.join(f, b)
+		return
+	case n != nil && n.Kind.Waits():
+		for _, v := range m.calls[f.Path] {
+			*log = append(*log, f.Path+"="+v)
+		}
 	case m.open[f.Path] != 0:
 		script := m.w.place(f.Path).script
-		m.log = append(m.log, script.entry(f.Path, func(key string) string { return m.calls[f.Path][key] }))
+		*log = append(*log, script.entry(f.Path, func(key string) string { return m.calls[f.Path][key] }))
 	case m.doubt[f.Path]:
-		m.log = append(m.log, f.Path+"=human")
+		*log = append(*log, f.Path+"=human")
 	default:
-		m.log = append(m.log, f.Path+"=reconciled")
+		*log = append(*log, f.Path+"=reconciled")
 	}
 	delete(m.calls, f.Path)
 	m.open[f.Path] = 0

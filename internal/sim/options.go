@@ -40,6 +40,7 @@ type Options struct {
 	Global map[string]int      // bodies of a queue over all workers
 	Rates  map[string]run.Rate // starts of bodies of a queue over all workers
 	Holds  int                 // how often a queue is paused
+	Lanes  bool                // workflows have lanes, items, decisions and nodes that wait
 
 	Hash   bool // hash the trace
 	Mutant Mutant
@@ -73,7 +74,7 @@ const second = time.Second
 // Draw makes the options of a seed. One seed in four is calm.
 func Draw(seed uint64) Options {
 	o := draw(seed)
-	if seed >= limitedSeeds {
+	if o.Lanes = seed >= laneSeeds; seed >= limitedSeeds && (!o.Lanes || seed%5 == 0) {
 		o.limit()
 	}
 	return o

@@ -80,6 +80,22 @@ func TestG18_QU10_LimitedSeeds(t *testing.T) {
 	}
 }
 
+// TestLaneSeeds runs half as many with lanes, items, decisions and nodes that wait.
+func TestPA_EA_DC_LaneSeeds(t *testing.T) {
+	n := number(t, "SIM_SEEDS", 4000) / 2
+	began := time.Now()
+	marks := runSeeds(t, laneSeeds+number(t, "SIM_FIRST", 1), n)
+	t.Logf("%d seeds, %.0f a second", n, float64(n)/time.Since(began).Seconds())
+	if t.Failed() || n < 1000 {
+		return
+	}
+	for _, name := range []string{"lanes side by side", "a decision goes back", "merge_conflict", "takeover", "message before the write that did not know it", "completed", "failed"} {
+		if t.Logf("%8d %s", marks[name], name); marks[name] == 0 {
+			t.Errorf("not one of %d seeds came to: %s", n, name)
+		}
+	}
+}
+
 // runSeeds runs n seeds on all cores and returns what they came to.
 func runSeeds(t *testing.T, first, n uint64) map[string]int {
 	var (

@@ -43,7 +43,10 @@ type work struct {
 	model  *model
 
 	places  map[string]*place
-	handed  map[string]bool // hand-backs that somebody tried to deliver, by path and epoch
+	choices map[string]int           // how often the decision at a path was taken
+	idle    map[string]time.Duration // bodies that could begin, since when
+	taken   time.Duration            // when it was claimed
+	handed  map[string]bool          // hand-backs that somebody tried to deliver, by path and epoch
 	crashes []crash
 	blocks  int             // so many times in a row, with no body begun in between
 	blocked map[string]bool // fingerprints of code that could not go on, since it was let go in another way

@@ -36,6 +36,7 @@ func (t *tx) release(x *execution, r *store.Release) error {
 	if parent := t.look(x.Parent); len(r.Report) > 0 && parent != nil {
 		topic := r.ReportTopic(x.ID)
 		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(x.ID)}, func(p *execution) bool {
+			p.hurry(t.now)
 			return p.Status == store.Waiting && p.listens(topic)
 		})
 	}

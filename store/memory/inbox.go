@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,9 +36,7 @@ func (t *tx) applyDeliver(d *store.Deliver) store.Verdict {
 	if x.Status == store.Waiting && (d.Wait != "" || x.listens(d.Topic)) {
 		x.Status, x.Due = store.Pending, t.now
 	}
-	if x.Status == store.Compensating && x.Owner == uuid.Nil {
-		x.Due = t.now
-	}
+	x.hurry(t.now)
 	if d.Wait != "" && !d.Keep {
 		x.shut(d.Wait)
 	}
@@ -53,6 +52,13 @@ func (t *tx) put(d *store.Deliver, kin bool) *execution {
 	}})
 	t.dedupes.over[dedupe{d.ID, d.Dedupe}] = true
 	return x
+}
+
+// hurry makes a rollback due that is parked: it has a message.
+func (x *execution) hurry(now time.Time) {
+	if x.Status == store.Compensating && x.Owner == uuid.Nil {
+		x.Due = now
+	}
 }
 
 // listens tells whether an open wait has this topic. The empty topic is none.

@@ -30,14 +30,19 @@ func (t *tx) deliver(d *store.Deliver) store.Verdict {
 	if x.status == store.Waiting && (d.Wait != "" || x.awaits(d.Topic)) {
 		x.status, x.woken = store.Pending, true
 	}
-	if x.status == store.Compensating && x.owner == uuid.Nil {
-		x.woken = true
-	}
+	x.hurry()
 	if d.Wait != "" && !d.Keep {
 		t.shut(d.ID, x, []string{d.Wait})
 	}
 	t.hints = true
 	return store.Verdict{Code: store.Applied}
+}
+
+// hurry makes a rollback due that is parked: it has a message.
+func (x *head) hurry() {
+	if x.status == store.Compensating && x.owner == uuid.Nil {
+		x.woken = true
+	}
 }
 
 // awaits tells whether an open wait has the topic.

@@ -297,7 +297,10 @@ func (t *tx) tellFamily(id store.ID, r *store.Release) {
 	if parent, there := t.kin.parents[id]; there && len(r.Report) > 0 {
 		topic := r.ReportTopic(id)
 		d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(id)}
-		t.tell(d, func(p *head) bool { return p.status == store.Waiting && p.hears(topic) })
+		t.tell(d, func(p *head) bool {
+			p.hurry()
+			return p.status == store.Waiting && p.hears(topic)
+		})
 	}
 	if r.Family == nil {
 		return

@@ -21,6 +21,7 @@ func familyClauses() []clause {
 		{"family/an end is told to the parent", "CH-1, CH-2", familyReport},
 		{"family/a report wakes as a message does", "CH-2, G9", familyReportWakes},
 		{"family/a report with a topic of its own", "EA-6", familyReportTopic},
+		{"family/a report makes a parent due whose rollback is parked", "CO-5, G9", familyReportCompensating},
 		{"family/a report needs no room", "CH-2, EV-9", familyReportRoom},
 		{"family/an end that is written twice is told once", "CH-2, QU-8", familyReportOnce},
 		{"family/an end without a report tells nothing", "CH-1", familySilent},
@@ -349,6 +350,27 @@ func familyReportTopic(e *env) {
 	e.one(advancing(ends(c, "items")), store.Applied, "the end of a child")
 	e.one(advancing(ends(c, "items")), store.Landed, "the same again")
 	e.told(p.id, "three ended", "others", "items", "items")
+}
+
+func familyReportCompensating(e *env) {
+	r, children := e.family(2)
+	a := r.park(store.Compensating)
+	a.Release.Due = e.now().Add(time.Hour)
+	r = e.advance(r, a)
+	e.nobody("a rollback that waits")
+	end := children[0].park(store.Completed)
+	end.Release.Report = []byte("done")
+	e.advance(children[0], end)
+	if rec := e.load(r.id); rec.Status != store.Compensating || rec.Due.After(rec.Now) || len(rec.Messages) != 1 {
+		e.failf("a report must make it due: %s, %+v", describe(rec.Execution), rec.Messages)
+	}
+	s := e.takeover(r.id)
+	end = children[1].park(store.Completed)
+	end.Release.Report = []byte("done")
+	e.advance(children[1], end)
+	if rec := e.load(r.id); rec.Status != store.Compensating || rec.Owner != s.owner || len(rec.Messages) != 2 {
+		e.failf("a report must not disturb the owner: %s, %+v", describe(rec.Execution), rec.Messages)
+	}
 }
 
 func familyReportRoom(e *env) {

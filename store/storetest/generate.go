@@ -140,7 +140,7 @@ func (p *pair) someWait(x store.Execution) string {
 
 func (p *pair) control(x store.Execution) store.Control {
 	c := store.Control{
-		ID: x.ID, From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked, store.CompensationFailed},
+		ID: x.ID, From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
 		Release: p.release(x),
 	}
 	if p.rnd.IntN(2) == 0 {
@@ -160,7 +160,7 @@ func (p *pair) release(x store.Execution) store.Release {
 	}
 	for range 4 {
 		r.Status = pick(p.rnd, store.Pending, store.Pending, store.Waiting, store.Waiting, store.Blocked, store.Failed, store.Cancelled,
-			store.Compensating, store.Compensated, store.CompensationFailed)
+			store.Compensating, store.Compensated)
 		if store.Legal(x.Status, r.Status) {
 			break
 		}
