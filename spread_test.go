@@ -394,6 +394,40 @@ func TestEA6_Nested(t *testing.T) {
 	})
 }
 
+// Three workers share 1,000 items, and the one that has most of them dies.
+func TestEA6_EA3_SeveralWorkersAndACrash(t *testing.T) {
+	const n = 1000
+	var bodies tally
+	w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+		bodies.add(fmt.Sprint(p.N))
+		p.Text = "x"
+		return rest(ctx, time.Second)
+	})).Spread().Into(intoPages))
+	cfg := serve(w)
+	cfg.Lease = 10 * time.Second
+	onStores(t, cfg, func(t *testing.T, e env) {
+		bodies.reset()
+		e.Join(cfg)
+		e.Join(cfg)
+		run := durabletest.Start(e.Engine, w, ofPages(n))
+		e.Sleep(15*time.Second + 500*time.Millisecond) // 30 slots: some 450 are done
+		page, err := e.Executions(context.Background(), durable.Filter{Parent: run.ID, Statuses: []durable.Status{durable.Completed}, Count: true})
+		if err != nil || page.Count < 100 || page.Count > 600 { // only those in memory hear of each other at once
+			t.Errorf("%d are done, %v", page.Count, err)
+		}
+		e.Crash()
+		got := run.Done()
+		for i, p := range got.Pages {
+			if p.N != i || p.Text != "x" {
+				t.Fatalf("page %d is %+v", i, p)
+			}
+		}
+		if again := len(bodies.all()) - n; len(got.Pages) != n || again > 10 {
+			t.Errorf("%d pages, %d bodies too many", len(got.Pages), again)
+		}
+	})
+}
+
 // What a run keeps of 10,000 items does not grow with them.
 func TestEA6_TenThousandItemsKeepTheRunSmall(t *testing.T) {
 	const n = 10_000
