@@ -322,7 +322,7 @@ func (x *world) explore(depth int, known map[string]bool) error {
 		return nil
 	}
 	known[key] = true
-	p, err := x.check()
+	_, err := x.check()
 	switch {
 	case err != nil:
 		return err
@@ -334,7 +334,8 @@ func (x *world) explore(depth int, known map[string]bool) error {
 	if x.h, err = x.restore(x.h.Snapshot()); err != nil { // as a new owner finds it
 		return x.wrong("restoring: %v", err)
 	}
-	if p, err = x.check(); err != nil {
+	p, err := x.check()
+	if err != nil {
 		return err
 	}
 	for i := range x.options(p) {

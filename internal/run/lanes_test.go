@@ -27,12 +27,13 @@ type hands struct {
 	stops  []string
 }
 
-func (h *hands) Renew(store.Lease)                                      {}
-func (h *hands) Claim(r store.ClaimRequest)                             { h.claims = append(h.claims, r) }
-func (h *hands) Expire()                                                {}
-func (h *hands) Retire(store.Incarnation)                               {}
-func (h *hands) Load(store.ID)                                          { h.loads++ }
-func (h *hands) Start(v *Visit)                                         { h.begun = append(h.begun, v) }
+func (h *hands) Renew(store.Lease)          {}
+func (h *hands) Claim(r store.ClaimRequest) { h.claims = append(h.claims, r) }
+func (h *hands) Expire()                    {}
+func (h *hands) Retire(store.Incarnation)   {}
+func (h *hands) Load(store.ID)              { h.loads++ }
+func (h *hands) Start(v *Visit) { h.begun = append(h.begun, v) }
+
 func (h *hands) Stop(v *Visit, _ error)                                 { h.stops = append(h.stops, v.Path) }
 func (h *hands) Reply(*Visit, CallReply)                                {}
 func (h *hands) Ended(store.ID, store.Status, []byte, *journal.Error)   {}
