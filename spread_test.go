@@ -200,6 +200,61 @@ func TestEA6_EA4_FailFast(t *testing.T) {
 	})
 }
 
+// A failure counts at once, though a hundred items have begun that nobody has claimed yet.
+func TestEA6_EA4_FailureGoesBeforeWhatHasBegun(t *testing.T) {
+	var bodies tally
+	first := durable.Step("first", func(ctx context.Context, _ *board) error { return rest(ctx, time.Second) })
+	w := durable.Define("w", first, durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+		bodies.add("one")
+		if err := rest(ctx, time.Minute); err != nil || p.N > 0 {
+			return err
+		}
+		return errFlaky
+	})).Spread())
+	cfg := serve(w)
+	cfg.Queues = map[string]durable.Queue{"default": {Concurrency: 3}}
+	onStores(t, cfg, func(t *testing.T, e env) {
+		bodies.reset()
+		run := durabletest.Start(e.Engine, w, ofPages(100))
+		wantFailure(t, run.Fails(), durable.Failed, "error", "pages[0]/one")
+		if x := run.Look(); x.Ended.Sub(x.Created) > 3*time.Minute {
+			t.Errorf("it failed after %s", x.Ended.Sub(x.Created))
+		}
+		e.Sleep(time.Hour)
+		if n := len(bodies.all()); n > 9 {
+			t.Errorf("%d bodies began", n)
+		}
+		page, err := e.Executions(context.Background(), durable.Filter{Parent: run.ID, Statuses: []durable.Status{durable.Cancelled}, Count: true})
+		if err != nil || page.Count < 90 {
+			t.Errorf("%d items are cancelled, %v", page.Count, err)
+		}
+	})
+}
+
+// A failure of an item, killed after every commit.
+func TestEA6_EA4_FailureUnderCrashes(t *testing.T) {
+	var bodies tally
+	w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+		bodies.add("one")
+		if p.N != 2 {
+			return durable.Sleep(ctx, 5*time.Hour)
+		}
+		if err := durable.Sleep(ctx, time.Hour); err != nil {
+			return err
+		}
+		return errFlaky
+	})).Concurrency(4).Spread())
+	cfg := serve(w)
+	cfg.Lease = 10 * time.Second
+	onStores(t, cfg, func(t *testing.T, e env) {
+		everyCrash(t, e, w, ofPages(6), 8, &bodies, nil)
+		e.Sleep(24 * time.Hour)
+		if page, err := e.Executions(context.Background(), durable.Filter{Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting}, Count: true}); err != nil || page.Count != 0 {
+			t.Errorf("%d runs are open, %v", page.Count, err)
+		}
+	})
+}
+
 // wantKids compares the statuses of children, in order.
 func wantKids(t *testing.T, e env, id durable.ID, want string) {
 	t.Helper()

@@ -37,7 +37,7 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"internal/tree/node.go", "MaxSpreadAhead", "10_000", "| spread items that have begun and not ended (`Concurrency`) | 10,000 | 1,000 |"},
 		{"internal/plan/spread.go", "spreadAtOnce", "1000", "| spread items that begin with one write | 1,000, about 4 MiB |"},
 		{"spread.go", "beginBytes", "4 << 20", "| spread items that begin with one write | 1,000, about 4 MiB |"},
-		{"internal/run/spread.go", "gather", "20 * time.Millisecond", "| how long a run gathers ends of its spread items | 20 ms |"},
+		{"internal/run/spread.go", "gather", "20 * time.Millisecond", "| how long a run gathers ends of its spread items, each time | 20 ms |"},
 		{"internal/tree/retry.go", "DefaultMax", "30 * time.Second", "| pause before a retry (`Retry.Max`) | as given | 30 s"},
 		{"internal/tree/retry.go", "DefaultUndos", "5", "| attempts of a compensation (`Step.Compensate`) | as given | 5 |"},
 		{"internal/plan/judge.go", "CrashLimit", "5", "| crashes in a row in one step | 5 |"},

@@ -21,7 +21,9 @@ package store
 // An end tells the parent. A Release (of an Advance or a Control) with an ended status and
 // a Report puts a message into the inbox of the parent, if there is one that
 // has not ended: Dedupe is ChildTopic, and so is Topic unless the Release has one; Payload is the
-// Report. It wakes as by Deliver. One wait can thus be for many children.
+// Report. It wakes as by Deliver. One wait can thus be for many children. What a report with a
+// topic of its own wakes is due since its creation, not now: it goes before those of its children
+// that nobody has claimed yet.
 //
 // An end tells the children. A Release with an ended status and a Family puts that
 // message, with FamilyDedupe, into the inbox of every execution whose Parent this is,

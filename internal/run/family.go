@@ -157,7 +157,7 @@ func (w *Worker) kin(parent store.ID) {
 // heard says that one of the family has a message.
 func (w *Worker) heard(id store.ID) {
 	if r := w.runs[id]; r != nil {
-		if r.base > 0 {
+		if r.base > 0 && r.gathers.IsZero() {
 			w.fetch(r)
 		}
 		return

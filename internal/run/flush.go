@@ -25,7 +25,7 @@ func (w *Worker) flush(r *run, now time.Time) {
 		return
 	}
 	w.unhold(r)
-	if len(r.visits) == 0 {
+	if len(r.visits) == 0 && !w.gathering(r) {
 		w.release(r)
 	}
 	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 && !r.holdsTooMuch() {

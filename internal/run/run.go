@@ -37,7 +37,8 @@ type run struct {
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
 	plan     plan.Plan
-	gathers  int64            // items have ended; until then it is put off; 0: none have
+	gathers  time.Time        // items have ended; until then those that end are left to be taken together
+	created  time.Time        // by the store's clock
 	need     need             // what it lacks to go on
 	lent     map[string]int64 // what it has of the limits of queues, durably
 	refused  []string         // places whose beginnings were refused; none of them has begun

@@ -18,8 +18,8 @@ import (
 // execution is which item follows from its id.
 
 const (
-	// gather is how long a run whose items have ended is put off, so that more of them
-	// are taken at once.
+	// gather is how long a run whose items have ended leaves further ones to be taken
+	// together.
 	gather = 20 * time.Millisecond
 	// itemsCall is the name of the wait for items, beside calls.
 	itemsCall = "items"
@@ -84,7 +84,10 @@ func (p ChildReport) short() ChildReport {
 }
 
 // takeItems takes the reports of all items that have ended.
-func (w *Worker) takeItems(r *run, p plan.Plan, at int64) bool {
+func (w *Worker) takeItems(r *run, p plan.Plan, at int64, now time.Time) bool {
+	if !r.gathers.IsZero() {
+		return false
+	}
 	rest := r.inbox[:0:0]
 	var ended map[tag][]ChildReport
 	for _, m := range r.inbox {
@@ -115,8 +118,22 @@ func (w *Worker) takeItems(r *run, p plan.Plan, at int64) bool {
 			}
 		}
 	}
-	r.gathers = at + gather.Microseconds()
+	r.gathers = now.Add(gather)
 	return true
+}
+
+// gathered has a look at what has come while a run gathered.
+func (w *Worker) gathered(r *run, now time.Time) {
+	if !r.gathers.IsZero() && !now.Before(r.gathers) {
+		r.gathers = time.Time{}
+		w.fetch(r)
+	}
+}
+
+// gathering tells whether a run of which nothing runs here is kept for a moment, since
+// more of its items may have ended.
+func (w *Worker) gathering(r *run) bool {
+	return len(r.plan.Spreads) > 0 && r.plan.Outcome == plan.Going && !w.stopping && (!r.gathers.IsZero() || r.fetching)
 }
 
 // itemsEnded is the fact that reports of items come to.

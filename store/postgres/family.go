@@ -299,6 +299,7 @@ func (t *tx) tellFamily(id store.ID, r *store.Release) {
 		d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(id)}
 		t.tell(d, func(p *head) bool {
 			p.hurry()
+			p.first = p.first || r.Topic != "" && p.status == store.Waiting && p.hears(topic)
 			return p.status == store.Waiting && p.hears(topic)
 		})
 	}

@@ -115,7 +115,7 @@ func (t *tx) report(child, parent store.ID, r *store.Release) error {
 	if err != nil {
 		return err
 	}
-	return t.heard(p, wakes)
+	return t.heard(p, wakes, r.Topic != "")
 }
 
 const (

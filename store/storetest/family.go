@@ -346,6 +346,9 @@ func familyReportTopic(e *env) {
 	}
 	e.advance(list[1], ends(list[1], "items"))
 	e.isDue(p.id, "a parent that waits for that topic")
+	if rec := e.load(p.id); !rec.Due.Equal(rec.Created) {
+		e.failf("a parent that was created at %s is due since %s", rec.Created, rec.Due)
+	}
 	c := list[2]
 	e.one(advancing(ends(c, "items")), store.Applied, "the end of a child")
 	e.one(advancing(ends(c, "items")), store.Landed, "the same again")
