@@ -42,7 +42,7 @@ func Each[S, T any](name string, items func(s *S) []T, nodes ...Node[T]) *EachNo
 }
 
 // Concurrency is how many items may have begun and not ended at once; those that wait
-// count. Without it only the slots of queues bound them.
+// count. Without it only the slots of queues bound them, and with Spread it is 1,000.
 func (e *EachNode[S, T]) Concurrency(n int) *EachNode[S, T] {
 	if n < 1 {
 		e.n.Mistakes = append(e.n.Mistakes, fmt.Sprintf("Concurrency is %d; give at least 1", n))
@@ -82,8 +82,8 @@ func (e *EachNode[S, T]) IntoOutcomes(fn func(s *S, items []Outcome[T]) error) *
 }
 
 // IntoSeq is IntoOutcomes for many items: it gives their numbers and outcomes one after
-// another, in the order of the list, and those of a Spread are not all in memory at once. The
-// sequence can be gone through once.
+// another, in the order of the list, and those of a Spread are not all in memory at once: they
+// are read while fn goes through them.
 func (e *EachNode[S, T]) IntoSeq(fn func(s *S, items iter.Seq2[int, Outcome[T]]) error) *EachNode[S, T] {
 	e.takes("IntoSeq", fn == nil)
 	e.n.Settle, e.into = true, fn

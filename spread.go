@@ -24,7 +24,8 @@ const (
 	partBytes    = 256 << 10 // a piece of a list is a blob of about this size
 	listBytes    = 64 << 20  // of a whole list
 	beginBytes   = 4 << 20   // of items that begin with one write
-	partsKept    = 16        // pieces that an engine keeps in memory
+	partsKept    = 8 << 20   // of pieces that an engine keeps in memory
+	partsAtFirst = 4         // of a new list
 	loadsAtOnce  = 16        // items that are read at once when they are taken together
 	listPatience = 30 * time.Second
 	readPause    = 20 * time.Millisecond
@@ -103,8 +104,8 @@ func (a *asking) listed(l *run.Answered) {
 	if l.Answer == nil {
 		return
 	}
-	for i := min(len(l.Parts), partsKept/4) - 1; i >= 0; i-- {
-		x := partOf{id: a.visit.Execution, hash: l.Answer.Parts[i].Hash}
+	for i := min(len(l.Parts), partsAtFirst) - 1; i >= 0; i-- {
+		x := partOf{id: a.visit.Execution, hash: l.Answer.Parts[i].Hash, size: len(l.Parts[i])}
 		if json.Unmarshal(l.Parts[i], &x.items) == nil {
 			a.engine.parts.put(x)
 		}
@@ -120,6 +121,7 @@ type parts struct {
 type partOf struct {
 	id    ID
 	hash  string
+	size  int
 	items []json.RawMessage
 }
 
@@ -138,7 +140,13 @@ func (p *parts) put(x partOf) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.list = append(p.list, x)
-	p.list = slices.Delete(p.list, 0, max(len(p.list)-partsKept, 0))
+	size, first := 0, len(p.list)
+	for ; first > 0; first-- {
+		if size += p.list[first-1].size; size > partsKept && first < len(p.list) {
+			break
+		}
+	}
+	p.list = slices.Delete(p.list, 0, first)
 }
 
 // part reads a piece of the list of a run.
@@ -158,7 +166,7 @@ func (e *Engine) part(ctx context.Context, id ID, hash string) ([]json.RawMessag
 	if err != nil {
 		return nil, err
 	}
-	x := partOf{id: id, hash: hash}
+	x := partOf{id: id, hash: hash, size: len(raw)}
 	if err := json.Unmarshal(raw, &x.items); err != nil {
 		return nil, fmt.Errorf("%w: %w", journal.ErrCorrupt, err)
 	}
