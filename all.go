@@ -20,7 +20,7 @@ const allAtOnce = 16
 // failed; then no further items begin, and those that run are waited for.
 //
 // The functions run beside each other in this step, and hold no slots of their own. They
-// cannot make durable calls. For items that wait, or for work on several machines, use Each or
+// cannot make durable calls; Info gives each an IdempotencyKey of its own. For items that wait, or for work on several machines, use Each or
 // Spawn.
 func All[T, R any](ctx context.Context, name string, items []T, fn func(ctx context.Context, item T) (R, error)) ([]R, error) {
 	b, key, err := enter(ctx, "all", name)
@@ -30,6 +30,9 @@ func All[T, R any](ctx context.Context, name string, items []T, fn func(ctx cont
 	a := all[T, R]{b: b, key: key, items: items, fn: fn, results: make([]R, len(items)), ended: make(chan allEnd[R])}
 	return a.run(ctx, name)
 }
+
+// itemKey is where the context of an item's function has its call key.
+type itemKey struct{}
 
 // all is one call of All.
 type all[T, R any] struct {
@@ -68,7 +71,7 @@ func (a *all[T, R]) run(ctx context.Context, name string) ([]R, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	inner, stop := context.WithCancel(context.WithValue(ctx, bodyKey{}, (*body)(nil)))
+	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	a.b.inside = "All " + strconv.Quote(name)
 	defer func() { a.b.inside = "" }()
@@ -113,7 +116,7 @@ func (a *all[T, R]) one(ctx context.Context, i int) {
 		}
 		a.ended <- end
 	}()
-	end.result, end.err = a.fn(ctx, a.items[i])
+	end.result, end.err = a.fn(context.WithValue(ctx, itemKey{}, a.at(i)), a.items[i])
 }
 
 // record makes the end of one item durable. What was cut short by the failure of

@@ -182,7 +182,7 @@ type StepInfo struct {
 	Failures       int // attempts of this visit that ended by error, panic or timeout
 	Crashes        int // attempts of this visit in which the process died
 	Epoch          int64
-	IdempotencyKey string // equal for every attempt of this visit, different for every other; in a compensation that of the step
+	IdempotencyKey string // equal for every attempt of this visit, different for every other, and for every item of an All; in a compensation that of the step
 	Compensates    string // in a compensation: the path of the step that is undone; else ""
 	InDoubt        bool   // in a compensation: the step was cut off, and nobody knows how far it came
 }
@@ -201,6 +201,9 @@ func Info(ctx context.Context) (info StepInfo, ok bool) {
 	visit := b.h.Execution.String() + "\x00" + of
 	if b.h.Generation != "" {
 		visit += "\x00" + b.h.Generation
+	}
+	if item, ok := ctx.Value(itemKey{}).(string); ok {
+		visit += "\x00" + item
 	}
 	sum := sha256.Sum256([]byte(visit))
 	return StepInfo{

@@ -30,6 +30,7 @@ type Part struct {
 
 // Spreading is what a Scattered fact says, as its Data.
 type Spreading struct {
+	From   int     `json:"from,omitempty"`   // the first that has begun
 	Begun  int     `json:"begun,omitempty"`  // so many more have begun
 	Ended  []Range `json:"ended,omitempty"`  // have ended, in order, apart
 	Failed []Range `json:"failed,omitempty"` // of those, did not end well; Err is of the first
@@ -112,6 +113,9 @@ func (p *Place) scattered(f *Fact) error {
 	var d Spreading
 	if err := json.Unmarshal(f.Data, &d); err != nil {
 		return fmt.Errorf("%w: the items of %s: %w", ErrCorrupt, f.Path, err)
+	}
+	if d.Begun != 0 && d.From != s.Begun {
+		return fmt.Errorf("%w: item %d of %s begins, and %d have begun", ErrCorrupt, d.From, f.Path, s.Begun)
 	}
 	if d.Begun < 0 || s.Begun+d.Begun > p.Answer.Items {
 		return fmt.Errorf("%w: %s has %d items, and %d have begun", ErrCorrupt, f.Path, p.Answer.Items, s.Begun+d.Begun)

@@ -68,7 +68,7 @@ func TestEA6_ScatteredIsFolded(t *testing.T) {
 	live := h.Live
 	fold1(t, h, Scatter("e", Spreading{Begun: 6}, nil, 8))
 	fold1(t, h, Scatter("e", Spreading{Ended: []Range{{1, 2}, {5, 5}}, Failed: []Range{{5, 5}}}, no, 9))
-	fold1(t, h, Scatter("e", Spreading{Begun: 2, Ended: []Range{{0, 0}, {7, 7}}, Failed: []Range{{0, 0}}}, &Error{Code: "later"}, 9))
+	fold1(t, h, Scatter("e", Spreading{From: 6, Begun: 2, Ended: []Range{{0, 0}, {7, 7}}, Failed: []Range{{0, 0}}}, &Error{Code: "later"}, 9))
 	want := &Spread{At: 7, Begun: 8, Ended: []Range{{0, 2}, {5, 5}, {7, 7}}, Failed: []Range{{0, 0}, {5, 5}}, Err: no}
 	restored, err := Restore(h.Snapshot())
 	if err != nil {
@@ -91,8 +91,10 @@ func TestEA6_ScatteredIsFolded(t *testing.T) {
 
 func TestEA6_ScatteredThatCannotBe(t *testing.T) {
 	for why, f := range map[string]Fact{
-		"more than there are":       Scatter("e", Spreading{Begun: 11}, nil, 0),
-		"fewer than none":           Scatter("e", Spreading{Begun: -1}, nil, 0),
+		"more than there are":       Scatter("e", Spreading{From: 4, Begun: 7}, nil, 0),
+		"twice":                     Scatter("e", Spreading{From: 3, Begun: 1}, nil, 0),
+		"one left out":              Scatter("e", Spreading{From: 5, Begun: 1}, nil, 0),
+		"fewer than none":           Scatter("e", Spreading{From: 4, Begun: -1}, nil, 0),
 		"an end before a beginning": Scatter("e", Spreading{Ended: []Range{{4, 4}}}, nil, 0),
 		"an end below zero":         Scatter("e", Spreading{Ended: []Range{{-1, 0}}}, nil, 0),
 		"a range backwards":         Scatter("e", Spreading{Ended: []Range{{2, 1}}}, nil, 0),

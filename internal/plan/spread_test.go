@@ -64,7 +64,7 @@ func spread(eval func(*tree.Workflow, *journal.History) plan.Plan, rnd *rand.Ran
 				open = append(open, begun)
 				begun++
 			}
-			if err := add(journal.Scatter("e", journal.Spreading{Begun: k}, nil, 0)); err != nil {
+			if err := add(journal.Scatter("e", journal.Spreading{From: begun - k, Begun: k}, nil, 0)); err != nil {
 				return err
 			}
 			continue

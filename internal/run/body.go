@@ -170,11 +170,21 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 	}
 	if a.Block != "" {
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: a.Block}
-	} else if !a.None && (v.cause == nil || errors.Is(v.cause, ErrStopping)) {
+	} else if !a.None && (v.cause == nil || errors.Is(v.cause, ErrStopping)) && r.stillAsks(v.Path) && r.mayBegin(v, a) {
 		w.answer(r, v, a, now)
 	}
 	w.drive(r, now)
 	w.pump(now)
+}
+
+// stillAsks tells whether the plan has a question that was answered now. While nothing
+// is driven (the journal is read anew, or a transaction is open) nobody has looked.
+func (r *run) stillAsks(path string) bool {
+	if !r.rebuild && r.tx == nil || r.stuck != nil {
+		return true
+	}
+	p := plan.Eval(r.def.Tree, r.hist)
+	return p.Has(path)
 }
 
 // answer records what user code said to a question.

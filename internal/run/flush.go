@@ -130,6 +130,11 @@ func (w *Worker) send(r *run) {
 			a.Snapshot, r.owes = r.hist.Snapshot(), false
 		}
 	}
+	for _, v := range b.starts {
+		if p := r.hist.At(v.Path); p != nil && v.Mode == plan.Run {
+			v.Crashes = p.Died // a report may come with the write that begins it
+		}
+	}
 	r.sent = &b
 	w.do.Commit(store.Write{Advance: a}, r)
 }

@@ -181,9 +181,19 @@ func (r *run) itemsWait(path string) string {
 	return waitID(r.id, path, itemsCall+r.hist.Visit(path), 0)
 }
 
+// mayBegin tells whether items that are to begin are still those that come next. A write that was
+// refused may have taken back the list, or what began before them.
+func (r *run) mayBegin(v *Visit, a Answered) bool {
+	if len(a.Begins) == 0 {
+		return true
+	}
+	p, q := r.hist.At(v.Path), v.Question.Spread
+	return !r.rebuild && p != nil && p.Spread != nil && p.Spread.At == q.At && p.Spread.Begun == q.From
+}
+
 // scatter records that items begin.
 func (w *Worker) scatter(r *run, v *Visit, items []store.Begin, at int64) {
-	f := journal.Scatter(v.Path, journal.Spreading{Begun: len(items)}, nil, at)
+	f := journal.Scatter(v.Path, journal.Spreading{From: v.Question.Spread.From, Begun: len(items)}, nil, at)
 	f.Derived = true
 	for i := range items {
 		r.batch.children = append(r.batch.children, child{callKey(v.Path, ""), items[i]})
