@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -613,5 +615,72 @@ func TestEA6_PlantedBugs(t *testing.T) {
 			t.Errorf("%s: not caught", name)
 		}
 		t.Logf("%s: %s", name, problem)
+	}
+}
+
+// refuser is a store that refuses some writes, as one does when a message came before them.
+type refuser struct {
+	store.Store
+	mu  *sync.Mutex
+	rnd *rand.Rand
+}
+
+func (r refuser) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	refused := make([]bool, len(writes))
+	var kept []store.Write
+	for i := range writes {
+		if refused[i] = writes[i].Advance != nil && r.rnd.IntN(4) == 0; !refused[i] {
+			kept = append(kept, writes[i])
+		}
+	}
+	res, err := r.Store.Commit(ctx, kept)
+	if err != nil {
+		return res, err
+	}
+	var verdicts []store.Verdict
+	for _, no := range refused {
+		if no {
+			verdicts = append(verdicts, store.Verdict{Code: store.Unseen})
+			continue
+		}
+		verdicts, res.Verdicts = append(verdicts, res.Verdicts[0]), res.Verdicts[1:]
+	}
+	res.Verdicts = verdicts
+	return res, nil
+}
+
+type refuserOpener struct {
+	inner store.Opener
+	r     refuser
+}
+
+func (o refuserOpener) OpenStore(ctx context.Context) (store.Store, error) {
+	s, err := o.inner.OpenStore(ctx)
+	return refuser{s, o.r.mu, o.r.rnd}, err
+}
+
+// Writes that are refused are decided again: no item is left out or begins twice.
+func TestEA6_RefusedWrites(t *testing.T) {
+	w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+		p.Text = fmt.Sprint(p.N)
+		return durable.Sleep(ctx, time.Duration(p.N%3)*time.Second)
+	})).Concurrency(7).Spread().Into(intoPages))
+	for seed := range uint64(30) {
+		o := refuserOpener{memory.New(), refuser{mu: new(sync.Mutex), rnd: rand.New(rand.NewPCG(seed, 1))}}
+		durabletest.Run(t, serve(w), func(t *testing.T, e *durabletest.Engine) {
+			run := durabletest.Start(e, w, ofPages(60))
+			got := run.Done()
+			for i, p := range got.Pages {
+				if p.N != i || p.Text != fmt.Sprint(i) {
+					t.Fatalf("seed %d: page %d is %+v", seed, i, p)
+				}
+			}
+			page, err := e.Executions(context.Background(), durable.Filter{Parent: run.ID, Count: true})
+			if err != nil || page.Count != 60 || len(got.Pages) != 60 {
+				t.Fatalf("seed %d: %d pages, %d items, %v", seed, len(got.Pages), page.Count, err)
+			}
+		}, durabletest.Store(o))
 	}
 }
