@@ -651,6 +651,14 @@ func (r refuser) Commit(ctx context.Context, writes []store.Write) (store.Result
 	return res, nil
 }
 
+// Blob takes its time: what was asked for may be refused meanwhile.
+func (r refuser) Blob(ctx context.Context, id store.ID, hash string) ([]byte, error) {
+	if err := rest(ctx, time.Second); err != nil {
+		return nil, err
+	}
+	return r.Store.Blob(ctx, id, hash)
+}
+
 type refuserOpener struct {
 	inner store.Opener
 	r     refuser
@@ -663,14 +671,32 @@ func (o refuserOpener) OpenStore(ctx context.Context) (store.Store, error) {
 
 // Writes that are refused are decided again: no item is left out or begins twice.
 func TestEA6_RefusedWrites(t *testing.T) {
+	for _, c := range []struct {
+		items, ahead int
+		seeds        uint64
+	}{{60, 7, 30}, {2100, 3000, 3}} { // of the second, more begin while the write that begins some is on its way
+		refusing(t, c.items, c.ahead, c.seeds)
+	}
+}
+
+func refusing(t *testing.T, items, ahead int, seeds uint64) {
+	t.Helper()
 	w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
 		p.Text = fmt.Sprint(p.N)
 		return durable.Sleep(ctx, time.Duration(p.N%3)*time.Second)
-	})).Concurrency(7).Spread().Into(intoPages))
-	for seed := range uint64(30) {
+	})).Concurrency(ahead).Spread().Into(intoPages))
+	for seed := range seeds {
 		o := refuserOpener{memory.New(), refuser{mu: new(sync.Mutex), rnd: rand.New(rand.NewPCG(seed, 1))}}
-		durabletest.Run(t, serve(w), func(t *testing.T, e *durabletest.Engine) {
-			run := durabletest.Start(e, w, ofPages(60))
+		cfg := serve(w)
+		cfg.MaxPayload = 8 << 20
+		durabletest.Run(t, cfg, func(t *testing.T, e *durabletest.Engine) {
+			in := ofPages(items)
+			if items > 1000 { // pieces that are not at hand
+				for i := range in.Pages {
+					in.Pages[i].Text = strings.Repeat("x", 1000)
+				}
+			}
+			run := durabletest.Start(e, w, in)
 			got := run.Done()
 			for i, p := range got.Pages {
 				if p.N != i || p.Text != fmt.Sprint(i) {
@@ -678,7 +704,7 @@ func TestEA6_RefusedWrites(t *testing.T) {
 				}
 			}
 			page, err := e.Executions(context.Background(), durable.Filter{Parent: run.ID, Count: true})
-			if err != nil || page.Count != 60 || len(got.Pages) != 60 {
+			if err != nil || page.Count != items || len(got.Pages) != items {
 				t.Fatalf("seed %d: %d pages, %d items, %v", seed, len(got.Pages), page.Count, err)
 			}
 		}, durabletest.Store(o))
