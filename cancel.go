@@ -58,7 +58,8 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 		From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
 		Release: store.Release{
 			Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause),
-			Report: run.ChildReport{ID: id, Workflow: rec.Workflow, Status: store.Cancelled, Error: cause}.Encode(), Family: run.Notice(id, cause.Message),
+			Report: run.ChildReport{ID: id, Workflow: rec.Workflow, Status: store.Cancelled, Error: cause}.Encode(), Topic: run.ItemsTopic(rec.Workflow),
+			Family: run.Notice(id, cause.Message),
 		},
 	}
 	if o.undo {

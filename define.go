@@ -50,6 +50,14 @@ type definition struct {
 type codes struct {
 	steps    map[*tree.Node]*stepCode
 	question map[*tree.Node]func(ctx context.Context, state []byte, q *plan.Question) run.Answered
+	items    []itemType // of spread Eachs
+}
+
+// itemType is what is known of the items of a spread Each.
+type itemType struct {
+	n     *tree.Node
+	state shape
+	typ   reflect.Type
 }
 
 // Define declares a workflow. The type of the state follows from the

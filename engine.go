@@ -41,6 +41,7 @@ type Engine struct {
 	defs   map[[2]string]*definition
 	first  map[string]*definition // by name: the version listed first
 	hub    hub
+	parts  parts
 
 	stop    chan struct{} // closed: stop in order
 	stopNow chan struct{}
@@ -97,6 +98,9 @@ func (e *Engine) define(mistakes *DefinitionError) {
 		e.defs[key] = d
 		if e.first[d.tree.Name] == nil {
 			e.first[d.tree.Name] = d
+		}
+		for _, item := range d.items() {
+			e.defs[[2]string{item.tree.Name, item.tree.Version}] = item
 		}
 	}
 }

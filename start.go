@@ -126,7 +126,7 @@ func (e *Engine) start(ctx context.Context, name, version string, raw []byte, op
 // beginning checks a start and makes its write, but for the row.
 func (e *Engine) beginning(name, version string, raw []byte, opts []StartOption) (store.Begin, error) {
 	d := e.defs[[2]string{name, version}]
-	if d == nil {
+	if d == nil || tree.IsItem(name) {
 		return store.Begin{}, fmt.Errorf("%w %q version %q: add it to Config.Workflows", ErrUnknownWorkflow, name, version)
 	}
 	var o startOptions

@@ -113,7 +113,7 @@ func (e env) count(t *testing.T) int {
 func story(facts []journal.Fact) []string {
 	var lines []string
 	for _, f := range facts {
-		if f.Kind == journal.Tried || f.Kind == journal.Handed || f.Kind == journal.Delayed && f.Why == journal.ByCrash {
+		if f.Kind == journal.Tried || f.Kind == journal.Handed || f.Kind == journal.Scattered || f.Kind == journal.Delayed && f.Why == journal.ByCrash {
 			continue
 		}
 		path := f.Path

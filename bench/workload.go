@@ -23,6 +23,7 @@ func workloads() []workload {
 		{"budget", "round trips and statements, counted on the wire", budget},
 		{"parked", "beside a crowd of sleeping runs", parked},
 		{"growth", "beside a crowd of finished runs", growth},
+		{"spread", "items of one run, each a run of its own", spreadOut},
 	}
 }
 

@@ -20,7 +20,10 @@ package store
 //
 // An end tells the parent. A Release (of an Advance or a Control) with an ended status and
 // a Report puts a message into the inbox of the parent, if there is one that
-// has not ended: Topic and Dedupe are ChildTopic, Payload is the Report. It wakes as by Deliver.
+// has not ended: Dedupe is ChildTopic, and so is Topic unless the Release has one; Payload is the
+// Report. It wakes as by Deliver. One wait can thus be for many children. What a report with a
+// topic of its own wakes is due since its creation, not now: it goes before those of its children
+// that nobody has claimed yet.
 //
 // An end tells the children. A Release with an ended status and a Family puts that
 // message, with FamilyDedupe, into the inbox of every execution whose Parent this is,
@@ -43,6 +46,14 @@ type Notice struct {
 
 // ChildTopic is the topic of the message by which a child's end is told to its parent.
 func ChildTopic(child ID) string { return "child:" + child.String() }
+
+// ReportTopic is the topic of the message by which this end of a child is told to its parent.
+func (r *Release) ReportTopic(child ID) string {
+	if r.Topic != "" {
+		return r.Topic
+	}
+	return ChildTopic(child)
+}
 
 // FamilyDedupe is the dedupe name of the message by which an execution's end is
 // told to its children.
@@ -77,6 +88,8 @@ func releaseMistake(r *Release) string {
 	switch {
 	case (len(r.Report) > 0 || r.Family != nil) && !r.Status.Ended():
 		return "a report, or a notice to a family, of what has not ended"
+	case r.Topic != "" && len(r.Report) == 0:
+		return "a topic without a report"
 	case r.Family != nil && r.Family.Topic == "":
 		return "a notice to a family without a topic"
 	}

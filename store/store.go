@@ -267,6 +267,7 @@ type Release struct {
 	Error     []byte    // ended or blocked: why, as the engine wrote it
 	Blocked   string    // blocked: fingerprint of the code that could not go on, without spaces; see Execution.Blocked
 	Report    []byte    // ended: told to the parent, see family.go; empty: nothing is
+	Topic     string    // of the Report, if it is not ChildTopic
 	Family    *Notice   // ended: told to the children, see family.go; nil: nothing is
 }
 

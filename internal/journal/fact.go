@@ -26,6 +26,7 @@ const (
 	Cleared   Kind = 12 // in doubt was resolved: it did not happen, the body may begin again
 	Cancelled Kind = 13 // the run was cancelled: Err holds reason, Data who
 	Expired   Kind = 22 // the run's own time is over: Err
+	Scattered Kind = 23 // items of a spread Each have begun or ended: Data, Err
 	Closed    Kind = 14 // a lane or item has ended, with Err if it failed; what is under it is no longer needed
 	Revoked   Kind = 18 // an operator ended a wait: Call, Message, Err holds reason, Data who
 	Altered   Kind = 19 // an open wait goes on, changed: Call, Note; Message and Until if its deadline has moved, else its first notice is due
@@ -68,6 +69,8 @@ func (k Kind) String() string {
 		return "expired"
 	case Cancelled:
 		return "cancelled"
+	case Scattered:
+		return "scattered"
 	case Closed:
 		return "closed"
 	case Revoked:
@@ -140,6 +143,10 @@ type Answer struct {
 	Pass  int    `json:"pass,omitempty"`  // loops: the pass that the answer is about
 	Value string `json:"value,omitempty"` // branches: the value, as written, for people
 	Items int    `json:"items,omitempty"` // WayItems: how many; the fact's Data is the list
+
+	// WayItems: the items are executions of their own, and their list is in blobs.
+	Spread bool   `json:"spread,omitempty"`
+	Parts  []Part `json:"parts,omitempty"`
 
 	// WayGoto: the nodes beside the target, Case, that are to run as new visits.
 	Drop []string `json:"drop,omitempty"`

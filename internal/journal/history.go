@@ -57,11 +57,12 @@ type Place struct {
 	Answer *Answer          `json:"answer,omitempty"` // the newest
 	Calls  map[string]*Call `json:"calls,omitempty"`
 
-	Next   string `json:"next,omitempty"`   // of a sequence: a decision said that this child comes next
-	Jumps  int    `json:"jumps,omitempty"`  // of a sequence: how often a decision went back in it
-	Own    []byte `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
-	Closed bool   `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
-	Ways   *Ways  `json:"ways,omitempty"`   // of an Each: its items
+	Next   string  `json:"next,omitempty"`   // of a sequence: a decision said that this child comes next
+	Jumps  int     `json:"jumps,omitempty"`  // of a sequence: how often a decision went back in it
+	Own    []byte  `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
+	Closed bool    `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
+	Ways   *Ways   `json:"ways,omitempty"`   // of an Each: its items
+	Spread *Spread `json:"spread,omitempty"` // of a spread Each, until it has ended: its items
 
 	Undo  int `json:"undo,omitempty"`  // number of what undoes this visit; 0: nothing does
 	Spent int `json:"spent,omitempty"` // attempts before the budget was last renewed
@@ -192,6 +193,10 @@ func (h *History) Fold(f *Fact, seq int) error {
 		delete(p.Calls, InDoubtCall)
 	case Answered:
 		p.Answer = f.Answer
+		if f.Answer.Way == WayItems && f.Answer.Spread {
+			p.Spread = &Spread{At: f.At}
+			return nil
+		}
 		if f.Answer.Way == WayItems {
 			return p.list(f)
 		}
@@ -213,6 +218,8 @@ func (h *History) visited(p *Place, f *Fact) error {
 		p.delayed(f)
 	case Handed:
 		p.handed(f)
+	case Scattered:
+		return p.scattered(f)
 	case Altered:
 		return p.alter(f)
 	case Called, Waited, Received, Fired, Revoked, Gathered:
@@ -303,7 +310,8 @@ func (h *History) Tried(path string) bool {
 // nothing of it needs to be kept.
 func (h *History) count(p *Place, f *Fact) {
 	switch {
-	case f.Kind == Tried && p.Snoozed,
+	case f.Kind == Scattered,
+		f.Kind == Tried && p.Snoozed,
 		f.Kind == Delayed && f.Why == BySnooze && p.Live > 1,
 		f.Kind == Answered && p.Answer != nil,
 		f.Kind == Altered:
@@ -342,7 +350,7 @@ func (p *Place) tried(f *Fact) {
 // close ends the visit: what only a running body needs is let go.
 func (p *Place) close() {
 	p.Open, p.Until, p.Paused, p.InDoubt = 0, 0, false, false
-	p.Calls = nil
+	p.Calls, p.Spread = nil, nil
 }
 
 func (p *Place) delayed(f *Fact) {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -16,6 +17,12 @@ func (e *eval) each(n *tree.Node, path string, parent, p *journal.Place) state {
 	if p == nil || p.Answer == nil {
 		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n})
 		return open
+	}
+	if n.Spread != p.Answer.Spread {
+		return e.missing(path, fmt.Sprintf("the items of %q have begun, and this code has changed its Spread; deploy code that has it as it was", path))
+	}
+	if n.Spread {
+		return e.spread(n, path, p)
 	}
 	total, ways := p.Answer.Items, p.Ways
 	room := ahead

@@ -161,8 +161,11 @@ const maxTime = 253402300799_000000
 // OverLimit is the error of an answer that would begin one pass too many, or
 // too many items.
 func OverLimit(n *tree.Node, a *journal.Answer, path string) *journal.Error {
-	if n.Kind == tree.Each && a.Items > tree.MaxItems {
-		return &journal.Error{Code: "items", Path: path, Message: fmt.Sprintf("there are %d items; the limit within one run is %d", a.Items, tree.MaxItems)}
+	if n.Spread && a.Items > tree.MaxSpread {
+		return &journal.Error{Code: "items", Path: path, Message: fmt.Sprintf("there are %d items; the limit is %d", a.Items, tree.MaxSpread)}
+	}
+	if n.Kind == tree.Each && !n.Spread && a.Items > tree.MaxItems {
+		return &journal.Error{Code: "items", Path: path, Message: fmt.Sprintf("there are %d items; the limit within one run is %d (Spread has a higher one)", a.Items, tree.MaxItems)}
 	}
 	if n.Kind != tree.Loop || a.Way != journal.WayAgain || a.Pass < n.Passes() {
 		return nil

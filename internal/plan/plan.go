@@ -20,6 +20,7 @@ type Plan struct {
 	Bodies    []Body         // should be running, now or from Until on
 	Questions []Question     // user code to be asked before anything else can go on
 	Waits     []Wait         // open, in the order of their opening: first come, first served
+	Spreads   []Spread       // items that are executions of their own, some of them open
 	Opens     []Wait         // should be opened: the engine's own questions to people
 	Facts     []journal.Fact // follow from what is recorded, without asking anybody
 	Closes    []journal.Fact // end a lane or item, once nothing of it runs any more
@@ -78,6 +79,7 @@ type Question struct {
 	Ways    []Way         // Join: how the lanes or items ended
 	Ended   *journal.Call // a wait: how it ended, and what does that come to?
 	Limit   int           // bytes of a state or item
+	Spread  *Items        // a spread Each whose list is recorded: which items are to begin or, with Join, all
 }
 
 // Way is how a lane or item ended.

@@ -170,7 +170,7 @@ func (w *Worker) Answered(v *Visit, a Answered, now time.Time) {
 	}
 	if a.Block != "" {
 		r.stuck = &journal.Error{Code: "blocked", Path: v.Path, Message: a.Block}
-	} else if (v.cause == nil || errors.Is(v.cause, ErrStopping)) && r.stillAsks(v.Path) {
+	} else if !a.None && (v.cause == nil || errors.Is(v.cause, ErrStopping)) && r.stillAsks(v.Path) && r.mayBegin(v, a) {
 		w.answer(r, v, a, now)
 	}
 	w.drive(r, now)
@@ -189,11 +189,19 @@ func (r *run) stillAsks(path string) bool {
 
 // answer records what user code said to a question.
 func (w *Worker) answer(r *run, v *Visit, a Answered, now time.Time) {
+	if len(a.Begins) > 0 {
+		w.scatter(r, v, a.Begins, micros(w.clock.low(now)))
+		return
+	}
 	c := a.Wait
 	if c == nil {
 		f := w.judgeAnswer(r, v, a, now)
 		f.Derived = true
-		w.add(r, f)
+		if f.Answer != nil && f.Answer.Spread {
+			w.listed(r, v, a, f)
+		} else {
+			w.conclude(r, f)
+		}
 		return
 	}
 	w.arm(c, now)

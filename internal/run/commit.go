@@ -280,6 +280,9 @@ func size(w *store.Write) int {
 		for _, b := range w.Advance.Blobs {
 			n += len(b)
 		}
+		for i := range w.Advance.Children {
+			n += overhead + len(w.Advance.Children[i].Row)
+		}
 		for i := range w.Advance.Logs {
 			n += len(w.Advance.Logs[i].Text) + len(w.Advance.Logs[i].Attrs)
 		}

@@ -34,6 +34,7 @@ func (w *Worker) drive(r *run, now time.Time) {
 	if w.runs[r.id] != r || r.rebuild || r.releasing() || r.base == 0 || r.tx != nil {
 		return
 	}
+	w.gathered(r, now)
 	for w.pass(r, now) {
 		if w.runs[r.id] != r || r.releasing() {
 			return
@@ -66,7 +67,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		return true
 	}
 	switch {
-	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
+	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeItems(r, p, at, now), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
 		return true
 	}
 	w.answerCalls(r, at)
@@ -98,7 +99,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 		if f.Kind == journal.Done {
 			f = w.fitting(r, f)
 		}
-		if w.add(r, f); f.Kind == journal.Failed || r.halted() {
+		if w.conclude(r, f); f.Kind == journal.Failed || r.halted() {
 			return true
 		}
 	}
@@ -112,7 +113,7 @@ func (w *Worker) follow(r *run, p plan.Plan, at int64) bool {
 			r.dismiss(c, callKey(f.Path, ""), "what called it has failed", false)
 		}
 		f.At, f.Derived, added = at, true, true
-		if w.add(r, f); r.halted() {
+		if w.conclude(r, f); r.halted() {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 // lives notes when the time of a run is over, if it has a limit. created is by
 // the store's clock.
 func (w *Worker) lives(r *run, created time.Time) {
+	r.created = created.Truncate(time.Microsecond)
 	if r.hist.Limit == 0 || r.hist.Back != nil {
 		return
 	}

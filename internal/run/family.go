@@ -91,9 +91,14 @@ func (r *run) dismiss(c journal.CallAt, key, reason string, undo bool) {
 	if err != nil {
 		return
 	}
-	r.batch.tells = append(r.batch.tells, tell{key, store.Deliver{
-		ID: id, Topic: TopicCancel, Payload: encodeJSON(Dismissal{r.id, reason, undo}), Dedupe: "dismiss:" + r.id.String(),
-	}})
+	r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(id, reason, undo)})
+}
+
+// dismissal is the message that cancels a child.
+func (r *run) dismissal(child store.ID, reason string, undo bool) store.Deliver {
+	return store.Deliver{
+		ID: child, Topic: TopicCancel, Payload: encodeJSON(Dismissal{r.id, reason, undo}), Dedupe: "dismiss:" + r.id.String(),
+	}
 }
 
 // end says what a run's end tells its parent and its children.
@@ -102,6 +107,9 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 		p := ChildReport{ID: r.id, Workflow: r.def.Tree.Name, Status: rel.Status, Error: cause}
 		if rel.Status == store.Completed {
 			p.State = r.hist.State
+		}
+		if rel.Topic = ItemsTopic(r.def.Tree.Name); rel.Topic != "" {
+			p = p.short()
 		}
 		rel.Report = p.Encode()
 	}
@@ -115,6 +123,7 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 	for _, c := range r.hist.OpenCalls("") {
 		r.dismiss(c, ofEnd, "what called it has ended", false)
 	}
+	r.dismissItems(r.hist.OpenItems(""), ofEnd, "what it is an item of has ended")
 }
 
 // born says that children have begun, or have been told something.
@@ -148,7 +157,7 @@ func (w *Worker) kin(parent store.ID) {
 // heard says that one of the family has a message.
 func (w *Worker) heard(id store.ID) {
 	if r := w.runs[id]; r != nil {
-		if r.base > 0 {
+		if r.base > 0 && r.gathers.IsZero() {
 			w.fetch(r)
 		}
 		return

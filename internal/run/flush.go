@@ -25,7 +25,7 @@ func (w *Worker) flush(r *run, now time.Time) {
 		return
 	}
 	w.unhold(r)
-	if len(r.visits) == 0 {
+	if len(r.visits) == 0 && !w.gathering(r) {
 		w.release(r)
 	}
 	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 && !r.holdsTooMuch() {
@@ -83,6 +83,9 @@ func (w *Worker) release(r *run) {
 
 // queueOfWaits is the queue in which the body that waits will go on.
 func (w *Worker) queueOfWaits(r *run) string {
+	if len(r.plan.Waits) == 0 {
+		return r.hist.Queue
+	}
 	step, _, _ := journal.CutUndo(r.plan.Waits[0].Path)
 	if n := tree.Find(r.def.Tree, step); n != nil {
 		return w.queueOf(r, n)
@@ -100,6 +103,9 @@ func (w *Worker) send(r *run) {
 	}
 	for i := range b.children {
 		a.Children = append(a.Children, b.children[i].begin)
+	}
+	for i := range b.blobs {
+		a.Blobs = append(a.Blobs, b.blobs[i].body)
 	}
 	for i := range b.tells {
 		a.Tell = append(a.Tell, b.tells[i].Deliver)

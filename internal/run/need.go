@@ -63,11 +63,16 @@ func (r *run) nextTime() int64 {
 // bodies of others run. When nothing runs the run is let go, and the store does.
 func (w *Worker) setAlarm(r *run, now time.Time) {
 	delete(w.alarms, r)
-	if len(r.visits) == 0 || w.runs[r.id] != r {
+	if w.runs[r.id] != r {
 		return
 	}
-	if at := r.nextTime(); at != 0 {
-		w.alarms[r] = later(w.clock.local(fromMicros(at)), now.Add(time.Millisecond))
+	if !r.gathers.IsZero() {
+		w.alarms[r] = r.gathers
+	}
+	if at := r.nextTime(); at != 0 && len(r.visits) > 0 {
+		if t := later(w.clock.local(fromMicros(at)), now.Add(time.Millisecond)); r.gathers.IsZero() || t.Before(r.gathers) {
+			w.alarms[r] = t
+		}
 	}
 }
 
@@ -171,6 +176,9 @@ func (w *Worker) dueRuns(now time.Time) []*run {
 func (w *Worker) park(r *run, rel *store.Release) {
 	rel.Status, rel.Queue = store.Pending, r.need.queue
 	if r.need.ready {
+		if len(r.plan.Spreads) > 0 { // before those of its items that nobody has claimed yet
+			rel.Due = r.created
+		}
 		return
 	}
 	due := r.nextTime()
@@ -178,7 +186,7 @@ func (w *Worker) park(r *run, rel *store.Release) {
 		due = x
 	}
 	rel.Due = fromMicros(due)
-	if len(r.plan.Waits) > 0 { // a message wakes it, too
+	if len(r.plan.Waits)+len(r.plan.Spreads) > 0 { // a message wakes it, too
 		rel.Status = store.Waiting
 		if rel.Queue == "" {
 			rel.Queue = w.queueOfWaits(r)

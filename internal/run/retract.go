@@ -36,6 +36,8 @@ func shuts(f *journal.Fact, key string) bool {
 		return key == callKey(f.Path, f.Call)
 	case journal.Gathered:
 		return key == shutKey(f.Path, f.Call, f.Topic)
+	case journal.Done, journal.Failed:
+		return key == callKey(f.Path, itemsCall)
 	case journal.Closed:
 		return strings.HasPrefix(key, f.Path+"/")
 	case journal.Turned:
@@ -67,9 +69,12 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	unopened, untold := make(map[string]bool), map[string]bool{ofEnd: true}
 	for _, f := range append(b.facts, r.batch.facts...) {
 		if undone(&f) {
-			if key := callKey(f.Path, f.Call); f.Kind == journal.Waited {
+			switch key := callKey(f.Path, f.Call); f.Kind {
+			case journal.Waited, journal.Scattered:
 				unopened[key] = true
-			} else {
+			case journal.Answered:
+				unopened[key], unopened[callKey(f.Path, itemsCall)] = true, true
+			default:
 				untold[key] = true
 				if f.Message != 0 { // it is loaded again
 					kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return seq == f.Message })
@@ -127,6 +132,11 @@ func (b *batch) keep(o *batch, unopened, untold map[string]bool) {
 	for _, c := range o.children {
 		if !unopened[c.key] {
 			b.children = append(b.children, c)
+		}
+	}
+	for _, c := range o.blobs {
+		if !unopened[c.key] {
+			b.blobs = append(b.blobs, c)
 		}
 	}
 	for _, t := range o.tells {

@@ -37,6 +37,8 @@ type run struct {
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
 	plan     plan.Plan
+	gathers  time.Time        // items have ended; until then those that end are left to be taken together
+	created  time.Time        // by the store's clock
 	need     need             // what it lacks to go on
 	lent     map[string]int64 // what it has of the limits of queues, durably
 	refused  []string         // places whose beginnings were refused; none of them has begun
@@ -54,6 +56,7 @@ type batch struct {
 	took      []int64
 	opens     []store.Wait
 	children  []child
+	blobs     []blob
 	tells     []tell
 	shut      map[string][]string      // ids of rows of waits, by the shutKey of what closes them
 	heard     map[string]store.Message // what came by its topic to waits that are open in the store, by shutKey
@@ -74,6 +77,12 @@ type batch struct {
 type child struct {
 	key   string // of the call
 	begin store.Begin
+}
+
+// blob is a piece of the list of an Each.
+type blob struct {
+	key  string // of the call, as for a child
+	body []byte
 }
 
 // tell is a message to a child, which a fact brings about.

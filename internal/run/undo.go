@@ -27,6 +27,7 @@ func (w *Worker) turn(r *run, p plan.Plan, at int64) {
 		r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
 		r.dismiss(c, callKey("", ""), "what called it goes back", true)
 	}
+	r.dismissItems(r.hist.OpenItems(""), callKey("", ""), "what it is an item of goes back")
 	w.add(r, journal.Fact{Kind: journal.Turned, Err: p.Err, At: at, Derived: true})
 }
 

@@ -75,6 +75,9 @@ type CallReply struct {
 type Answered struct {
 	Answer *journal.Answer // branch, loop, the list of an Each, a wait that is not wanted
 	Items  []byte          // the list of an Each
+	Parts  [][]byte        // the list of a spread Each, in pieces
+	Begins []store.Begin   // items of a spread Each that are to begin
+	None   bool            // there is none: the asking was ended
 	Wait   *CallRequest    // a wait that is to be opened
 	Ending *plan.Ending    // in doubt: what a person decided
 	Block  string          // the stored state does not fit this code

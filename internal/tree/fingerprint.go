@@ -26,6 +26,9 @@ func shape(b []byte, nodes []*Node) []byte {
 		if n.Undo != nil { // a rollback is blocked without it
 			b = append(b, '~')
 		}
+		if n.Spread { // items are elsewhere
+			b = append(b, '^')
+		}
 		n.each(func(way string, body []*Node) {
 			b = shape(text(b, way), body)
 		})

@@ -88,7 +88,8 @@ type Node struct {
 	// Parallel, Each.
 	Settle      bool // a failure cancels no neighbours; Joins gets every outcome
 	Joins       bool // has a function that takes the outcomes
-	Concurrency int  // Each: items begun and not ended at once; 0 = no limit
+	Concurrency int  // Each: items begun and not ended at once; 0 = no limit, or SpreadAhead
+	Spread      bool // Each: items are executions of their own
 
 	// Decision.
 	Targets []string // declared with To; nil: any sibling
@@ -110,6 +111,9 @@ const (
 	MaxNesting     = 32               // deeper trees are mistakes, and recursion stays bounded
 	MaxJumps       = 1000             // backward jumps of one sequence
 	MaxItems       = 1000             // items of an Each within one run
+	MaxSpread      = 100_000          // items of a spread Each
+	SpreadAhead    = 1000             // spread items begun and not ended at once, if nothing is said
+	MaxSpreadAhead = 10_000           // and at most: a failure or cancel tells all of them
 	MaxName        = 200              // bytes of a name, key or tag
 )
 

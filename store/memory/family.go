@@ -23,7 +23,7 @@ func (t *tx) tellAll(parent store.ID, list []store.Deliver) {
 	for i := range list {
 		d := &list[i]
 		if c := t.look(d.ID); c != nil && c.Parent == parent {
-			t.tell(d.ID, d, func(c *execution) bool { return c.Status == store.Waiting || c.Status == store.Pending })
+			t.tell(d.ID, d, func(c *execution) bool { return c.Status == store.Waiting || c.Status == store.Pending }, false)
 		}
 	}
 }
@@ -34,11 +34,11 @@ func (t *tx) release(x *execution, r *store.Release) error {
 		return err
 	}
 	if parent := t.look(x.Parent); len(r.Report) > 0 && parent != nil {
-		topic := store.ChildTopic(x.ID)
-		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: topic}, func(p *execution) bool {
+		topic := r.ReportTopic(x.ID)
+		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(x.ID)}, func(p *execution) bool {
 			p.hurry(t.now)
 			return p.Status == store.Waiting && p.listens(topic)
-		})
+		}, r.Topic != "")
 	}
 	if r.Family == nil {
 		return nil
@@ -49,19 +49,22 @@ func (t *tx) release(x *execution, r *store.Release) error {
 		}
 		t.tell(id, &store.Deliver{ID: id, Topic: r.Family.Topic, Payload: r.Family.Payload, Dedupe: store.FamilyDedupe(x.ID)}, func(c *execution) bool {
 			return c.Status == store.Waiting || c.Status == store.Pending
-		})
+		}, false)
 	}
 	return nil
 }
 
 // tell puts a message into the inbox of one of the family, unless that has ended
-// or was told before.
-func (t *tx) tell(id store.ID, d *store.Deliver, wakes func(*execution) bool) {
+// or was told before. What it wakes is due now or, with first, since its creation.
+func (t *tx) tell(id store.ID, d *store.Deliver, wakes func(*execution) bool, first bool) {
 	if _, told := t.dedupes.get(dedupe{id, d.Dedupe}); told || t.look(id).Status.Ended() {
 		return
 	}
 	if x := t.put(d, true); wakes(x) {
 		x.Status, x.Due = store.Pending, t.now
+		if first {
+			x.Due = x.Created
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (t *tx) release(id store.ID, x *head, r *store.Release) error {
 	}
 	t.letGo(id, x)
 	p.waits, p.inbox = x.waits, x.inbox
-	x.status, x.owner, x.parked, x.counts, x.woken = r.Status, uuid.Nil, p, false, false
+	x.status, x.owner, x.parked, x.counts, x.woken, x.first = r.Status, uuid.Nil, p, false, false, false
 	t.hints = t.hints || !r.Status.Ended()
 	if r.Status.Ended() {
 		t.tellFamily(id, r)

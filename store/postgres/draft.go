@@ -56,8 +56,8 @@ const (
 			AS w (id, status, due, epoch, ended, waits, queue, code, detail, blocked, inbox)
 		WHERE e.id = w.id`
 	countAll = `
-		UPDATE durable.execution e SET inbox = w.inbox, waits = w.waits, status = w.status, due = CASE WHEN w.woken THEN $6 ELSE e.due END
-		FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[]) AS w (id, inbox, waits, status, woken)
+		UPDATE durable.execution e SET inbox = w.inbox, waits = w.waits, status = w.status, due = CASE WHEN w.woken AND w.first THEN e.created WHEN w.woken THEN $7 ELSE e.due END
+		FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[], $6::boolean[]) AS w (id, inbox, waits, status, woken, first)
 		WHERE e.id = w.id`
 )
 
@@ -283,11 +283,12 @@ func (t *tx) queueParked(of ids) {
 
 func (t *tx) queueCounted(of ids) {
 	n := len(of)
-	inbox, waits, status, woken := make([]int64, n), make([]int64, n), make([]string, n), make([]bool, n)
+	inbox, waits, status, woken, first := make([]int64, n), make([]int64, n), make([]string, n), make([]bool, n), make([]bool, n)
 	for i, id := range of {
 		x := t.heads[id]
 		inbox[i], waits[i], status[i], woken[i] = x.inbox, x.waits, string(x.status), x.woken
-		x.counts, x.woken = false, false
+		first[i] = x.first
+		x.counts, x.woken, x.first = false, false, false
 	}
-	t.exec(countAll, [][16]byte(of), inbox, waits, status, woken, t.now)
+	t.exec(countAll, [][16]byte(of), inbox, waits, status, woken, first, t.now)
 }

@@ -51,6 +51,7 @@ const (
 // kin is the families of what a batch may end.
 type kin struct {
 	reporters ids                   // what ends with a report
+	topics    map[store.ID]string   // of their reports
 	enders    ids                   // what ends with a notice
 	told      []*store.Deliver      // to children, with a row of their parent
 	parents   map[store.ID]store.ID // of reporters
@@ -93,6 +94,10 @@ func kinOf(writes []store.Write, of []int) (k kin) {
 		}
 		if len(r.Report) > 0 {
 			k.reporters = append(k.reporters, id)
+			if k.topics == nil {
+				k.topics = map[store.ID]string{}
+			}
+			k.topics[id] = r.ReportTopic(id)
 		}
 		if r.Family != nil {
 			k.enders = append(k.enders, id)
@@ -160,9 +165,8 @@ func (t *tx) kinEvidence() {
 	var topics, names []string
 	for _, child := range k.reporters {
 		if parent, there := k.parents[uuid.UUID(child)]; there {
-			topic := store.ChildTopic(child)
-			of, topics = append(of, parent), append(topics, topic)
-			named, names = append(named, parent), append(names, topic)
+			of, topics = append(of, parent), append(topics, k.topics[child])
+			named, names = append(named, parent), append(names, store.ChildTopic(child))
 		}
 	}
 	if len(of) > 0 {
@@ -291,10 +295,11 @@ func (t *tx) tellAll(parent store.ID, list []store.Deliver) {
 // tellFamily tells an end to the parent and to the children.
 func (t *tx) tellFamily(id store.ID, r *store.Release) {
 	if parent, there := t.kin.parents[id]; there && len(r.Report) > 0 {
-		topic := store.ChildTopic(id)
-		d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: topic}
+		topic := r.ReportTopic(id)
+		d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(id)}
 		t.tell(d, func(p *head) bool {
 			p.hurry()
+			p.first = p.first || r.Topic != "" && p.status == store.Waiting && p.hears(topic)
 			return p.status == store.Waiting && p.hears(topic)
 		})
 	}

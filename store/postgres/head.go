@@ -31,6 +31,7 @@ type head struct {
 	parked *parking // the last release
 	counts bool     // inbox, waits, status or due have changed since
 	woken  bool     // by a message, since
+	first  bool     // and it is due since its creation
 }
 
 // parking is what a release writes.

@@ -35,7 +35,7 @@ func (t *tx) deliver(d *store.Deliver) (store.Verdict, error) {
 		}
 		x.waits--
 	}
-	return store.Verdict{Code: store.Applied}, t.heard(x, wakes)
+	return store.Verdict{Code: store.Applied}, t.heard(x, wakes, false)
 }
 
 // put puts a message into an inbox. heard is to follow.
@@ -58,7 +58,7 @@ func (t *tx) listens(x *head, topic string) (bool, error) {
 }
 
 // heard writes what a message has changed in the header.
-func (t *tx) heard(x *head, wakes bool) error {
+func (t *tx) heard(x *head, wakes, first bool) error {
 	due := any(nil)
 	switch {
 	case x.status == store.Waiting && wakes:
@@ -66,7 +66,8 @@ func (t *tx) heard(x *head, wakes bool) error {
 	case x.status == store.Compensating && x.owner == uuid.Nil:
 		due = t.now
 	}
-	_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = ?4, due = ifnull(?5, due) WHERE n = ?1", x.n, x.inbox, x.waits, x.status, due)
+	_, err := t.exec("UPDATE execution SET inbox = ?2, waits = ?3, status = ?4, due = CASE WHEN ?6 THEN created ELSE ifnull(?5, due) END WHERE n = ?1",
+		x.n, x.inbox, x.waits, x.status, due, bit(wakes && first && x.status == store.Pending))
 	return err
 }
 

@@ -84,7 +84,7 @@ const wakeChild = `
 // tellFamily tells an end to the parent and to the children.
 func (t *tx) tellFamily(id store.ID, x *head, r *store.Release) error {
 	if len(r.Report) > 0 && x.parent != uuid.Nil {
-		if err := t.report(id, x.parent, r.Report); err != nil {
+		if err := t.report(id, x.parent, r); err != nil {
 			return err
 		}
 	}
@@ -98,13 +98,13 @@ func (t *tx) tellFamily(id store.ID, x *head, r *store.Release) error {
 }
 
 // report puts a message into the inbox of a parent.
-func (t *tx) report(child, parent store.ID, payload []byte) error {
+func (t *tx) report(child, parent store.ID, r *store.Release) error {
 	p, err := t.head(parent)
 	if err != nil || p == nil || p.status.Ended() {
 		return err
 	}
-	topic := store.ChildTopic(child)
-	d := &store.Deliver{ID: parent, Topic: topic, Payload: payload, Dedupe: topic}
+	topic := r.ReportTopic(child)
+	d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(child)}
 	if told, err := t.used(p, d); err != nil || told {
 		return err
 	}
@@ -115,7 +115,7 @@ func (t *tx) report(child, parent store.ID, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	return t.heard(p, wakes)
+	return t.heard(p, wakes, r.Topic != "")
 }
 
 const (

@@ -20,6 +20,7 @@ func familyClauses() []clause {
 		{"family/a refused batch begins no child", "CH-2, QU-9", familyBatchRefused},
 		{"family/an end is told to the parent", "CH-1, CH-2", familyReport},
 		{"family/a report wakes as a message does", "CH-2, G9", familyReportWakes},
+		{"family/a report with a topic of its own", "EA-6", familyReportTopic},
 		{"family/a report makes a parent due whose rollback is parked", "CO-5, G9", familyReportCompensating},
 		{"family/a report needs no room", "CH-2, EV-9", familyReportRoom},
 		{"family/an end that is written twice is told once", "CH-2, QU-8", familyReportOnce},
@@ -247,6 +248,7 @@ func familyRefused(e *env) {
 		"a key":                func(a *store.Advance) { a.Children[0].Key = "k" },
 		"one twice":            func(a *store.Advance) { a.Children = append(a.Children, a.Children[0]) },
 		"itself":               func(a *store.Advance) { a.Children[0].ID = r.id },
+		"a topic of no report": func(a *store.Advance) { a.Release = &store.Release{Status: store.Completed, Topic: "x"} },
 		"a report of no end":   func(a *store.Advance) { a.Release = &store.Release{Status: store.Pending, Report: []byte("x")} },
 		"a notice of no end": func(a *store.Advance) {
 			a.Release = &store.Release{Status: store.Pending, Family: &store.Notice{Topic: "t"}}
@@ -328,6 +330,29 @@ func familyReportWakes(e *env) {
 	e.advance(list[2], list[2].ends(store.Completed, "third"))
 	p = e.takeover(p.id)
 	e.told(p.id, "three ended", store.ChildTopic(list[0].id), store.ChildTopic(list[1].id), store.ChildTopic(list[2].id))
+}
+
+func familyReportTopic(e *env) {
+	p, list := e.family(3)
+	ends := func(c run, topic string) store.Advance {
+		a := c.ends(store.Completed, "done")
+		a.Release.Topic = topic
+		return a
+	}
+	e.advance(p, p.waitFor(p.wait("w", "items")))
+	e.advance(list[0], ends(list[0], "others"))
+	if rec := e.load(p.id); rec.Status != store.Waiting {
+		e.failf("a report of another topic woke it: %s", describe(rec.Execution))
+	}
+	e.advance(list[1], ends(list[1], "items"))
+	e.isDue(p.id, "a parent that waits for that topic")
+	if rec := e.load(p.id); !rec.Due.Equal(rec.Created) {
+		e.failf("a parent that was created at %s is due since %s", rec.Created, rec.Due)
+	}
+	c := list[2]
+	e.one(advancing(ends(c, "items")), store.Applied, "the end of a child")
+	e.one(advancing(ends(c, "items")), store.Landed, "the same again")
+	e.told(p.id, "three ended", "others", "items", "items")
 }
 
 func familyReportCompensating(e *env) {

@@ -20,6 +20,7 @@ func familyBugs() []bug {
 				r.Report = nil
 			}
 		})},
+		{"a report forgets its topic", []string{"family/a report with a topic of its own"}, onRelease(func(r *store.Release) { r.Topic = "" })},
 		{"a notice misses one of the family", []string{"family/an end is told to the children"}, detachingOne},
 		{"a notice reaches the detached", []string{"family/a notice reaches neither the detached nor the ended"}, onChildren(func(b *store.Begin) { b.Detached = false })},
 		{"a child begins without the row", []string{"family/a refused write begins no child", "race/a parent is cancelled while it begins children"}, orphaning},
