@@ -74,7 +74,7 @@ func TestRS8_CO9_RunTimeoutUndoesAndCancelsChildren(t *testing.T) {
 				bodies.add("waits")
 				_, err := durable.WaitForEvent[int](ctx, "never")
 				return err
-			}))).Timeout(3*time.Minute)
+			}))).Timeout(3 * time.Minute)
 	cfg := serve(w, child)
 	cfg.Lease = 10 * time.Second
 	onStores(t, cfg, func(t *testing.T, e env) {

@@ -32,7 +32,7 @@ func (h *hands) Claim(r store.ClaimRequest) { h.claims = append(h.claims, r) }
 func (h *hands) Expire()                    {}
 func (h *hands) Retire(store.Incarnation)   {}
 func (h *hands) Load(store.ID)              { h.loads++ }
-func (h *hands) Start(v *Visit) { h.begun = append(h.begun, v) }
+func (h *hands) Start(v *Visit)             { h.begun = append(h.begun, v) }
 
 func (h *hands) Stop(v *Visit, _ error)                                 { h.stops = append(h.stops, v.Path) }
 func (h *hands) Reply(*Visit, CallReply)                                {}
