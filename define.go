@@ -50,6 +50,7 @@ type definition struct {
 type codes struct {
 	steps    map[*tree.Node]*stepCode
 	question map[*tree.Node]func(ctx context.Context, state []byte, q *plan.Question) run.Answered
+	children map[*tree.Node]Definition // that nodes run
 }
 
 // Define declares a workflow. The type of the state follows from the
@@ -60,6 +61,7 @@ func Define[S any](name string, nodes ...Node[S]) *Workflow[S] {
 		codes: &codes{
 			steps:    make(map[*tree.Node]*stepCode),
 			question: make(map[*tree.Node]func(context.Context, []byte, *plan.Question) run.Answered),
+			children: make(map[*tree.Node]Definition),
 		},
 		typ: reflect.TypeFor[S](),
 	}
@@ -73,9 +75,9 @@ func Define[S any](name string, nodes ...Node[S]) *Workflow[S] {
 // build builds nodes into their parent.
 func build[S any](c *codes, parent *tree.Node, nodes []Node[S]) []*tree.Node {
 	list := make([]*tree.Node, 0, len(nodes))
-	for _, n := range nodes {
+	for i, n := range nodes {
 		if n == nil || reflect.ValueOf(n).IsNil() {
-			parent.Mistakes = append(parent.Mistakes, "a node is nil")
+			parent.Mistakes = append(parent.Mistakes, fmt.Sprintf("node %d is nil", i+1))
 			continue
 		}
 		list = append(list, n.build(c, nil))
