@@ -11,8 +11,9 @@ import (
 	"github.com/durable-go/durable/internal/tree"
 )
 
-// Node is one place of a workflow over the state type S: a Step, Branch, Loop
-// or Sequence.
+// Node is one place of a workflow over the state type S: a Step or Decision, a
+// Sequence, Branch, Loop, Parallel or Each of them, or one that waits: Pause, Event, Input
+// and Child.
 type Node[S any] interface {
 	// build gives the node's data and registers its functions.
 	build(c *codes, s *S) *tree.Node
