@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,6 +39,20 @@ func TestBadInput_Definitions(t *testing.T) {
 			durable.Define("w", durable.Step("a", func(context.Context, *struct{ C chan int }) error { return nil })),
 			[]string{"workflow w", "C", "json"},
 		},
+		"a goto to nowhere":          {durable.Define("w", mark("a"), goes("d", "a").To("b"), mark("c")), []string{"workflow w: d", `"b"`, "not beside it", "a, c"}},
+		"a goto into another scope":  {durable.Define("w", goes("d", "s").To("s/b", "b"), durable.Sequence("s", mark("b"))), []string{`"s/b"`, `"b"`, "not beside it", "there are: s"}},
+		"a goto to itself":           {durable.Define("w", mark("a"), goes("d", "d").To("d")), []string{"workflow w: d", "itself", "retry"}},
+		"a lane name twice":          {durable.Define("w", durable.Parallel("p", mark("a"), mark("a"))), []string{"workflow w: p", `"a"`, "rename"}},
+		"no lanes":                   {durable.Define("w", durable.Parallel[note]("p")), []string{"workflow w: p", "no lanes"}},
+		"Settle and nobody to look":  {durable.Define("w", durable.Parallel("p", mark("a")).Settle()), []string{"workflow w: p", "Merge"}},
+		"an item that is a channel":  {durable.Define("w", durable.Each("e", func(*note) []pipe { return nil }, durable.Step("x", func(context.Context, *pipe) error { return nil }))), []string{"workflow w: e", "item type", "pipe.C", "json"}},
+		"no nodes, and two Intos":    {durable.Define("w", durable.Each[note, note]("e", func(*note) []note { return nil }).Concurrency(0).Into(func(*note, []note) {}).IntoOutcomes(nil)), []string{"workflow w: e", "no nodes", "Concurrency is 0", "twice", "IntoOutcomes: the function is nil"}},
+		"a form of a map":            {durable.Define("w", durable.Input("i", func(*note) durable.Ask { return durable.Ask{} }, func(*note, noForm) {}).Form()), []string{"workflow w: i", "noForm cannot be a form", "noForm.M", "noForm.F"}},
+		"a child that nobody serves": {durable.Define("w", durable.Sequence("s", durable.Child("c", other("child"), func(*note) note { return note{} }, func(*note, note) {}))), []string{"workflow w: s/c", `"child"`, "Config.Workflows"}},
+		"a timeout of nothing":       {durable.Define("w", mark("a")).Timeout(0), []string{"workflow w", "Timeout", "positive"}},
+		"a default that never comes": {durable.Define("w", durable.Event("e", func(*note, int) {}).OnTimeout(1)), []string{"workflow w: e", "OnTimeout without Timeout"}},
+		"a nil node":                 {durable.Define("w", mark("a"), nil), []string{"workflow w", "node 2"}},
+		"a nil compensation":         {durable.Define("w", mark("a").Compensate(nil)), []string{"workflow w: a", "Compensate", "nil"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := refusal(t, serve(c.w))
@@ -47,6 +63,115 @@ func TestBadInput_Definitions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pipe is no item, noForm no form.
+type (
+	pipe   struct{ C chan int }
+	noForm struct {
+		M map[string]int
+		F func()
+	}
+)
+
+// goes is a decision that goes to a target.
+func goes(name, target string) *durable.DecisionNode[note] {
+	return durable.Decision(name, func(context.Context, *note) (durable.Choice, error) { return durable.Goto(target), nil })
+}
+
+func other(name string) *durable.Workflow[note] { return durable.Define(name, mark("x")) }
+
+// changes is a lane that changes a field.
+func changes(name, kind string) *durable.StepNode[note] {
+	return body(name, func(_ context.Context, n *note) error {
+		n.Kind = kind
+		return nil
+	})
+}
+
+// What can only be seen while it runs fails the run, with the place and what to do.
+func TestBadInput_Runs(t *testing.T) {
+	type price struct{ P float64 }
+	use := durable.Step("use", func(context.Context, *price) error { return nil })
+	var endless *durable.Workflow[note]
+	endless = durable.Define("endless", body("call", func(ctx context.Context, n *note) error {
+		_, err := durable.Call(ctx, endless, note{})
+		return err
+	}))
+	for name, c := range map[string]struct {
+		w          *durable.Workflow[note]
+		code, path string
+		says       []string
+	}{
+		"a goto to nowhere":           {durable.Define("w", mark("a"), goes("d", "b"), mark("c")), "decision", "d", []string{`"d"`, `"b"`, "not beside it", "a, c"}},
+		"a goto into another scope":   {durable.Define("w", mark("a"), durable.Sequence("s", goes("d", "a"), mark("b"))), "decision", "s/d", []string{`"a"`, "not beside it", "there are: b"}},
+		"a goto to itself":            {durable.Define("w", mark("a"), goes("d", "d")), "decision", "d", []string{"itself", "retry"}},
+		"a goto that is not declared": {durable.Define("w", goes("d", "b").To("c"), mark("b"), mark("c")), "decision", "d", []string{`"b"`, "To", "it has: c"}},
+		"a goto in circles":           {durable.Define("w", mark("a"), goes("d", "a")), "loop_limit", "d", []string{"1000 times", "Loop"}},
+		"two lanes, one field":        {durable.Define("w", durable.Parallel("p", changes("a", "x"), changes("b", "y"))), "merge_conflict", "p", []string{`"kind"`, `"a"`, `"b"`, "Merge"}},
+		"two lanes, one list":         {durable.Define("w", durable.Parallel("p", mark("a"), mark("b"))), "merge_conflict", "p", []string{`"trace"`, `"a"`, `"b"`, "Merge"}},
+		"an item that is no number":   {durable.Define("w", durable.Each("e", func(*note) []price { return []price{{1}, {math.NaN()}} }, use)), "items", "e", []string{"item 1", "NaN"}},
+		"1,001 items":                 {durable.Define("w", durable.Each("e", func(*note) []price { return make([]price, 1001) }, use)), "items", "e", []string{"1001 items", "1000"}},
+		"a merge that gives up":       {durable.Define("w", durable.Parallel("p", mark("a")).Merge(func(*note, map[string]durable.Outcome[note]) error { return errors.New("no") })), "merge", "p", []string{"failed: p: no"}},
+		"a child that nobody serves": {durable.Define("w", body("a", func(ctx context.Context, _ *note) error {
+			_, err := durable.Call(ctx, other("child"), note{})
+			return err
+		})), "permanent", "a", []string{`"child"`, "Config.Workflows"}},
+		"children without an end": {durable.Define("w", body("a", func(ctx context.Context, _ *note) error {
+			_, err := durable.Call(ctx, endless, note{})
+			return err
+		})), "child", "a", []string{"endless is failed", "deeper than 32", "Loop"}},
+		"a form of a map": {durable.Define("w", body("a", func(ctx context.Context, _ *note) error {
+			_, err := durable.WaitForForm[noForm](ctx, "f")
+			return err
+		})), "error", "a", []string{`form "f"`, "noForm cannot be a form", "noForm.M", "noForm.F"}},
+		"a durable call in All": {durable.Define("w", body("a", func(ctx context.Context, _ *note) error {
+			_, err := durable.All(ctx, "x", []int{1}, func(ctx context.Context, _ int) (int, error) { return 0, durable.Sleep(ctx, 1) })
+			return err
+		})), "error", "a", []string{"sleep"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inMemory(t, serve(c.w, endless), func(t *testing.T, e env) {
+				end := durabletest.Start(e.Engine, c.w, note{}).Fails()
+				if end.Cause.Code != c.code || end.Cause.Path != c.path {
+					t.Errorf("code %q at %q, want %q at %q", end.Cause.Code, end.Cause.Path, c.code, c.path)
+				}
+				wantError(t, end, nil, c.says...)
+			})
+		})
+	}
+}
+
+// A compensation of another state type does not compile.
+func TestBadInput_Compensation(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "vet", "./testdata/wrongstate").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "refund") || !strings.Contains(string(out), "cannot use") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// All that is wrong with an answer comes back at once.
+func TestBadInput_Answers(t *testing.T) {
+	type expense struct {
+		Amount  int    `json:"amount" durable:"required;min=1;max=5000"`
+		Purpose string `json:"purpose" durable:"required"`
+		Account string `json:"account" durable:"enum=travel|office"`
+	}
+	w := durable.Define("w", durable.Input("expense", func(*note) durable.Ask { return durable.Ask{} }, func(n *note, e expense) { n.N = e.Amount }).Form())
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		r := durabletest.Start(e.Engine, w, note{})
+		r.Settle()
+		err := e.ProvideInput(context.Background(), r.ID, "expense", map[string]any{"amount": 0, "purpose": "", "account": "gifts"})
+		wantError(t, err, durable.ErrInvalid, "/amount", "/purpose", "/account", "travel")
+		var refused *durable.AnswerError
+		if !errors.As(err, &refused) || len(refused.Fields) != 3 {
+			t.Errorf("%+v", refused)
+		}
+		r.Answer("expense", expense{Amount: 7, Purpose: "tea", Account: "office"})
+		if n := r.Done(); n.N != 7 {
+			t.Errorf("%+v", n)
+		}
+	})
 }
 
 func TestBadInput_Calls(t *testing.T) {

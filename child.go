@@ -213,7 +213,7 @@ func (e *Engine) child(v *run.Visit, d *definition, input any, key string, o cal
 		return nil, Permanent(fmt.Errorf("%w %q version %q: add it to Config.Workflows", ErrUnknownWorkflow, d.tree.Name, d.tree.Version))
 	}
 	if v.Depth+1 > maxChildDepth {
-		return nil, Permanent(fmt.Errorf("children are nested deeper than %d", maxChildDepth))
+		return nil, Permanent(fmt.Errorf("children are nested deeper than %d; give what has no end a Loop instead", maxChildDepth))
 	}
 	if o.start.key != "" {
 		return nil, Permanent(errors.New("a child has no Key: the call that begins it is what identifies it"))

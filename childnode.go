@@ -15,18 +15,19 @@ import (
 // ChildNode runs a workflow as a child.
 type ChildNode[S, C any] struct {
 	waitNode[S]
-	timed   bool
-	timeout time.Duration
-	has     bool
-	value   C
-	opts    []CallOption
+	workflow *Workflow[C]
+	timed    bool
+	timeout  time.Duration
+	has      bool
+	value    C
+	opts     []CallOption
 }
 
 // Child is a node that runs a workflow as a child and takes its last state into
 // the state: in says with what it begins. It is the same as a step with Call in it, but no body
 // waits, and graphs show it. A child that does not complete fails the run with code child.
 func Child[S, C any](name string, workflow *Workflow[C], in func(s *S) C, out func(s *S, c C)) *ChildNode[S, C] {
-	n := &ChildNode[S, C]{waitNode: newWaitNode[S](tree.Child, name)}
+	n := &ChildNode[S, C]{waitNode: newWaitNode[S](tree.Child, name), workflow: workflow}
 	if workflow == nil {
 		n.mistake("the workflow is nil")
 		return n
@@ -96,6 +97,9 @@ func (n *ChildNode[S, C]) When(fn func(s *S) bool) *ChildNode[S, C] {
 func (n *ChildNode[S, C]) build(c *codes, s *S) *tree.Node {
 	if n.has && !n.timed {
 		n.mistake("OnTimeout without Timeout never happens; give both")
+	}
+	if n.workflow != nil {
+		c.children[n.n] = n.workflow
 	}
 	return n.waitNode.build(c, s)
 }

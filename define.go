@@ -11,8 +11,9 @@ import (
 	"github.com/durable-go/durable/internal/tree"
 )
 
-// Node is one place of a workflow over the state type S: a Step, Branch, Loop
-// or Sequence.
+// Node is one place of a workflow over the state type S: a Step or Decision, a
+// Sequence, Branch, Loop, Parallel or Each of them, or one that waits: Pause, Event, Input
+// and Child.
 type Node[S any] interface {
 	// build gives the node's data and registers its functions.
 	build(c *codes, s *S) *tree.Node
@@ -50,7 +51,8 @@ type definition struct {
 type codes struct {
 	steps    map[*tree.Node]*stepCode
 	question map[*tree.Node]func(ctx context.Context, state []byte, q *plan.Question) run.Answered
-	items    []itemType // of spread Eachs
+	items    []itemType                // of spread Eachs
+	children map[*tree.Node]Definition // that nodes run
 }
 
 // itemType is what is known of the items of a spread Each.
@@ -68,6 +70,7 @@ func Define[S any](name string, nodes ...Node[S]) *Workflow[S] {
 		codes: &codes{
 			steps:    make(map[*tree.Node]*stepCode),
 			question: make(map[*tree.Node]func(context.Context, []byte, *plan.Question) run.Answered),
+			children: make(map[*tree.Node]Definition),
 		},
 		typ: reflect.TypeFor[S](),
 	}
@@ -81,9 +84,9 @@ func Define[S any](name string, nodes ...Node[S]) *Workflow[S] {
 // build builds nodes into their parent.
 func build[S any](c *codes, parent *tree.Node, nodes []Node[S]) []*tree.Node {
 	list := make([]*tree.Node, 0, len(nodes))
-	for _, n := range nodes {
+	for i, n := range nodes {
 		if n == nil || reflect.ValueOf(n).IsNil() {
-			parent.Mistakes = append(parent.Mistakes, "a node is nil")
+			parent.Mistakes = append(parent.Mistakes, fmt.Sprintf("node %d is nil", i+1))
 			continue
 		}
 		list = append(list, n.build(c, nil))

@@ -78,7 +78,7 @@ func TestDF1_AllMistakesAtOnce(t *testing.T) {
 		[2]string{"w: twice", ""}, [2]string{"w: (node 4, a step)", "contains '/'"}, [2]string{"w: nothing", "nil"}, [2]string{"w: attempts", "MaxAttempts"},
 		[2]string{"w: negative", "negative"}, [2]string{"w: timeout", "-5s"}, [2]string{"w: queue", `"gpu"`}, [2]string{"w: once", ""},
 		[2]string{"w: empty", ""}, [2]string{"w: unasked", "nil"}, [2]string{"w: keys", `"a"`}, [2]string{"w: keys", "Default"},
-		[2]string{"w: unasked2", "nil"}, [2]string{"workflow w", "a node is nil"}, [2]string{"workflow same", "version"},
+		[2]string{"w: unasked2", "nil"}, [2]string{"workflow w", "node 15 is nil"}, [2]string{"workflow same", "version"},
 		[2]string{"workflow nodes", ""}, [2]string{"Workflows[4]", "nil"}, [2]string{`Queues[""]`, ""}, [2]string{`Queues["neg"]`, "-5"},
 		[2]string{`Queues["poll"]`, "PollInterval"})
 }

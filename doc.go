@@ -16,8 +16,15 @@
 // the process dies, another goes on at the step where it was. A step's body
 // runs at least once; its result is recorded exactly once.
 //
+// Beside steps there are nodes that say in which order they run: Sequence,
+// Branch, Loop and Decision; lanes side by side with Parallel; the same for every item of
+// a list with Each; and nodes that wait: Pause, Event, Input, and Child for another
+// workflow. All nest in all. A step can have a function that undoes it, should the run
+// fail (StepNode.Compensate).
+//
 // An Engine executes workflows over a store: one SQLite file without a server
-// (package store/sqlite), or memory for tests (package store/memory).
+// (package store/sqlite), a PostgreSQL (package store/postgres), or memory for
+// tests (package store/memory).
 //
 //	engine, err := durable.Open(ctx, sqlite.Open("durable.db"), durable.Config{
 //		Workflows: []durable.Definition{Greet},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +104,26 @@ func (e *Engine) define(mistakes *DefinitionError) {
 		for _, item := range d.items() {
 			e.defs[[2]string{item.tree.Name, item.tree.Version}] = item
 		}
+	}
+	e.checkChildren(mistakes)
+}
+
+// checkChildren refuses nodes that run workflows which this engine does not have.
+func (e *Engine) checkChildren(mistakes *DefinitionError) {
+	for _, w := range e.cfg.Workflows {
+		if w == nil {
+			continue
+		}
+		d := w.definition()
+		var list []tree.Mistake
+		for n, child := range d.codes.children {
+			c := child.definition().tree
+			if e.defs[[2]string{c.Name, c.Version}] == nil {
+				list = append(list, tree.Mistake{Path: n.Place, Text: fmt.Sprintf("workflow %q version %q is not in Config.Workflows; add it", c.Name, c.Version)})
+			}
+		}
+		slices.SortFunc(list, func(a, b tree.Mistake) int { return strings.Compare(a.Path, b.Path) })
+		mistakes.addTree(d.tree.Name, list)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/internal/schema"
 	"github.com/durable-go/durable/internal/tree"
 )
 
@@ -103,8 +104,8 @@ func (n *InputNode[S, T]) question(s *S, o *waitOptions) (question, error) {
 // Form asks for the fields of the struct T one by one: see WaitForForm.
 func (n *InputNode[S, T]) Form() *InputNode[S, T] {
 	n.kind = "form"
-	if _, err := formOf(reflect.TypeFor[T]()); err != nil {
-		n.mistake("Form: " + err.Error())
+	if _, _, err := schema.Form(reflect.TypeFor[T]()); err != nil {
+		n.mistake(fmt.Sprintf("Form: %s cannot be a form: %v", typeName[T](), err))
 	}
 	return n
 }

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -111,7 +110,7 @@ func joined[S any](raw []byte, q *plan.Question, plain bool, fn func(*S) error) 
 		} else if _, ok := asErr[*payloadError](err); ok {
 			code = "payload"
 		}
-		return run.Answered{Err: record(fmt.Errorf("%s: %w", q.Path, err), code, q.Path, 0)}
+		return run.Answered{Err: record(err, code, q.Path, 0)}
 	}
 	return run.Answered{Ending: &plan.Ending{Happened: plan.Yes, Patch: patch, Step: &journal.Transition{Before: raw, After: after}}}
 }

@@ -20,6 +20,7 @@ func (a *app) listCommand() *cobra.Command {
 		f        durable.Filter
 		statuses []string
 		since    string
+		parent   string
 	)
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -41,6 +42,11 @@ func (a *app) listCommand() *cobra.Command {
 			}
 			f.Count = true
 			return a.with(cmd, func(ctx context.Context, e *durable.Engine) error {
+				if parent != "" {
+					if f.Parent, err = find(ctx, e, parent); err != nil {
+						return err
+					}
+				}
 				page, err := e.Executions(ctx, f)
 				if err != nil {
 					return err
@@ -58,6 +64,8 @@ func (a *app) listCommand() *cobra.Command {
 	flags.StringVar(&f.Queue, "queue", "", "only runs in this queue")
 	flags.StringSliceVar(&f.Tags, "tag", nil, "only runs with this tag; repeat it for those with all")
 	flags.StringVar(&f.Key, "key", "", "only runs started with this key")
+	flags.StringVar(&parent, "parent", "", "only runs that this run has begun")
+	flags.BoolVar(&f.TopLevel, "top", false, "only runs that no run has begun")
 	flags.StringVar(&since, "since", "", "only runs started since: 90m, 12h, 7d, or 2006-01-02[T15:04:05Z]")
 	flags.IntVar(&f.Limit, "limit", 50, "how many, at most 1000")
 	flags.StringVar(&f.Cursor, "cursor", "", "go on after the page that gave this cursor")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +74,9 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 	if x.Error != nil {
 		field("Error", s.Paint(term.Red, term.Line(x.Error.Error()))+" ("+term.Line(x.Error.Code)+")")
 	}
+	if x.Parent != (durable.ID{}) {
+		field("Parent", x.Parent.String())
+	}
 	field("Key", term.Line(x.Key))
 	field("Tags", term.Line(strings.Join(x.Tags, ", ")))
 	field("Queue", term.Line(x.Queue))
@@ -91,6 +95,9 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 			return err
 		}
 	}
+	if slices.ContainsFunc(x.Steps, func(p durable.StepRecord) bool { return len(p.Children) > 0 }) {
+		fmt.Fprintf(s, "\nIt has begun runs of its own: durable list --parent %s\n", x.ID)
+	}
 	for _, w := range x.Waits {
 		text := term.Line(fmt.Sprintf("%s %s", w.Kind, w.Name)) + " at " + term.Line(w.Path)
 		if !w.Deadline.IsZero() {
@@ -102,7 +109,7 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 		for _, x := range w.Events {
 			text += "\n           " + term.Line(awaited(x))
 		}
-		if w.Kind != "sleep" && w.Kind != "event" && len(w.Events) == 0 {
+		if !slices.Contains([]string{"sleep", "event", "call"}, w.Kind) && len(w.Events) == 0 {
 			text += "\n           answer it with: durable inbox show " + w.ID
 		}
 		fmt.Fprintf(s, "\nWaits for %s\n", text)
@@ -138,7 +145,7 @@ func stepTable(steps []durable.StepRecord, now time.Time) *term.Table {
 				row[4].Text = term.Took(now.Sub(p.Started))
 			}
 		} else {
-			row[2] = term.Cell{Text: "→ " + p.Answer}
+			row[2] = term.Cell{Text: "→ " + came(p)}
 		}
 		if p.Error != nil {
 			row[5] = term.Cell{Text: p.Error.Message, Style: term.Red}
@@ -148,6 +155,21 @@ func stepTable(steps []durable.StepRecord, now time.Time) *term.Table {
 		t.AddCells(row...)
 	}
 	return t
+}
+
+// came is what a node that is no step has come to.
+func came(p durable.StepRecord) string {
+	switch {
+	case p.Kind == "parallel":
+		return p.Answer + " lanes"
+	case p.Kind == "each":
+		return p.Answer + " items"
+	case p.Kind == "wait" && p.Answer == "" && len(p.Waits) > 0 && p.Waits[0].By != "":
+		return p.Waits[0].By
+	case p.Answer == "":
+		return p.Status
+	}
+	return p.Answer
 }
 
 func stepStyle(status string) term.Style {

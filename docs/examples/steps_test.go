@@ -91,6 +91,19 @@ func Example_timeout() {
 	// Output: true step_timeout
 }
 
+func Example_runTimeout() {
+	// [run-timeout]
+	w := durable.Define("pay",
+		durable.Step("pay", pay),
+		durable.Event("delivered", func(p *Payment, at time.Time) {}),
+	).Timeout(30 * 24 * time.Hour)
+	// [/run-timeout]
+	_, err := execute(w.Timeout(50*time.Millisecond), Payment{})
+	var failed *durable.Failure
+	fmt.Println(errors.As(err, &failed), failed.Code)
+	// Output: true run_timeout
+}
+
 func Example_outcomes() {
 	for _, state := range []string{"stolen", "limited", "pending", "withdrawn"} {
 		slept := false

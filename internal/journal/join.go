@@ -60,9 +60,11 @@ func Join(base []byte, lanes []LaneState) ([]byte, error) {
 }
 
 // grew tells whether a list is another with more items at its end: two lanes
-// that both appended have not come to the same, even if they appended the same.
+// that both appended have not come to the same, even if they appended the same. No
+// list and null are lists without items, as they are for Go.
 func grew(old, value []byte) bool {
 	a, ok := items(old)
+	ok = ok || len(old) == 0 || string(old) == "null"
 	b, also := items(value)
 	if !ok || !also || len(b) <= len(a) {
 		return false
