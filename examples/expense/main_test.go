@@ -103,7 +103,7 @@ func TestWN3_SilenceIsANo(t *testing.T) {
 func TestRun(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "expense.db")
 	var first, second bytes.Buffer
-	if err := run(t.Context(), nil, &first, db, 200*time.Millisecond); err != nil {
+	if err := run(t.Context(), nil, &first, db, 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{
@@ -114,7 +114,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", text, &first)
 		}
 	}
-	if err := run(t.Context(), nil, &second, db, 200*time.Millisecond); err != nil { // finds what is decided
+	if err := run(t.Context(), nil, &second, db, 500*time.Millisecond); err != nil { // finds what is decided
 		t.Fatal(err)
 	}
 	if first.String() != second.String() {

@@ -75,7 +75,7 @@ func TestWN3_NobodyPays(t *testing.T) {
 func TestRun(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "payment.db")
 	var first, second bytes.Buffer
-	if err := run(t.Context(), &first, db, 200*time.Millisecond); err != nil {
+	if err := run(t.Context(), &first, db, 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	ends := []string{
@@ -87,7 +87,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", text, &first)
 		}
 	}
-	if err := run(t.Context(), &second, db, 200*time.Millisecond); err != nil { // the bank tells all of it again
+	if err := run(t.Context(), &second, db, 500*time.Millisecond); err != nil { // the bank tells all of it again
 		t.Fatal(err)
 	}
 	for _, text := range ends {
