@@ -26,6 +26,9 @@ type Config struct {
 	// ShutdownGrace is how long running steps may go on when Run's context
 	// ends, before their contexts end too; default 30 s, negative: none.
 	ShutdownGrace time.Duration
+	// HungAfter is how long a step may go on after its context has ended before its
+	// run goes on without it, see Engine.Hung; default 10 min.
+	HungAfter time.Duration
 	// MaxPayload is the limit of each input, state, event, answer and result,
 	// in bytes of JSON; default 1 MiB, at most 16 MiB.
 	MaxPayload int
@@ -50,6 +53,7 @@ const (
 	defaultLease       = 10 * time.Second
 	minLease           = 500 * time.Millisecond
 	defaultGrace       = 30 * time.Second
+	defaultHung        = 10 * time.Minute
 	defaultPayload     = 1 << 20
 	maxPayload         = 16 << 20
 	maxInbox           = 1000
@@ -80,6 +84,12 @@ func (c *Config) check(e *DefinitionError) {
 		c.ShutdownGrace = defaultGrace
 	case c.ShutdownGrace < 0:
 		c.ShutdownGrace = 0
+	}
+	if c.HungAfter == 0 {
+		c.HungAfter = defaultHung
+	}
+	if c.HungAfter < 0 {
+		e.add("Config.HungAfter", fmt.Sprintf("%s is negative; give a positive duration, or 0 for %s", c.HungAfter, defaultHung))
 	}
 	if c.MaxPayload == 0 {
 		c.MaxPayload = defaultPayload

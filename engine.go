@@ -147,7 +147,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}()
 	cfg := run.Config{
 		Name: e.cfg.Name, Queues: e.cfg.served(), Lease: e.cfg.Lease,
-		Grace: e.cfg.ShutdownGrace, JournalLimit: maxFacts, StateLimit: e.cfg.MaxPayload, Accept: accept,
+		Grace: e.cfg.ShutdownGrace, HungAfter: e.cfg.HungAfter, JournalLimit: maxFacts, StateLimit: e.cfg.MaxPayload, Accept: accept,
 	}
 	for _, d := range e.defs {
 		cfg.Definitions = append(cfg.Definitions, &run.Definition{Tree: d.tree, Fingerprint: d.fingerprint})

@@ -70,6 +70,8 @@ type QueueState struct {
 	// Running is how many bodies and questions run in it, as those workers said
 	// with their last heartbeat.
 	Running int `json:"running"`
+	// Hung is how many of them ignore the end of their context, see Engine.Hung.
+	Hung int `json:"hung"`
 }
 
 // Queues lists what is known of queues, by name: those that this engine
@@ -102,6 +104,9 @@ func (e *Engine) Queues(ctx context.Context) ([]QueueState, error) {
 			at(name).Workers++
 			at(name).Running += n
 		}
+		for _, h := range r.Hung { // of those that are named
+			at(h.Queue).Hung++
+		}
 	}
 	list := make([]QueueState, 0, len(known))
 	for q := range maps.Values(known) {
@@ -121,6 +126,7 @@ func living(s store.Survey) (reports []run.Report, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("worker %q: %w", l.Name, err)
 		}
+		r.Worker = l.Name
 		reports = append(reports, r)
 	}
 	return reports, nil

@@ -33,6 +33,9 @@ type Stats struct {
 	// that ended when the run was no longer this worker's: their results were
 	// dropped.
 	BodiesBegun, BodiesEnded, BodiesCut int64
+	// BodiesHung went on for 10 s after their context had ended (or for
+	// Config.HungAfter, if that is shorter). Engine.Hung lists them.
+	BodiesHung int64
 
 	// Connections to a server that were made; zero for stores without any. A
 	// calm engine makes at most about ten.
@@ -46,7 +49,7 @@ func (e *Engine) Stats() Stats {
 		Batches: c.Batches, Writes: c.Writes, FailedBatches: c.Failed, LandedBefore: c.Landed, Superseded: c.Superseded, Refused: c.Refused,
 		Claims: c.Claims, FailedClaims: c.ClaimsFailed, Claimed: c.Claimed,
 		Renewals: c.Renewals, FailedRenewals: c.RenewalsFailed, LostLeases: c.LeasesLost, TakenOver: c.TakenOver,
-		BodiesBegun: c.Begun, BodiesEnded: c.Ended, BodiesCut: c.Cut,
+		BodiesBegun: c.Begun, BodiesEnded: c.Ended, BodiesCut: c.Cut, BodiesHung: c.Hung,
 	}
 	if dials, ok := e.store.(interface{ Connections() int64 }); ok {
 		s.Connections = dials.Connections()

@@ -293,7 +293,7 @@ func TestStep_BodyThatIgnoresItsContext(t *testing.T) {
 	inMemory(t, cfg, func(t *testing.T, e env) {
 		deaf = make(chan struct{})
 		run := durabletest.Start(e.Engine, w, note{})
-		e.Sleep(time.Hour)
+		e.Sleep(10 * time.Minute)
 		durabletest.Start(e.Engine, other, note{}).Done()
 		if n := len(bodies.all()); n != 1 {
 			t.Fatalf("%d bodies while the first still runs", n)

@@ -90,10 +90,19 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 	w.counts.Ended++
 	if r == nil {
 		w.counts.Cut++
-		w.handBack(v, now)
+		if !v.left {
+			w.handBack(v, now)
+		}
 		w.pump(now)
 		return
 	}
+	w.finish(r, v, end, suspended, now)
+	w.drive(r, now)
+	w.pump(now)
+}
+
+// finish records how a body ended, as far as the plan still has it.
+func (w *Worker) finish(r *run, v *Visit, end plan.Ending, suspended bool, now time.Time) {
 	at := micros(w.clock.low(now))
 	switch {
 	case errors.Is(v.cause, ErrNotPlanned) && r.hist.At(v.Path) == nil:
@@ -114,13 +123,12 @@ func (w *Worker) Returned(v *Visit, end plan.Ending, suspended bool, now time.Ti
 		f.At = at // what is to come is counted from the latest, what was from the earliest
 		w.add(r, f)
 	}
-	w.drive(r, now)
-	w.pump(now)
 }
 
 // ended takes a visit off its run. It returns nil if the run has gone.
 func (w *Worker) ended(v *Visit) *run {
 	r := v.run
+	w.gone(v)
 	w.unsuspect(v)
 	if r == nil || w.runs[r.id] != r || r.visits[v.Path] != v {
 		w.free(v)

@@ -7,7 +7,7 @@ type Counts struct {
 	Batches, Failed, Writes, Landed, Superseded, Refused int64
 	Claims, ClaimsFailed, Claimed                        int64
 	Renewals, RenewalsFailed, LeasesLost, TakenOver      int64
-	Begun, Ended, Cut                                    int64
+	Begun, Ended, Cut, Hung                              int64
 }
 
 // add adds o.
@@ -28,6 +28,7 @@ func (c *Counts) add(o *Counts) {
 	c.Begun += o.Begun
 	c.Ended += o.Ended
 	c.Cut += o.Cut
+	c.Hung += o.Hung
 }
 
 // verdict counts what became of a write.

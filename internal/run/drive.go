@@ -57,6 +57,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	r.plan, r.need = p, need{}
 	w.stopUnplanned(r, p)
 	at := micros(w.clock.low(now))
+	r.refill(at)
 	switch {
 	case p.Outcome == plan.Turning && len(r.visits) == 0:
 		w.turn(r, p, at)
@@ -253,6 +254,7 @@ func (w *Worker) answerCalls(r *run, at int64) {
 		call, suspends := w.answerCall(r, v.Path, c, at)
 		if suspends {
 			v.suspend, v.asking = c, nil
+			w.lingers(v)
 			w.do.Reply(v, CallReply{Suspend: true})
 			continue
 		}
@@ -307,6 +309,7 @@ func (w *Worker) ask(r *run, q plan.Question, now time.Time) {
 	}
 	r.held = r.asked.Add(holdForAnswer)
 	w.timed[r] = r.held
+	v.begun = true
 	w.do.Start(v)
 }
 
@@ -318,7 +321,8 @@ func (w *Worker) begin(r *run, b plan.Body, now time.Time) bool {
 	}
 	until := b.Until()
 	if w.old[placeKey{r.id, b.Path}] > 0 || b.Mode == plan.Undo && w.stillRuns(r.id) { // an old body still runs here
-		until = max(until, micros(w.clock.high(now).Add(suspectPause)))
+		until = max(until, micros(w.clock.high(now).Add(w.oldPause(r.id, now))))
+		r.need.yields = true
 	}
 	suspect := b.Place != nil && len(b.Place.Crashed) >= 2
 	if suspect && w.suspect != nil {

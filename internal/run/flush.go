@@ -229,6 +229,7 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 	if v.cause == nil && !(w.stopping && !now.Before(w.stopAt)) {
 		w.redeem(v)
 		w.counts.Begun++
+		v.begun = true
 		w.do.Start(v)
 		return
 	}
@@ -266,6 +267,9 @@ func (w *Worker) released(r *run, b *batch, told bool) {
 	case !b.release.Due.IsZero():
 		if q := w.queue(b.release.Queue); q != nil {
 			q.soon(w.clock.local(b.release.Due))
+			if r.need.yields {
+				q.yield(w.clock.local(b.release.Due))
+			}
 		}
 	}
 }

@@ -59,18 +59,15 @@ func (h *Handle) body() {
 		h.stop()
 		end = h.judge(end, returned, recover())
 		h.over = true
-		timedOut := errors.Is(context.Cause(h.ctx), ErrStepTimeout)
+		late := errors.Is(context.Cause(h.ctx), ErrStepTimeout)
 		h.cancel(errors.New("the step is over"))
 		if h.settled {
 			return
 		}
-		if timedOut && !h.suspended {
-			end = plan.Ending{Timeout: true, Err: &journal.Error{
-				Code: "step_timeout", Path: h.Path, Attempt: h.Attempt,
-				Message: fmt.Sprintf("the step ran longer than its timeout of %s", timeout(h.Visit)),
-			}}
+		if late && !h.suspended {
+			end = timedOut(h.Visit)
 		}
-		h.event(func(w *Worker, now time.Time) { w.Returned(h.Visit, end, h.suspended, now) })
+		h.end(func(w *Worker, now time.Time) { w.Returned(h.Visit, end, h.suspended, now) })
 	}()
 	roomy()
 	if h.Mode == plan.Undo {
@@ -167,6 +164,7 @@ func (h *Handle) limit() (stop func()) {
 	t := time.AfterFunc(d, func() {
 		h.cancel(ErrStepTimeout)
 		h.runner.log.Warn("a step ran into its timeout", "execution", h.Execution.String(), "path", h.Path, "timeout", d)
+		h.event(func(w *Worker, now time.Time) { w.TimedOut(h.Visit, now) })
 	})
 	return func() { t.Stop() }
 }
@@ -186,7 +184,7 @@ func (h *Handle) ask() {
 			a = Answered{Err: &journal.Error{Code: h.Question.Code(), Path: h.Path, Message: "the question ended its goroutine without an answer"}}
 		}
 		h.cancel(errors.New("the question is answered"))
-		h.event(func(w *Worker, now time.Time) { w.Answered(h.Visit, a, now) })
+		h.end(func(w *Worker, now time.Time) { w.Answered(h.Visit, a, now) })
 	}()
 	a = h.runner.code.Ask(h.ctx, h.Visit)
 	answered = true
@@ -201,6 +199,14 @@ func (h *Handle) event(fn func(w *Worker, now time.Time)) (ran bool) {
 		}
 	})
 	return ran
+}
+
+// end tells the worker that user code has ended. One that came after it has only
+// its slot to get back.
+func (h *Handle) end(fn func(w *Worker, now time.Time)) {
+	if !h.event(fn) {
+		h.runner.gone(h.Visit)
+	}
 }
 
 // GiveUp ends the body: this code cannot go on with what is recorded, so the

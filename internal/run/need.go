@@ -16,6 +16,7 @@ type need struct {
 	ready  bool     // something could begin now: here if there were a slot, or elsewhere
 	queue  string   // of that; if nothing is ready, of what is put off
 	later  int64    // earliest time at which a body that is put off may begin
+	yields bool     // others may begin a body of it, but not this process
 	hungry []string // queues in which it would begin more here as soon as there is a slot, or no pause
 }
 
@@ -164,8 +165,11 @@ func (w *Worker) dueRuns(now time.Time) []*run {
 		}
 	}
 	for r, t := range w.mortal {
-		if _, both := w.timed[r]; !now.Before(t) && !both {
-			due = append(due, r)
+		if !now.Before(t) {
+			delete(w.mortal, r) // if it cannot be driven now, it will be when that is over
+			if !slices.Contains(due, r) {
+				due = append(due, r)
+			}
 		}
 	}
 	slices.SortFunc(due, func(a, b *run) int { return compareIDs(a.id, b.id) })

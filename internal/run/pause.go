@@ -17,6 +17,12 @@ type Report struct {
 	// Paused has the queues in which the worker begins nothing, by the time since
 	// when they are paused as the store told it.
 	Paused map[string]time.Time `json:"paused,omitempty"`
+	// Hung is user code that ignores the end of its context, the oldest first, and
+	// HungCount how many there are: not more than some are named.
+	Hung      []Hung `json:"hung,omitempty"`
+	HungCount int    `json:"hung_count,omitempty"`
+	// Worker is the name of who reports.
+	Worker string `json:"-"`
 	// Unknown says that the worker has not reported anything.
 	Unknown bool `json:"-"`
 }
@@ -47,12 +53,18 @@ func (w *Worker) ownReport() []byte {
 			r.Paused[q.name] = q.since
 		}
 	}
+	r.Hung, r.HungCount = w.hungNow()
+	w.hungNews = false
 	return encodeJSON(r)
 }
 
 // mustReport tells whether somebody may wait for what this worker has not said
-// yet: that it has stopped in a paused queue.
+// yet: that it has stopped in a paused queue, or which of
+// its bodies are hung.
 func (w *Worker) mustReport() bool {
+	if w.hungNews {
+		return true
+	}
 	for _, q := range w.queues {
 		if q.paused() && (!q.saidSince.Equal(q.since) || q.saidBusy != q.busy()) {
 			return true

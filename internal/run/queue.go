@@ -1,6 +1,9 @@
 package run
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Queue is how a worker serves a queue.
 type Queue struct {
@@ -26,9 +29,10 @@ type queue struct {
 
 	global   int
 	rate     Rate
-	pledged  int       // bodies that are about to take from the limits above
-	refusals int       // in a row: others were faster
-	rests    time.Time // after a refusal, no claim before then
+	pledged  int         // bodies that are about to take from the limits above
+	refusals int         // in a row: others were faster
+	rests    time.Time   // after a refusal, no claim before then
+	yields   []time.Time // when runs are due that others should claim
 
 	since     time.Time // it is paused since then; zero: it is not
 	saidSince time.Time // as the last renewal reported
@@ -40,7 +44,7 @@ func (q *queue) free() int { return q.slots - q.used }
 // wants tells whether a claim should ask for this queue now. A look that is
 // only due for safety leaves it to a renewal that is under way.
 func (q *queue) wants(now, renewing time.Time) bool {
-	return q.open() && q.asks(now, renewing)
+	return q.open() && q.yieldsUntil(now).IsZero() && q.asks(now, renewing)
 }
 
 // asks tells whether a claim is wanted, if there were a slot.
@@ -72,6 +76,24 @@ func (q *queue) at(renewing time.Time) time.Time {
 // glancePatience is how long a look for safety waits for a renewal, which
 // looks, too.
 const glancePatience = 100 * time.Millisecond
+
+// yieldTime is how long around the time at which a run is due that others should
+// claim no claim leaves: they know when that is by their renewals.
+const yieldTime = 250 * time.Millisecond
+
+// yield says that others should claim what is due at t.
+func (q *queue) yield(t time.Time) { q.yields = append(q.yields, t) }
+
+// yieldsUntil is when claims may leave again; zero: now.
+func (q *queue) yieldsUntil(now time.Time) (until time.Time) {
+	q.yields = slices.DeleteFunc(q.yields, func(t time.Time) bool { return now.Sub(t) >= yieldTime })
+	for _, t := range q.yields {
+		if t.Sub(now) <= yieldTime/5 {
+			until = later(until, t.Add(yieldTime))
+		}
+	}
+	return until
+}
 
 // soon says that something is due in the queue at t.
 func (q *queue) soon(t time.Time) {

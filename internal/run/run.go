@@ -407,6 +407,7 @@ func (w *Worker) stopVisit(v *Visit, cause error) {
 	if v.cause == nil {
 		v.cause = cause
 		w.do.Stop(v, cause)
+		w.lingers(v)
 	}
 }
 

@@ -42,6 +42,7 @@ type Runner struct {
 
 	mu    sync.Mutex // the worker's
 	w     *Worker    // nil while not running
+	last  *Worker    // the newest one
 	armed time.Time  // when the run loop will tick
 	kick  chan struct{}
 	base  context.Context // of bodies
@@ -69,6 +70,21 @@ func NewRunner(s store.Store, code Code, log *slog.Logger) *Runner {
 	}
 	r.task(r.commitLoop)
 	return r
+}
+
+// gone says that user code has ended which an earlier worker began.
+func (r *Runner) gone(v *Visit) {
+	if r.event(func(w *Worker, now time.Time) {
+		w.Gone(v)
+		w.Tick(now)
+	}) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil {
+		r.last.Gone(v)
+	}
 }
 
 // Close ends the committer and waits for everything that the runner started,
@@ -125,6 +141,10 @@ func (r *Runner) Run(ctx context.Context, cfg Config, stopNow <-chan struct{}) e
 		return errors.New("this engine is closed")
 	}
 	w := NewWorker(cfg, effects{r})
+	if r.last != nil {
+		w.inherit(r.last)
+	}
+	r.last = w
 	r.w, r.base = w, context.WithoutCancel(ctx)
 	w.Run(time.Now())
 	r.mu.Unlock()

@@ -184,7 +184,7 @@ func (h *Handle) RollbackTx(tx store.Tx) {
 // the database is well enough to say so.
 func (h *Handle) LetGo() {
 	h.settled = true
-	h.event(func(w *Worker, now time.Time) { w.TxLost(h.Visit, now) })
+	h.end(func(w *Worker, now time.Time) { w.TxLost(h.Visit, now) })
 }
 
 // CommitTx commits a transaction of the body together with its end. With nil the
@@ -216,7 +216,7 @@ func (h *Handle) CommitTx(tx store.Tx, end plan.Ending) error {
 	switch {
 	case err == nil:
 		h.settled = true
-		h.event(func(w *Worker, now time.Time) { w.TxCommitted(h.Visit, res.Verdicts[0], asked, now, res.Now) })
+		h.end(func(w *Worker, now time.Time) { w.TxCommitted(h.Visit, res.Verdicts[0], asked, now, res.Now) })
 	case errors.Is(err, store.ErrRolledBack):
 		h.undoTx()
 		return err

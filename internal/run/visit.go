@@ -41,6 +41,11 @@ type Visit struct {
 	suspend *CallRequest // told to suspend on this wait
 	cause   error        // why the worker asked the shell to stop it
 	pledged bool         // it is about to take from limits over all workers
+	begun   bool         // the shell has it
+	over    bool         // its goroutine is over
+
+	timedOut bool // the step's own timeout has ended its context
+	left     bool // the run went on without it, and has recorded how it ended
 }
 
 // CallRequest is a durable call that has no record yet.

@@ -24,6 +24,7 @@ type Config struct {
 	Queues       map[string]Queue
 	Lease        time.Duration
 	Grace        time.Duration                               // for bodies, when stopping
+	HungAfter    time.Duration                               // a run goes on without a body that ignores the end of its context for so long
 	JournalLimit int                                         // live facts of one execution
 	StateLimit   int                                         // bytes of a state; 0: none
 	Accept       func(*journal.Wait, []byte) ([]byte, error) // checks what came by topic; gives what is to be read. Pure
@@ -83,6 +84,11 @@ type Worker struct {
 	stopAt   time.Time
 	stopped  int // stages of stopping that have been done
 	counts   Counts
+
+	lingering map[*Visit]*linger // user code that runs although its context has ended
+	ending    []*Visit           // of those, the ones whose context has ended just now
+	hungAt    time.Time          // when to look at them; zero: never
+	hungNews  bool               // what is to be reported of them has changed
 }
 
 type placeKey struct {
@@ -104,6 +110,8 @@ func NewWorker(cfg Config, do Effects) *Worker {
 		alarms:  make(map[*run]time.Time),
 		hungry:  make(map[*run]bool),
 		mortal:  make(map[*run]time.Time),
+
+		lingering: make(map[*Visit]*linger),
 
 		doubtful: make(map[store.ID]*run),
 	}
@@ -266,7 +274,7 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	if w.lease.alive(now) && w.claimed.IsZero() && !w.stopping {
 		for _, q := range w.queues {
 			if q.open() {
-				sooner(q.when(w.lease.asked))
+				sooner(later(q.when(w.lease.asked), q.yieldsUntil(now)))
 			}
 		}
 	}
@@ -279,6 +287,7 @@ func (w *Worker) Deadline(now time.Time) time.Time {
 	for _, t := range w.alarms {
 		sooner(t)
 	}
+	sooner(w.hungAt)
 	if w.stopping && w.stopped < 2 {
 		sooner(w.stopAt.Add(time.Duration(w.stopped) * abandonAfter))
 	}
@@ -293,6 +302,7 @@ func (w *Worker) pump(now time.Time) {
 	if w.lease.held && !w.lease.alive(now) {
 		w.loseLease(now)
 	}
+	w.pumpLingering(now)
 	if w.lease.held && w.lease.asked.IsZero() && w.mustReport() {
 		w.renewSoon()
 	}

@@ -69,12 +69,7 @@ func (b *body) begin() {
 		b.after(b.p.s.between(0, 200*time.Millisecond), b.reconcile)
 	default:
 		if t := b.v.Node.Timeout; t > 0 {
-			b.p.s.at(b.p, t, func() {
-				if !b.over && b.stopped == nil {
-					b.tired = true
-					b.stop(run.ErrStepTimeout)
-				}
-			})
+			b.p.s.at(b.p, t, b.tire)
 		}
 		if b.stopped != nil && !b.script.deaf {
 			b.react()
@@ -293,10 +288,17 @@ func (b *body) finish(end plan.Ending, suspended bool) {
 	}
 	b.p.bodies = slices.DeleteFunc(b.p.bodies, func(x *body) bool { return x == b })
 	if b.tired && !suspended {
-		end = plan.Ending{Timeout: true, Err: &journal.Error{Code: "step_timeout", Path: b.v.Path, Attempt: b.v.Attempt, Message: "scripted"}}
+		end = plan.Ending{Timeout: true, Err: stepTimeout(b.v)}
 	}
 	b.p.s.logf("%s: %s of %s returns, suspended=%v err=%v", b.p.name, b.v.Path, b.w, suspended, end.Err)
+	if b.tired && b.p.s.Mutant.Hasty {
+		return
+	}
 	b.p.w.Returned(b.v, end, suspended, b.p.local())
+}
+
+func stepTimeout(v *run.Visit) *journal.Error {
+	return &journal.Error{Code: "step_timeout", Path: v.Path, Attempt: v.Attempt, Message: "scripted"}
 }
 
 // answer answers a question.

@@ -187,6 +187,11 @@ func mutants() []planted {
 		},
 		{Mutant: Mutant{Name: "rows of a superseded owner land", Rows: true}, killers: []string{"G5"}, draw: func(o *Options) { o.Tx = true }},
 		{Mutant: Mutant{Name: "bodies go on after the lease", Deaf: true}, killers: []string{"G7", "G15"}},
+		{Mutant: Mutant{Name: "bodies are forgotten when their time is over", Hasty: true}, killers: []string{"RS-7", "liveness"}, draw: func(o *Options) {
+			m := o.Mutant
+			*o = Draw(o.Seed + 1300) // bodies out of time whose next attempt comes to the same process are rare
+			o.Mutant = m
+		}},
 		{
 			Mutant: Mutant{Name: "crashes are not recorded", Send: func(_ *process, w *store.Write) {
 				strip(w, func(f *journal.Fact) bool { return f.Kind == journal.Delayed && f.Why == journal.ByCrash })

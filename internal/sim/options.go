@@ -63,6 +63,7 @@ type Mutant struct {
 	Fresh   bool // clients send again under a new name
 	Early   bool // writes are acknowledged when they leave
 	Deaf    bool // bodies are not stopped
+	Hasty   bool // a body is said to have ended when its time is over
 	Rows    bool // rows of a transaction land whatever becomes of its record
 
 	Unpaused bool // the store forgets that a queue is paused

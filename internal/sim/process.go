@@ -76,7 +76,7 @@ func (s *Sim) spawn(variant int) *process {
 	if len(s.processes)%2 == 1 && !s.calm() {
 		delete(p.slots, "ai")
 	}
-	cfg := run.Config{Name: p.name, Lease: s.Lease, Grace: grace, JournalLimit: 10_000, Queues: make(map[string]run.Queue)}
+	cfg := run.Config{Name: p.name, Lease: s.Lease, Grace: grace, HungAfter: s.hungAfter(), JournalLimit: 10_000, Queues: make(map[string]run.Queue)}
 	if s.Limit > 0 {
 		cfg.JournalLimit = s.Limit
 	}
@@ -412,6 +412,7 @@ func (p *process) Commit(w store.Write, ref any) {
 func (p *process) Start(v *run.Visit) {
 	b := newBody(p, v)
 	b.judgeStart()
+	p.judgeBeside(v)
 	p.bodies = append(p.bodies, b)
 	v.Handle = b
 	p.s.at(p, p.s.between(0, time.Millisecond), b.begin)
@@ -451,7 +452,9 @@ func (p *process) NewIncarnation() store.Incarnation {
 func (p *process) check() {
 	now, running := p.local(), map[string]int{}
 	for _, b := range p.bodies {
-		running[b.v.Queue]++
+		if !b.tired || !p.s.Mutant.Hasty {
+			running[b.v.Queue]++
+		}
 		if b.v.Question == nil && b.v.Mode == plan.Run && b.stopped == nil && !b.over && p.armed > p.s.now &&
 			(b.who != p.who || !now.Before(p.trust)) {
 			p.s.fail("G7", "%s lets a body at %s of %s go on past its trust", p.name, b.v.Path, p.s.title(b.v.Execution))
