@@ -36,14 +36,15 @@ func ParseID(s string) (ID, error) {
 // questions about them. Make one with Open. All methods may be called
 // concurrently.
 type Engine struct {
-	cfg    Config
-	log    *slog.Logger
-	store  store.Store
-	runner *run.Runner
-	defs   map[[2]string]*definition
-	first  map[string]*definition // by name: the version listed first
-	hub    hub
-	parts  parts
+	cfg     Config
+	log     *slog.Logger
+	store   store.Store
+	runner  *run.Runner
+	defs    map[[2]string]*definition
+	first   map[string]*definition // by name: the version listed first
+	hub     hub
+	parts   parts
+	orphans orphans
 
 	stop    chan struct{} // closed: stop in order
 	stopNow chan struct{}
@@ -60,7 +61,7 @@ type Engine struct {
 func Open(ctx context.Context, opener store.Opener, cfg Config) (*Engine, error) {
 	e := &Engine{
 		defs: make(map[[2]string]*definition), first: make(map[string]*definition),
-		stop: make(chan struct{}), stopNow: make(chan struct{}),
+		stop: make(chan struct{}), stopNow: make(chan struct{}), orphans: orphans{news: make(chan struct{}, 1)},
 	}
 	var mistakes DefinitionError
 	if opener == nil {
@@ -155,6 +156,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	tidying, end := context.WithCancel(ctx)
 	var tidy sync.WaitGroup
 	tidy.Go(func() { e.retain(tidying) })
+	tidy.Go(func() { e.cancelOrphans(tidying) })
 	defer tidy.Wait()
 	defer end()
 	return e.runner.Run(ctx, cfg, e.stopNow)

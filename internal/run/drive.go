@@ -57,7 +57,6 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	r.plan, r.need = p, need{}
 	w.stopUnplanned(r, p)
 	at := micros(w.clock.low(now))
-	r.refill(at)
 	switch {
 	case p.Outcome == plan.Turning && len(r.visits) == 0:
 		w.turn(r, p, at)

@@ -204,15 +204,6 @@ func (w *Worker) unrefused(r *run) {
 	w.letGo(r.id)
 }
 
-// refill forgets refusals whose time is over.
-func (r *run) refill(at int64) {
-	for name, until := range r.full {
-		if until != 0 && until <= at {
-			delete(r.full, name)
-		}
-	}
-}
-
 // shut tells whether no body may begin in a queue now; if it may later, that is
 // noted.
 func (w *Worker) shut(r *run, name string, now time.Time) bool {
