@@ -132,7 +132,7 @@ func (r *Started[S]) stuck(x *durable.Execution) bool {
 			return false
 		}
 	}
-	return true
+	return !r.e.link.isCut() // else nobody could say which children are open
 }
 
 // due is when a run or one of its children goes on by itself.
