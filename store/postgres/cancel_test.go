@@ -30,7 +30,10 @@ func bush() (flow *durable.Workflow[parcel], all []durable.Definition) {
 		return err
 	}))
 	flow = durable.Define("bush", step("first", func(context.Context) error { return nil }), durable.Parallel("p",
-		step("event", func(ctx context.Context) error { _, err := durable.WaitForEvent[int](ctx, "e", short, over); return err }),
+		step("event", func(ctx context.Context) error {
+			_, err := durable.WaitForEvent[int](ctx, "e", short, over)
+			return err
+		}),
 		step("published", func(ctx context.Context) error {
 			_, err := durable.WaitForEvent[int](ctx, "p", durable.Correlate("k"), short, over)
 			return err
