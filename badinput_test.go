@@ -46,7 +46,7 @@ func TestBadInput_Definitions(t *testing.T) {
 		"no lanes":                   {durable.Define("w", durable.Parallel[note]("p")), []string{"workflow w: p", "no lanes"}},
 		"Settle and nobody to look":  {durable.Define("w", durable.Parallel("p", mark("a")).Settle()), []string{"workflow w: p", "Merge"}},
 		"an item that is a channel":  {durable.Define("w", durable.Each("e", func(*note) []pipe { return nil }, durable.Step("x", func(context.Context, *pipe) error { return nil }))), []string{"workflow w: e", "item type", "pipe.C", "json"}},
-		"no nodes, and two Intos":    {durable.Define("w", durable.Each[note, note]("e", func(*note) []note { return nil }).Concurrency(0).Into(func(*note, []note) {}).IntoOutcomes(nil)), []string{"workflow w: e", "no nodes", "Concurrency is 0", "twice", "IntoOutcomes: the function is nil"}},
+		"no nodes, and two Intos":    {durable.Define("w", durable.Each[note, note]("e", func(*note) []note { return nil }).Concurrency(0).Into(func(*note, []note) {}).IntoOutcomes(nil)), []string{"workflow w: e", "no nodes", "Concurrency is 0", "two of Into", "IntoOutcomes: the function is nil"}},
 		"a form of a map":            {durable.Define("w", durable.Input("i", func(*note) durable.Ask { return durable.Ask{} }, func(*note, noForm) {}).Form()), []string{"workflow w: i", "noForm cannot be a form", "noForm.M", "noForm.F"}},
 		"a child that nobody serves": {durable.Define("w", durable.Sequence("s", durable.Child("c", other("child"), func(*note) note { return note{} }, func(*note, note) {}))), []string{"workflow w: s/c", `"child"`, "Config.Workflows"}},
 		"a timeout of nothing":       {durable.Define("w", mark("a")).Timeout(0), []string{"workflow w", "Timeout", "positive"}},
