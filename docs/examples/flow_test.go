@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -235,6 +236,26 @@ func Example_eachOutcomes() {
 				return nil
 			}),
 		// [/outcomes]
+	)
+	o, err := execute(w, Offer{Parts: []string{"nut", "anvil"}})
+	fmt.Println(o.Missing, err)
+	// Output: [anvil] <nil>
+}
+
+func Example_spread() {
+	w := durable.Define("offer",
+		// [spread]
+		durable.Each("parts", partsOf,
+			durable.Step("weigh", weigh),
+		).Spread().Concurrency(500).IntoSeq(func(o *Offer, parts iter.Seq2[int, durable.Outcome[Part]]) error {
+			for i, p := range parts { // read one after another, not all in memory at once
+				if p.Err != nil {
+					o.Missing = append(o.Missing, o.Parts[i])
+				}
+			}
+			return nil
+		}),
+		// [/spread]
 	)
 	o, err := execute(w, Offer{Parts: []string{"nut", "anvil"}})
 	fmt.Println(o.Missing, err)
