@@ -192,6 +192,7 @@ func (j *judge) read() (err error) {
 // was allowed by the plan at that moment, and the header says what the plan
 // says now.
 func (j *judge) doctor(r *record, t *tree.Workflow) {
+	r.tree = t
 	h := journal.NewHistory()
 	for _, row := range r.rows {
 		for i := range row.Facts {
@@ -218,7 +219,6 @@ func (j *judge) doctor(r *record, t *tree.Workflow) {
 	} else if !bytes.Equal(short.State, h.State) || short.Length != h.Length {
 		j.fault("run %s: the snapshot gives %s, the journal %s", r.ID, short.State, h.State)
 	}
-	r.tree = t
 	j.stands(r, plan.Eval(t, h))
 }
 
