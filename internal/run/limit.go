@@ -165,16 +165,15 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 			r.full[q.name] = micros(w.clock.high(now.Add(min(time.Millisecond<<min(q.refusals, 10), time.Second))))
 		}
 	}
+	// A report that is taken again may be what others follow from.
 	instead := func(f journal.Fact) bool {
-		return f.Kind == journal.Failed && f.Err != nil && f.Err.Code == journalLimit
+		return f.Kind == journal.Failed && f.Err != nil && f.Err.Code == journalLimit || f.Kind == journal.Handed && f.Message != 0
 	}
 	if b.fires || r.batch.fires || slices.ContainsFunc(b.facts, instead) || slices.ContainsFunc(r.batch.facts, instead) {
 		w.undo(r, b, afterNews) // a message may have come meanwhile, which wins
 		return
 	}
-	w.undo(r, b, func(f *journal.Fact) bool {
-		return f.Kind == journal.Tried || f.Kind == journal.Handed && f.Message != 0
-	})
+	w.undo(r, b, func(f *journal.Fact) bool { return f.Kind == journal.Tried })
 }
 
 // singly tells whether a body of the run has to wait for another of it, since their
