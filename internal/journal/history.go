@@ -192,19 +192,23 @@ func (h *History) Fold(f *Fact, seq int) error {
 		p.InDoubt, p.Asked, p.Until = false, 0, 0
 		delete(p.Calls, InDoubtCall)
 	case Answered:
-		p.Answer = f.Answer
-		if f.Answer.Way == WayItems && f.Answer.Spread {
-			p.Spread = &Spread{At: f.At}
-			return nil
-		}
-		if f.Answer.Way == WayItems {
-			return p.list(f)
-		}
-		if f.Answer.Way == WayAgain && f.Answer.Pass > 0 {
-			h.forget(parent, f)
-		}
+		return h.answered(p, parent, f)
 	default:
 		return h.visited(p, f)
+	}
+	return nil
+}
+
+// answered folds the answer to a question.
+func (h *History) answered(p, parent *Place, f *Fact) error {
+	p.Answer = f.Answer
+	switch {
+	case f.Answer.Way == WayItems && f.Answer.Spread:
+		p.Spread = &Spread{At: f.At}
+	case f.Answer.Way == WayItems:
+		return p.list(f)
+	case f.Answer.Way == WayAgain && f.Answer.Pass > 0:
+		h.forget(parent, f)
 	}
 	return nil
 }
