@@ -55,13 +55,20 @@ func rooms() []room {
 		// What users see. The root imports no driver and has no private friends.
 		{dir: "", ours: []string{"internal/run", "internal/plan", "internal/journal", "internal/tree", "internal/cron", "internal/schema", "internal/fail", "store"}, third: []string{uuid}},
 		{dir: "durabletest", ours: []string{"", "store", "store/memory"}, third: []string{"testing"}},
-		{dir: "ai", ours: []string{""}, third: []string{"*"}},
+		{dir: "ai/model"},
+		{dir: "ai/internal/wire", ours: []string{"ai/model"}},
+		{dir: "ai/anthropic", ours: []string{"ai/model", "ai/internal/wire"}},
+		{dir: "ai/openai", ours: []string{"ai/model", "ai/internal/wire"}},
+		{dir: "ai/gemini", ours: []string{"ai/model", "ai/internal/wire"}},
+		{dir: "ai/offline", ours: []string{"ai/model"}},
+		{dir: "ai", ours: []string{"", "ai/model", "ai/anthropic", "ai/openai", "ai/gemini", "ai/offline", "internal/schema"}},
+		{dir: "ai/aitest", ours: []string{"", "ai", "ai/model", "ai/internal/wire", "ai/offline"}, third: []string{"testing"}},
 		{dir: "dashboard", ours: []string{""}, third: []string{"*"}},
-		{dir: "examples/...", ours: []string{"", "ai", "durabletest", "examples/...", "store/memory", "store/sqlite", "store/postgres"}},
-		{dir: "cmd/...", ours: []string{"", "ai", "cmd/...", "dashboard", "examples/...", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
+		{dir: "examples/...", ours: []string{"", "ai", "ai/...", "durabletest", "examples/...", "store/memory", "store/sqlite", "store/postgres"}},
+		{dir: "cmd/...", ours: []string{"", "ai", "ai/...", "cmd/...", "dashboard", "examples/...", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
 
 		// What the guides show, compiled and run.
-		{dir: "docs/...", ours: []string{"", "durabletest", "store", "store/memory", "store/sqlite"}},
+		{dir: "docs/...", ours: []string{"", "ai", "ai/...", "durabletest", "store", "store/memory", "store/sqlite"}},
 
 		// What tries to break it.
 		{
