@@ -311,7 +311,7 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 		w.drop(r, ErrTaken)
 		w.pump(now)
 		return
-	case len(r.refused) > 0 && rec.Length > r.base: // it landed after all, see unrefused
+	case r.refusedAndLanded(rec.Length): // see unrefused
 		w.drop(r, ErrTaken)
 		w.pump(now)
 		return

@@ -177,15 +177,22 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 }
 
 // singly tells whether a body of the run has to wait for another of it, since their
-// queue has limits: a write takes all that it needs or nothing, so that lanes which
-// begin together might never fit.
+// queues have limits: a write takes all that it needs or nothing, so that lanes which
+// begin together might never fit, and one whose queue is full would hold up the others.
 func (w *Worker) singly(r *run, name string) bool {
 	q := w.queue(name)
 	if q == nil || !q.limited() {
 		return false
 	}
-	begins := func(v *Visit) bool { return v.Queue == name }
+	begins := func(v *Visit) bool { return v.pledged }
 	return slices.ContainsFunc(r.batch.starts, begins) || q.global > 0 && r.bodies(name) >= int64(q.global)
+}
+
+// refusedAndLanded tells whether a run that was refused a beginning has a row that
+// this worker does not know: the refused write has arrived once more. While a write
+// is on its way the row may be that, and its verdict tells.
+func (r *run) refusedAndLanded(rows int) bool {
+	return len(r.refused) > 0 && r.sent == nil && rows > r.base
 }
 
 // unrefused lets a run go that was refused a beginning and whose journal is not

@@ -158,7 +158,7 @@ func (s *Sim) watch() {
 			if s.Lanes && w.status == store.Running { // its owner learns it by a hint
 				patience = hinted + promptly
 			}
-			if x := w.listens(m); x != nil && !m.taken && s.now > max(m.at, x.since, since)+patience && !s.givenUp(w) {
+			if x := w.listens(m); x != nil && !m.taken && s.now > max(m.at, x.since, since)+patience && !s.givenUp(w, x) {
 				s.fail("calm", "message %d of %s is there and not taken", m.seq, w)
 			}
 		}

@@ -320,10 +320,16 @@ func (s *Sim) judgeLanes(w *work) {
 	}
 }
 
-// givenUp tells whether a run only waits for its bodies to return.
-func (s *Sim) givenUp(w *work) bool {
+// givenUp tells whether a run no longer wants a wait that is open: it, or the lane
+// of the wait, ends as soon as its bodies have returned.
+func (s *Sim) givenUp(w *work, x *wait) bool {
 	p := w.owners[w.epoch]
-	return s.Lanes && p != nil && plan.Eval(w.definition(p), w.hist).Outcome != plan.Going
+	if !s.Lanes || p == nil {
+		return false
+	}
+	pl := plan.Eval(w.definition(p), w.hist)
+	wanted := func(o plan.Wait) bool { return o.Path == x.Path && o.Call == x.Call }
+	return pl.Outcome != plan.Going || !slices.ContainsFunc(pl.Waits, wanted)
 }
 
 // watchLanes looks at a calm world: nothing of a run may wait although it could go

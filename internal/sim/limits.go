@@ -151,6 +151,23 @@ func (s *Sim) open(name string) (n int) {
 	return n
 }
 
+// bound tells whether a run that is cancelled may still hold something of a queue:
+// its owner has died, and with it bodies that had not returned.
+func (s *Sim) bound(name string) bool {
+	for _, w := range s.works {
+		p := w.owners[w.epoch]
+		if w.hist.Cancel == nil || w.owner == (store.Incarnation{}) || !p.dead {
+			continue
+		}
+		for path := range w.places {
+			if at := w.hist.At(path); at != nil && at.Open == w.epoch && w.queueOf(path) == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // crowded tells whether a queue has no room for one more body now.
 func (s *Sim) crowded(name string) bool {
 	if _, paused := s.shared.paused[name]; paused {
@@ -165,7 +182,7 @@ func (s *Sim) crowded(name string) bool {
 				}
 			}
 		}
-		if max(n, s.open(name)) >= most {
+		if max(n, s.open(name)) >= most || s.bound(name) {
 			return true
 		}
 	}
