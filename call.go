@@ -63,9 +63,9 @@ func enter(ctx context.Context, kind, name string) (*body, string, error) {
 			return nil, "", fmt.Errorf("%s: the name is bad: %s", what, m)
 		}
 	}
-	key := kind + ":" + name
-	b.counts[key]++
-	return b, key + "#" + strconv.Itoa(b.counts[key]), nil
+	key, scope := kind+":"+name, scopeOf(ctx)
+	b.counts[key+scope]++
+	return b, key + "#" + strconv.Itoa(b.counts[key+scope]) + scope, nil
 }
 
 // stuck ends the body: the code cannot read what is recorded.

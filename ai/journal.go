@@ -25,6 +25,11 @@ type Journal interface {
 	Blob(ctx context.Context, body []byte) (hash string, err error)
 	// ReadBlob returns what Blob kept.
 	ReadBlob(ctx context.Context, hash string) ([]byte, error)
+	// Scope gives calls with the context that it returns names of their own, so that they may be left out when what
+	// they lead to is recorded. label is the name, numbered from the second scope of that name on.
+	Scope(ctx context.Context, name string) (inner context.Context, label string)
+	// Recorded says whether the next Do of a name has a result, so that its function will not be called.
+	Recorded(ctx context.Context, name string) bool
 }
 
 // StepInfo is what a call knows of the step that makes it.
