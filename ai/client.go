@@ -1,0 +1,152 @@
+package ai
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/durable-go/durable/ai/model"
+)
+
+// Config says what model names mean. The zero Config knows the built-in providers, and reads
+// aliases and keys from the environment.
+type Config struct {
+	// Aliases give names to models: "smart": "anthropic:claude-sonnet-4-20250514". Code uses the names. A name may
+	// itself be a full model string: so a model that is gone is pointed elsewhere. In the environment AI_MODEL_SMART
+	// (upper case, other characters as _) comes first.
+	Aliases map[string]string
+	// Providers are yours, by the word before the colon. They come before the built-in ones.
+	Providers map[string]Provider
+	// Prices replaces the table of prices that is built in, in the same form. See docs/ai.md.
+	Prices []byte
+	// HTTP is for the built-in providers. Without it they have their own.
+	HTTP *http.Client
+	// Getenv reads the environment. Without it: os.Getenv.
+	Getenv func(string) string
+}
+
+// Client asks models. Make one with New; all its methods may be used by many goroutines.
+type Client struct {
+	cfg    Config
+	prices *prices
+}
+
+// New checks a configuration as a whole and returns all its problems together. It reads no
+// keys: those are read when they are first needed, or by Check.
+func New(cfg Config) (*Client, error) {
+	c := &Client{cfg: cfg}
+	c.cfg.Aliases, c.cfg.Providers = maps.Clone(cfg.Aliases), maps.Clone(cfg.Providers)
+	if c.cfg.Getenv == nil {
+		c.cfg.Getenv = os.Getenv
+	}
+	var problems []error
+	table := cfg.Prices
+	if table == nil {
+		table = embeddedPrices
+	}
+	var err error
+	if c.prices, err = readPrices(table); err != nil {
+		problems = append(problems, fmt.Errorf("Prices: %w", err))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Providers)) {
+		switch {
+		case name == "" || strings.ContainsAny(name, ":@ "):
+			problems = append(problems, fmt.Errorf("Providers: %q is no name: it has no colon, @ or space", name))
+		case cfg.Providers[name] == nil:
+			problems = append(problems, fmt.Errorf("Providers: %q is nil", name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Aliases)) {
+		if name == "" {
+			problems = append(problems, errors.New("Aliases: a name is empty"))
+		} else if _, err := c.resolve(name); err != nil {
+			problems = append(problems, fmt.Errorf("Aliases: %w", err))
+		}
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("ai: the configuration is wrong: %w", errors.Join(problems...))
+	}
+	return c, nil
+}
+
+type clientKey struct{}
+
+// WithClient makes calls with that context use c. Give the context to Engine.Run, and all steps have it.
+func WithClient(ctx context.Context, c *Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// clientOf is the client of a context, or one that knows only the environment.
+func clientOf(ctx context.Context) (*Client, error) {
+	if c, _ := ctx.Value(clientKey{}).(*Client); c != nil {
+		return c, nil
+	}
+	return fromEnvironment()
+}
+
+// Check says at the start of a program whether models can be asked: that names lead to
+// models, and that keys are set. It sends nothing. All problems come together.
+func Check(ctx context.Context, models ...string) error {
+	c, err := clientOf(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, m := range models {
+		if _, err := c.open(m); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// open leads a name to its model.
+func (c *Client) open(name string) (opened, error) {
+	s, err := c.resolve(name)
+	if err != nil {
+		return opened{spec: s}, &Error{Kind: Invalid, Model: name, Err: err}
+	}
+	p, err := c.provider(s)
+	if err != nil {
+		return opened{spec: s}, &Error{Kind: Invalid, Model: name, Err: err}
+	}
+	m, err := p.Open(s.name)
+	if err != nil {
+		var e *Error
+		if !errors.As(err, &e) {
+			e = &Error{Kind: Invalid, Provider: s.provider, Model: s.name, Err: err}
+		}
+		return opened{spec: s}, e
+	}
+	o := opened{Model: m, spec: s, bucket: s.where()}
+	if b, ok := m.(model.Bucketed); ok {
+		o.bucket = b.Bucket()
+	}
+	return o, nil
+}
+
+// named adds to an error which alias led there, since that is what can be changed without new code.
+func (c *Client) named(err error, asked string, s spec) *Error {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Kind: Invalid, Err: err}
+	}
+	if e.Kind != Invalid {
+		return e
+	}
+	hint := fmt.Sprintf("asked for as %q; an alias of that name, or %s, points it elsewhere", asked, variable(asked))
+	if e.Err != nil {
+		hint = e.Err.Error() + " (" + hint + ")"
+	}
+	named := *e
+	named.Err = errors.New(hint)
+	return &named
+}
+
+// redact is what may be shown of a text.
+func (c *Client) redact(text string) string { return text }

@@ -1,0 +1,97 @@
+package ai
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/durable-go/durable/ai/model"
+)
+
+// classify makes an *Error of what a model returned, which may be anything, and takes the prompt out of its text.
+func (c *Client) classify(err error, m *mark, r *model.Request) *Error {
+	var e *Error
+	if !errors.As(err, &e) { // of a model that does not know our errors: it may be the network
+		e = &Error{Kind: Transient, Err: err}
+	}
+	e = c.named(e, m.Asked, spec{})
+	out := *e
+	if out.Model == "" {
+		out.Model = m.Model
+	}
+	if out.Err != nil {
+		out.Err = errors.New(withoutPrompt(clip(out.Err.Error(), maxErrorText), r))
+	}
+	return &out
+}
+
+// echo is from which length on a piece of a prompt is recognised in the text of an error.
+const echo = 16
+
+// withoutPrompt takes out of an error's text what providers repeat of the request: it is to be in no log.
+func withoutPrompt(text string, r *model.Request) string {
+	windows := make(map[string][]int)
+	for i := 0; i+echo <= len(text); i++ {
+		windows[text[i:i+echo]] = append(windows[text[i:i+echo]], i)
+	}
+	hidden := make([]bool, len(text))
+	hide := func(part string) {
+		if n := len(part); n >= 4 && n < echo {
+			for from := 0; ; {
+				i := strings.Index(text[from:], part)
+				if i < 0 {
+					return
+				}
+				for k := range n {
+					hidden[from+i+k] = true
+				}
+				from += i + n
+			}
+		}
+		for i := 0; i+echo <= len(part); i++ {
+			for _, at := range windows[part[i:i+echo]] {
+				for k := range echo {
+					hidden[at+k] = true
+				}
+			}
+		}
+	}
+	hide(r.System)
+	for _, m := range r.Messages {
+		hide(m.Text)
+		for _, call := range m.Calls {
+			hide(string(call.Args))
+		}
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case !hidden[i]:
+			b.WriteByte(text[i])
+		case i == 0 || !hidden[i-1]:
+			b.WriteString("[…]")
+		}
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+// served is the model that answered, in full.
+func served(m *mark, o *outcome) string {
+	where, _, _ := strings.Cut(m.Model, ":")
+	if o.Served == "" || strings.Contains(where, "@") || strings.HasPrefix(o.Served, where+":") {
+		return m.Model
+	}
+	return where + ":" + o.Served
+}
+
+// settle gives an outcome its cost and tells the limits what really happened.
+func (c *Client) settle(a *asking, m *mark, o *outcome, h *model.Headroom) {
+	if o.Usage != nil && a.open.spec.url == "" {
+		name := o.Served
+		if name == "" {
+			name = a.open.spec.name
+		}
+		if o.Cost = c.prices.cost(a.open.spec.provider, name, *o.Usage, a.k.req.Cache); o.Cost == nil && name != a.open.spec.name {
+			o.Cost = c.prices.cost(a.open.spec.provider, a.open.spec.name, *o.Usage, a.k.req.Cache)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package ai
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/durable-go/durable/ai/model"
+)
+
+// asking is a call that is being made.
+type asking struct {
+	c    *Client
+	j    Journal
+	k    *call
+	info StepInfo
+	p    *paper
+	name string
+	road road
+
+	open    opened // the model of the try that is marked, if this body marked it
+	pause   time.Duration
+	release func()
+}
+
+// opened is a model that a name has led to.
+type opened struct {
+	model.Model
+	spec   spec
+	bucket string
+	read   []byte // its answer, in the form that was recorded
+}
+
+// begin checks a call and puts it on paper.
+func (c *Client) begin(j Journal, k *call) (*asking, error) {
+	if _, err := json.Marshal(k.req.Extra); err != nil {
+		return nil, permanent(&Error{Kind: Invalid, Model: k.model, Err: fmt.Errorf("Extra is no JSON: %w", err)})
+	}
+	if k.model == "" {
+		return nil, permanent(&Error{Kind: Invalid, Err: errors.New("no model is named")})
+	}
+	a := &asking{c: c, j: j, k: k, info: j.Info(), p: write(&k.req, k.thread), release: func() {}}
+	a.name = k.recordName(a.p, a.info.Failures)
+	return a, nil
+}
+
+// mark records that a try begins, or why it cannot. fresh says that this body did so; else it is
+// what was recorded before.
+func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
+	raw, err := a.j.Do(ctx, a.name+"/try", func(ctx context.Context) (json.RawMessage, error) {
+		fresh = true
+		if err := sleep(ctx, a.pause); err != nil {
+			return nil, err
+		}
+		m, err := a.prepare(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return canonical(m), nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	m = new(mark)
+	if err := json.Unmarshal(raw, m); err != nil {
+		return nil, false, fmt.Errorf("ai: the record of %s cannot be read: %w", a.name, err)
+	}
+	a.pause, a.k.failures = 0, m.Failures
+	if t := a.k.thread; t != nil && m.Not == nil {
+		if *t = (thread{}); same(m, a.p) {
+			*t = a.p.next
+		}
+	}
+	return m, fresh, nil
+}
+
+// same says whether a mark recorded exactly this paper. If not, the code has changed since.
+func same(m *mark, p *paper) bool {
+	if m.List != p.list || m.System != p.system || m.Tools != p.tools || m.Schema != p.schema || len(m.New) != len(p.tail) {
+		return false
+	}
+	for i, h := range m.New {
+		if p.tail[i] != h {
+			return false
+		}
+	}
+	return true
+}
+
+// sleep pauses a try. It is not durable, and short.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// prepare makes the mark of a try that is about to be sent, and keeps what it is made of.
+func (a *asking) prepare(ctx context.Context) (*mark, error) {
+	now := time.Now()
+	m := &mark{
+		Try: a.road.tries + 1, Failures: a.info.Failures, Choice: a.road.choice, Asked: a.k.model, At: now.UnixMicro(),
+		Prompt: a.k.prompt,
+	}
+	var err error
+	if a.open, err = a.c.open(a.k.choice(a.road.choice)); err != nil {
+		m.Model, m.Not = a.open.spec.String(), &refusal{Error: failingOf(a.c.named(err, a.k.model, a.open.spec))}
+		return m, nil
+	}
+	m.Model = a.open.spec.String()
+	m.Input, m.Output = a.p.size/bytesPerToken, int64(a.maxTokens())
+	m.System, m.Tools, m.Schema, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.list, a.p.tail
+	return m, a.p.keep(ctx, a.j)
+}
+
+// choice is the model of the nth choice, as the code says it.
+func (k *call) choice(n int) string {
+	if n == 0 {
+		return k.model
+	}
+	return k.fallback[n-1]
+}
+
+func (a *asking) maxTokens() int {
+	n := a.k.req.MaxTokens
+	if a.road.doubled {
+		n *= 2
+	}
+	return n
+}
+
+// outcome sends the request of a fresh mark and records what becomes of it. A mark that is not fresh and has
+// no outcome is that of a try which was cut off.
+func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, error) {
+	var answer []byte
+	raw, err := a.j.Do(ctx, a.name, func(ctx context.Context) (json.RawMessage, error) {
+		if !fresh {
+			return canonical(outcome{Interrupted: true}), nil
+		}
+		o, body, err := a.send(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		if body != nil {
+			if o.Answer, err = a.j.Blob(ctx, body); err != nil {
+				return nil, err
+			}
+			answer = body
+		}
+		return canonical(o), nil
+	})
+	a.release()
+	if err != nil {
+		return nil, err
+	}
+	o := new(outcome)
+	if err := json.Unmarshal(raw, o); err != nil {
+		return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", a.name, err)
+	}
+	if answer != nil && hashOf(answer) == o.Answer {
+		a.open.read = answer
+	}
+	return o, nil
+}
+
+// send asks the model. The error is that of a context which ended: then nothing is known of the try.
+func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
+	req := a.k.req
+	req.Model, req.MaxTokens = a.open.spec.name, a.maxTokens()
+	began := time.Now()
+	o := &outcome{}
+	on := func(d Delta) {
+		if o.First == 0 {
+			o.First = max(time.Since(began).Microseconds(), 1)
+		}
+		if a.k.onDelta != nil {
+			a.k.onDelta(d)
+		}
+	}
+	resp, err := a.open.Generate(ctx, &req, on)
+	if err == nil && resp == nil {
+		err = errors.New("the model returned no answer and no error")
+	}
+	if err != nil && ctx.Err() != nil {
+		cause := context.Cause(ctx)
+		if bodyOver(cause) {
+			return nil, nil, cause
+		}
+		o.Gone = "cancelled"
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			o.Gone = "deadline"
+		}
+		o.At = time.Now().UnixMicro()
+		return o, nil, nil
+	}
+	if err != nil {
+		e := a.c.classify(err, m, &a.k.req)
+		o.Error, o.At = failingOf(e), time.Now().UnixMicro()
+		if e.Usage != (Usage{}) {
+			u := e.Usage
+			o.Usage = &u
+		}
+		a.c.settle(a, m, o, e.Headroom)
+		return o, nil, nil
+	}
+	o.Stop, o.Served, o.RequestID, o.Confidence, o.At = resp.Stop, clip(resp.Served, 200), clip(resp.RequestID, 100), resp.Confidence, time.Now().UnixMicro()
+	u := resp.Usage
+	o.Usage = &u
+	a.c.settle(a, m, o, resp.Headroom)
+	msg := resp.Message
+	msg.Role = Assistant
+	own, files := messageBodies(&msg)
+	for _, f := range files {
+		if _, err := a.j.Blob(ctx, f); err != nil {
+			return nil, nil, err
+		}
+	}
+	return o, own, nil
+}
+
+// response is the answer of an outcome, read from the records also the first time.
+func (a *asking) response(ctx context.Context, m *mark, o *outcome) (*Response, error) {
+	raw := a.open.read
+	if raw == nil {
+		var err error
+		if raw, err = a.j.ReadBlob(ctx, o.Answer); err != nil {
+			return nil, fmt.Errorf("ai: the recorded answer of %s cannot be read: %w", a.name, err)
+		}
+	}
+	msg, err := readMessage(raw, func(hash string) ([]byte, error) { return a.j.ReadBlob(ctx, hash) })
+	if err != nil {
+		return nil, err
+	}
+	if t := a.k.thread; t != nil {
+		t.answer = o.Answer
+	}
+	r := &Response{
+		Message: msg, Stop: o.Stop, Asked: m.Asked, Served: served(m, o), RequestID: o.RequestID, Confidence: o.Confidence,
+	}
+	if o.Usage != nil {
+		r.Usage = *o.Usage
+	}
+	r.Cost = costOf(o.Cost)
+	return r, nil
+}
+
+// jitter is a pause before the nth try after the first: full jitter under a ceiling that doubles.
+func jitter(n int) time.Duration {
+	ceiling := min(time.Second<<min(n, 5), maxPause)
+	return time.Duration(rand.Int64N(int64(ceiling)) + 1)
+}
+
+// maxPause is the longest pause within a call that is not durable.
+const maxPause = 30 * time.Second
