@@ -78,7 +78,8 @@ func (b *body) stuck(key string, err error) {
 // recorded result is returned. Do returns only when the result is durable.
 //
 // An error of fn is recorded too and returned for the rest of this attempt; a
-// retry of the step calls fn again. Recorded errors are *Failure values, also
+// retry of the step calls fn again. An error after the step's context has ended (a stop, a
+// timeout, a cancel) is not: fn was cut off, and is called again if the body runs again. Recorded errors are *Failure values, also
 // the first time: errors.Is for your own sentinels belongs inside fn. Permanent
 // and RetryAfter survive.
 //
@@ -97,6 +98,9 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 	}
 	v, err := inside(ctx, b, name, fn)
 	req := &run.CallRequest{Key: key}
+	if over := context.Cause(b.h.Context()); err != nil && over != nil {
+		return zero, over // it was cut off, which is no failure of fn
+	}
 	if err != nil {
 		req.Err = recordCall(err, b)
 	} else if req.Data, err = encode(v, b.engine.cfg.MaxPayload); err != nil {
