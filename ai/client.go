@@ -51,21 +51,21 @@ func New(cfg Config) (*Client, error) {
 	}
 	var err error
 	if c.prices, err = readPrices(table); err != nil {
-		problems = append(problems, fmt.Errorf("Prices: %w", err))
+		problems = append(problems, fmt.Errorf("in Prices: %w", err))
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Providers)) {
 		switch {
 		case name == "" || strings.ContainsAny(name, ":@ "):
-			problems = append(problems, fmt.Errorf("Providers: %q is no name: it has no colon, @ or space", name))
+			problems = append(problems, fmt.Errorf("in Providers: %q is no name: it has no colon, @ or space", name))
 		case cfg.Providers[name] == nil:
-			problems = append(problems, fmt.Errorf("Providers: %q is nil", name))
+			problems = append(problems, fmt.Errorf("in Providers: %q is nil", name))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Aliases)) {
 		if name == "" {
-			problems = append(problems, errors.New("Aliases: a name is empty"))
+			problems = append(problems, errors.New("in Aliases: a name is empty"))
 		} else if _, err := c.resolve(name); err != nil {
-			problems = append(problems, fmt.Errorf("Aliases: %w", err))
+			problems = append(problems, fmt.Errorf("in Aliases: %w", err))
 		}
 	}
 	if len(problems) > 0 {

@@ -32,3 +32,7 @@ func (direct) Blob(_ context.Context, body []byte) (string, error) { return hash
 func (direct) ReadBlob(context.Context, string) ([]byte, error) {
 	return nil, errors.New("ai: nothing is kept outside of steps")
 }
+
+func (direct) Scope(ctx context.Context, name string) (context.Context, string) { return ctx, name }
+
+func (direct) Recorded(context.Context, string) bool { return false }

@@ -73,12 +73,37 @@ func (m *Memory) stop(why error) {
 	runtime.Goexit()
 }
 
-func (m *Memory) key(name string) string {
+type memoryScope struct{}
+
+func (m *Memory) key(ctx context.Context, name string) string {
 	if m.inside {
 		panic("ai: a durable call in the function of another")
 	}
+	name = scoped(ctx, name)
 	m.counts[name]++
 	return fmt.Sprintf("%s#%d", name, m.counts[name])
+}
+
+func scoped(ctx context.Context, name string) string {
+	scope, _ := ctx.Value(memoryScope{}).(string)
+	return scope + name
+}
+
+// Scope is Journal's.
+func (m *Memory) Scope(ctx context.Context, name string) (inner context.Context, label string) {
+	label = name
+	key := scoped(ctx, "scope "+name)
+	if m.counts[key]++; m.counts[key] > 1 {
+		label = fmt.Sprintf("%s~%d", name, m.counts[key])
+	}
+	return context.WithValue(ctx, memoryScope{}, scoped(ctx, "@"+label+"/")), label
+}
+
+// Recorded is Journal's.
+func (m *Memory) Recorded(ctx context.Context, name string) bool {
+	name = scoped(ctx, name)
+	key := fmt.Sprintf("%s#%d", name, m.counts[name]+1)
+	return m.Records[key] != nil || m.broken[key] != nil
 }
 
 func (m *Memory) record(key string, v json.RawMessage) {
@@ -98,7 +123,7 @@ func (m *Memory) Info() StepInfo { return m.Step }
 
 // Do is Journal's.
 func (m *Memory) Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
-	key := m.key(name)
+	key := m.key(ctx, name)
 	if v, ok := m.Records[key]; ok {
 		return slices.Clone(v), nil
 	}
@@ -124,8 +149,8 @@ func (m *Memory) Do(ctx context.Context, name string, fn func(context.Context) (
 }
 
 // Sleep is Journal's.
-func (m *Memory) Sleep(_ context.Context, name string, d time.Duration) error {
-	key := m.key("sleep " + name)
+func (m *Memory) Sleep(ctx context.Context, name string, d time.Duration) error {
+	key := m.key(ctx, "sleep "+name)
 	if _, ok := m.Records[key]; ok {
 		return nil
 	}
@@ -138,8 +163,8 @@ func (m *Memory) Sleep(_ context.Context, name string, d time.Duration) error {
 }
 
 // Ask is Journal's.
-func (m *Memory) Ask(_ context.Context, name string, q Question) (json.RawMessage, error) {
-	key := m.key("ask " + name)
+func (m *Memory) Ask(ctx context.Context, name string, q Question) (json.RawMessage, error) {
+	key := m.key(ctx, "ask "+name)
 	if v, ok := m.Records[key]; ok {
 		return v, nil
 	}
