@@ -93,3 +93,6 @@ type Party struct {
 	Name string `json:"name"`
 	Role string `json:"role,omitempty"` // the name that the text gives to it: "Tenant"
 }
+
+// Date is a day, written 2006-01-02; empty if unknown.
+type Date string

@@ -1,4 +1,4 @@
-package model
+package offline
 
 import (
 	"fmt"
@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Date is a day, written 2006-01-02; empty if unknown.
-type Date string
+// isoDate is a day, written 2006-01-02; empty if unknown.
+type isoDate string
 
-// ParseDate reads a date that is all of s. It knows 2025-03-14, 14.03.2025, 14/3/25,
+// parseDate reads a date that is all of s. It knows 2025-03-14, 14.03.2025, 14/3/25,
 // 14 March 2025, March 14th, 2025 and their like in English, German and French.
 // 03/04/2025 is 3 April unless monthFirst.
-func ParseDate(s string, monthFirst bool) (Date, bool) {
+func parseDate(s string, monthFirst bool) (isoDate, bool) {
 	s = strings.TrimSpace(s)
 	d, at, ok := findDate(s, monthFirst)
 	return d, ok && at.start == 0 && at.end == len(s)
@@ -30,13 +30,13 @@ type piece struct {
 }
 
 // findDate finds the first date in s, reading no more than maxLine bytes.
-func findDate(s string, monthFirst bool) (Date, span, bool) {
+func findDate(s string, monthFirst bool) (isoDate, span, bool) {
 	ps := pieces(s[:min(len(s), maxLine)])
 	for i := range ps {
 		if i > 0 && ps[i-1].end == ps[i].start && digits(ps[i-1].text) {
 			continue
 		}
-		for _, try := range [...]func([]piece, bool) (Date, int){numericDate, dayFirstDate, monthFirstDate} {
+		for _, try := range [...]func([]piece, bool) (isoDate, int){numericDate, dayFirstDate, monthFirstDate} {
 			if d, n := try(ps[i:], monthFirst); n > 0 {
 				return d, span{ps[i].start, ps[i+n-1].end}, true
 			}
@@ -46,7 +46,7 @@ func findDate(s string, monthFirst bool) (Date, span, bool) {
 }
 
 // numericDate reads 2025-03-14, 14.03.2025, 14/3/25 without blanks inside.
-func numericDate(ps []piece, monthFirst bool) (Date, int) {
+func numericDate(ps []piece, monthFirst bool) (isoDate, int) {
 	if len(ps) < 5 || !digits(ps[0].text) || !digits(ps[2].text) || !digits(ps[4].text) {
 		return "", 0
 	}
@@ -74,7 +74,7 @@ func numericDate(ps []piece, monthFirst bool) (Date, int) {
 }
 
 // dayFirstDate reads 14 March 2025, 1st day of March 2025, 14. März 2025, 14-Mar-2025.
-func dayFirstDate(ps []piece, _ bool) (Date, int) {
+func dayFirstDate(ps []piece, _ bool) (isoDate, int) {
 	if !digits(ps[0].text) || len(ps[0].text) > 2 {
 		return "", 0
 	}
@@ -95,7 +95,7 @@ func dayFirstDate(ps []piece, _ bool) (Date, int) {
 }
 
 // monthFirstDate reads March 14, 2025 and Mar. 14th 2025.
-func monthFirstDate(ps []piece, _ bool) (Date, int) {
+func monthFirstDate(ps []piece, _ bool) (isoDate, int) {
 	m := month(ps[0].text)
 	i := 1
 	if i < len(ps) && ps[i].text == "." {
@@ -123,14 +123,14 @@ func filler(s string) bool {
 }
 
 // day is a date that exists, between 1900 and 2199, and n; else 0.
-func day(y, m, d, n int) (Date, int) {
+func day(y, m, d, n int) (isoDate, int) {
 	if y < 1900 || y > 2199 || m < 1 || m > 12 || d < 1 {
 		return "", 0
 	}
 	if time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC).Day() != d {
 		return "", 0
 	}
-	return Date(fmt.Sprintf("%04d-%02d-%02d", y, m, d)), n
+	return isoDate(fmt.Sprintf("%04d-%02d-%02d", y, m, d)), n
 }
 
 // small reads up to four digits; more is a number that no date has.

@@ -1,29 +1,21 @@
-package model
+package offline
 
 import (
-	"context"
 	"strings"
 )
 
-// ExtractContract implements Model. It looks for the phrases with which contracts say who,
+// readContract reads a contract. It looks for the phrases with which contracts say who,
 // from when, how long and under which law; a contract that says it otherwise comes back
 // with gaps.
-func (r *Rules) ExtractContract(ctx context.Context, text string) (Contract, error) {
-	if err := ctx.Err(); err != nil {
-		return Contract{}, err
-	}
-	d, ok := read(text)
-	if !ok {
-		return Contract{}, ErrNotText
-	}
+func (r *rules) readContract(d document) contract {
 	p := flatten(d)
-	return Contract{
+	return contract{
 		Title:        title(d.lines),
 		Parties:      parties(d.lines, p),
 		Effective:    effective(p, monthFirst(d.lines, currency(d))),
 		Term:         term(p),
 		GoverningLaw: law(p),
-	}, nil
+	}
 }
 
 // prose is a text without its line breaks; '\n' is left where a paragraph ends. Both
@@ -116,12 +108,12 @@ func names(ws []word) bool {
 
 // effective is the date behind the first of these phrases that has one, or before "(the
 // "Effective Date")", or the first date of all.
-func effective(p prose, american bool) Date {
+func effective(p prose, american bool) isoDate {
 	phrases := [...]string{
 		"takes effect on", "effective as of", "with effect from", "tritt am", "commences on", "begins on",
 		"commencing on", "effective date", "entered into as of", "made on", "dated", "date:",
 	}
-	var found Date
+	var found isoDate
 	for _, ph := range phrases {
 		p.after(ph, 60, func(at int, rest string) bool {
 			found, _, _ = findDate(rest, american)

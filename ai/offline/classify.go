@@ -1,26 +1,28 @@
-package model
+package offline
 
 import (
-	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 )
 
-// Rules is the Model that runs here, without a network. Each piece of evidence adds its
+// rules is the model that runs here, without a network. Each piece of evidence adds its
 // weight to the score of a kind; evidence.txt holds the words, the constants below the
-// weights of shapes. Rules is safe for concurrent use; NewRules makes it.
-type Rules struct {
-	evidence index
-	phrases  int
-	labels   index
+// weights of shapes. rules is safe for concurrent use; newRules makes it.
+type rules struct {
+	evidence   index
+	phrases    int
+	labels     index
+	bayes      bayes
+	properties map[string]string
 }
 
-// NewRules reads the embedded tables.
-func NewRules() *Rules {
+// newRules reads the embedded tables.
+func newRules() *rules {
 	x, n := evidence()
-	return &Rules{evidence: x, phrases: n, labels: labels()}
+	return &rules{evidence: x, phrases: n, labels: labels(), bayes: train(), properties: properties()}
 }
 
 // The weights of what a document looks like, in the unit of evidence.txt.
@@ -32,38 +34,48 @@ const (
 	weightSignature = 0.6  // two lines to sign on; half of it for one
 	weightFirst     = 0.9  // "I", "we", "my" and their like are more than one word in forty
 	priorOther      = 0.3  // most of what people send is neither
-	temperature     = 1.6  // evidence overlaps, so scores are softened before they become odds
+	temperature     = 2.2  // evidence overlaps, so scores are softened before they become odds
 	tempering       = 1500 // words of text in which one mention of a phrase has full weight
 	top             = 0.99 // rules are never certain
 )
 
 // finding is one piece of evidence in a text.
 type finding struct {
-	kind   Kind
+	kind   kind
 	weight float64
 	what   string
 }
 
-// Classify implements Model. The confidence is the share of the winner's odds, lowered
+// classify says what a text is. The confidence is the share of the winner's odds, lowered
 // when there is little evidence for any kind: a text in which nothing was recognised is
 // "other" with less than 0.3. It counts on weights, not on a measured error rate.
-func (r *Rules) Classify(ctx context.Context, text string) (Classification, error) {
-	if err := ctx.Err(); err != nil {
-		return Classification{}, err
-	}
+func (r *rules) classify(text string) verdict {
 	d, ok := read(text)
 	if !ok {
 		why := "the document is empty"
 		if strings.TrimSpace(text) != "" {
 			why = "the document is not readable as text"
 		}
-		return Classification{Kind: KindOther, Confidence: 0.1, Reasons: []string{why}}, nil
+		return verdict{Kind: kindOther, Confidence: 0.1, Share: map[kind]float64{kindOther: 1}, Enough: 0.1, Reasons: []string{why}}
 	}
-	return decide(append(r.spoken(d), r.shaped(d)...), d.cut), nil
+	return decide(slices.Concat(r.spoken(d), r.shaped(d), r.likely(d)), d.cut)
+}
+
+// likely is the evidence of single words, as naive Bayes weighs them.
+func (r *rules) likely(d document) []finding {
+	sum, known := r.bayes.weigh(d.lines)
+	if known == 0 {
+		return nil
+	}
+	var out []finding
+	for k, kind := range kinds() {
+		out = append(out, finding{kind, sum[k], fmt.Sprintf("its words, %d of which are known", known)})
+	}
+	return out
 }
 
 // spoken is the evidence of words.
-func (r *Rules) spoken(d document) []finding {
+func (r *rules) spoken(d document) []finding {
 	count := make([]int, r.phrases)
 	found := make([]*phrase, 0, 32)
 	first, total, seen := 0, 0, 0
@@ -98,7 +110,7 @@ func (r *Rules) spoken(d document) []finding {
 		out = append(out, finding{p.kind, w, fmt.Sprintf("%q %s", p.text, where(p.place))})
 	}
 	if total >= 20 && first*40 > total {
-		out = append(out, finding{KindOther, weightFirst, "written in the first person"})
+		out = append(out, finding{kindOther, weightFirst, "written in the first person"})
 	}
 	return out
 }
@@ -136,16 +148,16 @@ func firstPerson(w string) bool {
 }
 
 // shaped is the evidence of structure.
-func (r *Rules) shaped(d document) []finding {
+func (r *rules) shaped(d document) []finding {
 	var out []finding
-	add := func(k Kind, w float64, format string, a ...any) {
+	add := func(k kind, w float64, format string, a ...any) {
 		out = append(out, finding{k, w, fmt.Sprintf(format, a...)})
 	}
 	t := r.table(d)
 	if n := t.proven; n > 0 {
-		add(KindInvoice, weightRow*float64(min(n, 3)), "%d rows of quantity × price = amount", n)
-		if inv := t.invoice(); inv.Total != 0 && inv.sums() {
-			add(KindInvoice, weightSum, "the rows add up to the total")
+		add(kindInvoice, weightRow*float64(min(n, 3)), "%d rows of quantity × price = amount", n)
+		if inv := t.invoice(); inv.Total != 0 && inv.balanced() {
+			add(kindInvoice, weightSum, "the rows add up to the total")
 		}
 	}
 	clauses, subs, signatures := 0, 0, 0
@@ -162,13 +174,13 @@ func (r *Rules) shaped(d document) []finding {
 		}
 	}
 	if clauses >= 5 {
-		add(KindContract, weightClauses, "%d numbered clauses", clauses)
+		add(kindContract, weightClauses, "%d numbered clauses", clauses)
 	}
 	if subs >= 3 {
-		add(KindContract, weightSubs, "%d numbered paragraphs", subs)
+		add(kindContract, weightSubs, "%d numbered paragraphs", subs)
 	}
 	if signatures > 0 && t.proven == 0 { // an offer has one too, below its prices
-		add(KindContract, weightSignature*float64(min(signatures, 2))/2, "%d lines to sign on", signatures)
+		add(kindContract, weightSignature*float64(min(signatures, 2))/2, "%d lines to sign on", signatures)
 	}
 	return out
 }
@@ -200,23 +212,27 @@ func clause(l string) int {
 }
 
 // decide turns findings into an answer.
-func decide(fs []finding, cut bool) Classification {
-	score := map[Kind]float64{KindOther: priorOther}
+func decide(fs []finding, cut bool) verdict {
+	score := map[kind]float64{kindOther: priorOther}
 	for _, f := range fs {
 		score[f.kind] += f.weight
 	}
-	c := Classification{Kind: KindOther}
-	for _, k := range [...]Kind{KindInvoice, KindContract} {
+	c := verdict{Kind: kindOther, Share: map[kind]float64{}}
+	for _, k := range [...]kind{kindInvoice, kindContract} {
 		if score[k] > score[c.Kind] {
 			c.Kind = k
 		}
 	}
 	sum := 0.0
-	for _, k := range [...]Kind{KindInvoice, KindContract, KindOther} {
-		sum += math.Exp((score[k] - score[c.Kind]) / temperature)
+	for _, k := range kinds() {
+		c.Share[k] = math.Exp((score[k] - score[c.Kind]) / temperature)
+		sum += c.Share[k]
 	}
-	enough := 1 - 0.7*math.Exp(-score[c.Kind]/1.5)
-	c.Confidence = math.Round(min(top, enough/sum)*100) / 100
+	for _, k := range kinds() {
+		c.Share[k] /= sum
+	}
+	c.Enough = 1 - 0.7*math.Exp(-score[c.Kind]/1.5)
+	c.Confidence = rounded(c.Enough * c.Share[c.Kind])
 	sort.SliceStable(fs, func(i, j int) bool { return math.Abs(fs[i].weight) > math.Abs(fs[j].weight) })
 	for _, f := range fs[:min(len(fs), maxReasons)] {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("%s (%s %+.1f)", f.what, f.kind, f.weight))
@@ -229,3 +245,5 @@ func decide(fs []finding, cut bool) Classification {
 	}
 	return c
 }
+
+func rounded(x float64) float64 { return math.Round(max(0, min(top, x))*100) / 100 }

@@ -1,16 +1,14 @@
-package model_test
+package offline
 
 import (
 	"testing"
-
-	"github.com/durable-go/durable/examples/documents/model"
 )
 
 func TestParseDate(t *testing.T) {
 	for _, c := range []struct {
 		in         string
 		monthFirst bool
-		want       model.Date // empty: refused
+		want       isoDate // empty: refused
 	}{
 		{"2025-03-14", false, "2025-03-14"},
 		{"14.03.2025", false, "2025-03-14"},
@@ -44,9 +42,9 @@ func TestParseDate(t *testing.T) {
 		{"14 March 20255", false, ""},
 		{"", false, ""},
 	} {
-		got, ok := model.ParseDate(c.in, c.monthFirst)
+		got, ok := parseDate(c.in, c.monthFirst)
 		if ok != (c.want != "") || ok && got != c.want {
-			t.Errorf("ParseDate(%q, %v) = %q, %v, want %q", c.in, c.monthFirst, got, ok, c.want)
+			t.Errorf("parseDate(%q, %v) = %q, %v, want %q", c.in, c.monthFirst, got, ok, c.want)
 		}
 	}
 }

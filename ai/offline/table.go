@@ -1,27 +1,28 @@
-package model
+package offline
 
 import "strings"
 
 // table is what the rows and the sums of a document say.
 type table struct {
-	rows     []Line
+	rows     []item
 	proven   int // rows whose numbers multiply
-	mark     Mark
-	net      Money
-	tax      Money
-	taxRate  Decimal
+	mark     mark
+	net      cents
+	tax      cents
+	taxRate  decimal
 	taxes    int // lines that name a tax
-	total    Money
-	payable  Money // "amount due": the total, unless one is named
-	discount Money
+	total    cents
+	payable  cents // "amount due": the total, unless one is named
+	discount cents
 	late     bool // the discount came after the last net, which it lowers
+	named    sums // which of them the document names
 }
 
 // table walks the lines once. Rows are taken up to the first sum: under a heading that
 // names columns all lines that end in an amount, elsewhere those that prove themselves or
 // lead to their amount with dots.
-func (r *Rules) table(d document) table {
-	t := table{mark: markOfText(d.lines), rows: []Line{}}
+func (r *rules) table(d document) table {
+	t := table{mark: markOfText(d.lines), rows: []item{}}
 	inside, done, pending := false, false, ""
 	for _, l := range d.lines {
 		if !amountEnds(l) && !inside && !strings.Contains(strings.TrimLeft(l, " "), "  ") {
@@ -81,7 +82,7 @@ func amountEnds(l string) bool {
 }
 
 // heading is true for a line whose cells name two or more columns.
-func (r *Rules) heading(cs []cell) bool {
+func (r *rules) heading(cs []cell) bool {
 	n := 0
 	for _, c := range cs[:min(len(cs), maxNumbers)] {
 		if role, _ := r.label(c.text); role == "column" {
@@ -92,7 +93,7 @@ func (r *Rules) heading(cs []cell) bool {
 }
 
 // sum takes a line such as "VAT 20%   17.26" if its role is one of the sums.
-func (r *Rules) sum(t *table, role, l string) bool {
+func (r *rules) sum(t *table, role, l string) bool {
 	switch role {
 	case "net", "tax", "total", "payable", "discount", "charge":
 	default:
@@ -106,41 +107,43 @@ func (r *Rules) sum(t *table, role, l string) bool {
 	m := last.money()
 	switch role {
 	case "net":
-		t.net, t.late = m, false
+		t.net, t.late, t.named.net = m, false, true
 	case "tax":
 		t.tax += m
+		t.named.tax = true
 		t.taxes++
 		t.taxRate = 0 // several rates, or a rate on a part only, is no rate of the whole
 		if t.taxes == 1 && len(rest) == 1 && rest[0].percent {
 			t.taxRate = rest[0].value
 		}
 	case "total":
-		t.total = m
+		t.total, t.named.total = m, true
 	case "payable":
-		t.payable = m
+		t.payable, t.named.total = m, true
 	case "discount":
 		t.discount += max(m, -m)
+		t.named.discount = true
 		t.late = t.net != 0
 	case "charge":
 		if _, proven, _ := row(l, t.mark); proven || len(t.rows) == maxItems {
 			return false
 		}
-		t.rows = append(t.rows, Line{Description: describe(l, []num{last}), Amount: m})
+		t.rows = append(t.rows, item{Description: describe(l, []num{last}), Amount: m})
 	}
 	return true
 }
 
 // invoice is the part of an invoice that the table knows.
-func (t table) invoice() Invoice {
-	return Invoice{Lines: t.rows, Discount: t.discount, Net: t.net, TaxRate: t.taxRate, Tax: t.tax, Total: t.total}
+func (t table) invoice() invoice {
+	return invoice{Lines: t.rows, Discount: t.discount, Net: t.net, TaxRate: t.taxRate, Tax: t.tax, Total: t.total, found: t.named}
 }
 
-// sums is true if the rows add up to the net or to the total.
-func (i Invoice) sums() bool {
+// balanced is true if the rows add up to the net or to the total.
+func (i invoice) balanced() bool {
 	sum := -i.Discount
 	for _, l := range i.Lines {
 		sum += l.Amount
 	}
-	slack := Money(1 + len(i.Lines)/2)
+	slack := cents(1 + len(i.Lines)/2)
 	return near(sum, i.Total, slack) || near(sum, i.Total-i.Tax, slack)
 }

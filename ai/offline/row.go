@@ -1,4 +1,4 @@
-package model
+package offline
 
 import (
 	"strings"
@@ -9,16 +9,16 @@ import (
 // num is a number in a line.
 type num struct {
 	span
-	value    Decimal
+	value    decimal
 	decimals int // digits printed after the mark
 	percent  bool
 }
 
-func (n num) money() Money { return Money(n.value / 100) }
+func (n num) money() cents { return cents(n.value / 100) }
 
 // numbers finds the numbers of a line, with currencies, brackets and units taken off. At
 // most maxNumbers are returned, the last ones: amounts stand on the right.
-func numbers(l string, m Mark) []num {
+func numbers(l string, m mark) []num {
 	var out []num
 	for i := 0; i < len(l); {
 		if l[i] == ' ' {
@@ -43,7 +43,7 @@ func numbers(l string, m Mark) []num {
 	return out[max(0, len(out)-maxNumbers):]
 }
 
-func number(tok string, m Mark) (num, bool) {
+func number(tok string, m mark) (num, bool) {
 	tok = strings.TrimRight(tok, ":;,")
 	if strings.HasSuffix(tok, ".") {
 		return num{}, false // "1." is the number of a clause or ends a sentence
@@ -65,7 +65,7 @@ func number(tok string, m Mark) (num, bool) {
 	if again, also := sign(body); also && !neg {
 		body, neg = again, true
 	}
-	v, err := ParseDecimal(body, m)
+	v, err := parseDecimal(body, m)
 	if err != nil {
 		return num{}, false
 	}
@@ -80,11 +80,11 @@ func number(tok string, m Mark) (num, bool) {
 }
 
 // joined reads 3 000 as one number where single blanks separate groups of three digits.
-func joined(l string, ns []num, m Mark) []num {
+func joined(l string, ns []num, m mark) []num {
 	var out []num
 	for _, n := range ns {
 		if k := len(out) - 1; k >= 0 && out[k].end+1 == n.start && out[k].decimals == 0 && !out[k].percent {
-			if v, err := ParseDecimal(l[out[k].start:n.end], m); err == nil {
+			if v, err := parseDecimal(l[out[k].start:n.end], m); err == nil {
 				out[k].value, out[k].decimals, out[k].end = v, n.decimals, n.end
 				continue
 			}
@@ -96,7 +96,7 @@ func joined(l string, ns []num, m Mark) []num {
 
 // row reads a line as a row of a table. It is proven if two of its numbers multiply to the
 // last one; else ok says only that an amount stands at its end.
-func row(l string, m Mark) (line Line, proven, ok bool) {
+func row(l string, m mark) (line item, proven, ok bool) {
 	plain := numbers(l, m)
 	for _, ns := range [...][]num{plain, joined(l, plain, m)} {
 		if line, ok := product(l, ns); ok {
@@ -106,7 +106,7 @@ func row(l string, m Mark) (line Line, proven, ok bool) {
 	ns := joined(l, plain, m)
 	amount, rest, ok := lastAmount(l, ns)
 	if !ok {
-		return Line{}, false, false
+		return item{}, false, false
 	}
 	used := []num{amount}
 	line.Amount = amount.money()
@@ -122,10 +122,10 @@ func row(l string, m Mark) (line Line, proven, ok bool) {
 }
 
 // product looks for quantity and price; the pair next to the amount is preferred.
-func product(l string, ns []num) (Line, bool) {
+func product(l string, ns []num) (item, bool) {
 	amount, rest, ok := lastAmount(l, ns)
 	if !ok || amount.value == 0 {
-		return Line{}, false
+		return item{}, false
 	}
 	offs := []num{{}}
 	for _, n := range rest {
@@ -143,7 +143,7 @@ func product(l string, ns []num) (Line, bool) {
 				if p.decimals == 0 && q.decimals >= 2 {
 					q, p = p, q
 				}
-				line := Line{Quantity: q.value, UnitPrice: p.value, Discount: off.value, Amount: amount.money()}
+				line := item{Quantity: q.value, UnitPrice: p.value, Discount: off.value, Amount: amount.money()}
 				want, ok := line.expected()
 				if !ok || !near(want, line.Amount, 0) {
 					continue
@@ -153,7 +153,7 @@ func product(l string, ns []num) (Line, bool) {
 			}
 		}
 	}
-	return Line{}, false
+	return item{}, false
 }
 
 // lastAmount is the amount that ends a line, and the numbers before it.
@@ -199,7 +199,7 @@ func letters(s string) int {
 }
 
 // markOfText is the decimal mark of the numbers with two decimals, by majority.
-func markOfText(lines []string) Mark {
+func markOfText(lines []string) mark {
 	var point, comma int
 	for _, l := range lines {
 		for i := 1; i+2 < len(l); i++ {
@@ -218,11 +218,11 @@ func markOfText(lines []string) Mark {
 	}
 	switch {
 	case point > comma:
-		return MarkPoint
+		return markPoint
 	case comma > point:
-		return MarkComma
+		return markComma
 	}
-	return MarkUnknown
+	return markUnknown
 }
 
 // currency is the one that a text names most often, as an ISO code.

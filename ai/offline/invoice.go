@@ -1,20 +1,12 @@
-package model
+package offline
 
 import (
-	"context"
 	"strings"
 )
 
-// ExtractInvoice implements Model: labels with their values, then the table, then guesses
+// readInvoice reads the fields of an invoice: labels with their values, then the table, then guesses
 // from where invoices usually say it.
-func (r *Rules) ExtractInvoice(ctx context.Context, text string) (Invoice, error) {
-	if err := ctx.Err(); err != nil {
-		return Invoice{}, err
-	}
-	d, ok := read(text)
-	if !ok {
-		return Invoice{}, ErrNotText
-	}
+func (r *rules) readInvoice(d document) invoice {
 	inv := r.table(d).invoice()
 	inv.Currency = currency(d)
 	american := monthFirst(d.lines, inv.Currency)
@@ -31,11 +23,11 @@ func (r *Rules) ExtractInvoice(ctx context.Context, text string) (Invoice, error
 	if inv.Customer == "" {
 		inv.Customer = r.addressee(d.lines)
 	}
-	return inv, nil
+	return inv
 }
 
 // labelled fills in what the document itself has labels for; the first of a kind counts.
-func (r *Rules) labelled(inv *Invoice, lines []string, american bool) {
+func (r *rules) labelled(inv *invoice, lines []string, american bool) {
 	for i, l := range lines {
 		cs := cells(l)
 		for j, c := range cs[:min(len(cs), maxNumbers)] {
@@ -73,7 +65,7 @@ func (r *Rules) labelled(inv *Invoice, lines []string, american bool) {
 }
 
 // beside is the value of a label that stands alone: the next cell, or the one beneath.
-func (r *Rules) beside(cs []cell, j int, below []string) string {
+func (r *rules) beside(cs []cell, j int, below []string) string {
 	if j+1 < len(cs) {
 		if role, _ := r.label(cs[j+1].text); role == "" {
 			return cs[j+1].text
@@ -98,7 +90,7 @@ func reference(s string) string {
 		if i > 1 {
 			break
 		}
-		if _, isDate := ParseDate(f, false); !isDate && strings.ContainsAny(f, "0123456789") {
+		if _, isDate := parseDate(f, false); !isDate && strings.ContainsAny(f, "0123456789") {
 			return short(f)
 		}
 	}
@@ -130,7 +122,7 @@ func suffix(s string) bool {
 }
 
 // sender is the first line that is neither a label nor the word "invoice".
-func (r *Rules) sender(lines []string) string {
+func (r *rules) sender(lines []string) string {
 	for _, l := range lines[:min(len(lines), 2*headLines)] {
 		cs := cells(l)
 		if len(cs) == 0 || letters(cs[0].text) < 3 || cs[0].text[0] == '#' {
@@ -148,7 +140,7 @@ func (r *Rules) sender(lines []string) string {
 
 // addressee is the head of the first block after the sender's that looks like an address:
 // short lines without label or digit at its beginning, before the table.
-func (r *Rules) addressee(lines []string) string {
+func (r *rules) addressee(lines []string) string {
 	blocks, blank := 0, true
 	for _, l := range lines[:min(len(lines), 2*headLines)] {
 		cs := cells(l)
@@ -184,7 +176,7 @@ func honorific(s string) bool {
 }
 
 // firstDate is the first date of a document that is not the due date.
-func firstDate(lines []string, not Date, american bool) Date {
+func firstDate(lines []string, not isoDate, american bool) isoDate {
 	for _, l := range lines {
 		if d, _, ok := findDate(l, american); ok && d != not {
 			return d
@@ -194,8 +186,8 @@ func firstDate(lines []string, not Date, american bool) Date {
 }
 
 // dueInText is a later date of which a sentence says "by" or "bis zum".
-func dueInText(p prose, issued Date, american bool) Date {
-	var due Date
+func dueInText(p prose, issued isoDate, american bool) isoDate {
+	var due isoDate
 	for _, by := range [...]string{"bis zum ", "due on ", "by ", "jusqu'au "} {
 		p.after(by, 40, func(_ int, rest string) bool {
 			if d, at, ok := findDate(rest, american); ok && at.start == 0 && d > issued {

@@ -1,4 +1,4 @@
-package model
+package offline
 
 import (
 	_ "embed"
@@ -18,7 +18,7 @@ type phrase struct {
 	id     int
 	words  []string
 	text   string
-	kind   Kind    // evidence
+	kind   kind    // evidence
 	weight float64 // evidence
 	place  string  // evidence: title, head, start, any
 	role   string  // labels
@@ -34,7 +34,7 @@ func (x index) add(p phrase) {
 		p.words = append(p.words, w.text)
 	}
 	if len(p.words) == 0 {
-		panic("model: a phrase without words: " + p.text)
+		panic("offline: a phrase without words: " + p.text)
 	}
 	x[p.words[0]] = append(x[p.words[0]], p)
 }
@@ -67,9 +67,9 @@ func evidence() (index, int) {
 	for _, f := range rows(evidenceTable) {
 		w, err := strconv.ParseFloat(f[1], 64)
 		if err != nil {
-			panic("model: evidence.txt: a weight is no number: " + f[1])
+			panic("offline: evidence.txt: a weight is no number: " + f[1])
 		}
-		x.add(phrase{id: n, kind: Kind(f[0]), weight: w, place: f[2], text: strings.Join(f[3:], " ")})
+		x.add(phrase{id: n, kind: kind(f[0]), weight: w, place: f[2], text: strings.Join(f[3:], " ")})
 		n++
 	}
 	return x, n
@@ -85,7 +85,7 @@ func labels() index {
 }
 
 // label reads the label at the beginning of a cell and what stands behind it.
-func (r *Rules) label(c string) (role, value string) {
+func (r *rules) label(c string) (role, value string) {
 	if len(c) > maxField {
 		c = strings.ToValidUTF8(c[:maxField], "")
 	}

@@ -1,10 +1,10 @@
-package model
+package offline
 
 import "strings"
 
 // parties are found in one of three forms: numbered, "(1) A, a company …"; as labels,
 // "Landlord: A"; or in a sentence, "between A (the "Provider") and B".
-func parties(lines []string, p prose) []Party {
+func parties(lines []string, p prose) []side {
 	head := p.text[:min(len(p.text), maxPrelude)]
 	if ps := numbered(head); len(ps) >= 2 {
 		return ps
@@ -16,13 +16,13 @@ func parties(lines []string, p prose) []Party {
 }
 
 // numbered reads "(1) A, … (2) B, …", if a heading announces parties before the first.
-func numbered(s string) []Party {
+func numbered(s string) []side {
 	low := asciiLower(s)
 	start := strings.Index(s, "(1) ")
 	if start < 0 || !strings.Contains(low[:start], "parties") && !strings.Contains(low[:start], "between") {
 		return nil
 	}
-	var out []Party
+	var out []side
 	for _, n := range [...]string{"(1) ", "(2) ", "(3) ", "(4) "} {
 		i := strings.Index(s, n)
 		if i < 0 {
@@ -39,8 +39,8 @@ func numbered(s string) []Party {
 }
 
 // byRole reads lines that begin with the name of a side and a colon.
-func byRole(lines []string) []Party {
-	var out []Party
+func byRole(lines []string) []side {
+	var out []side
 	for _, l := range lines[:min(len(lines), 3*headLines)] {
 		role, value, ok := strings.Cut(strings.TrimSpace(l), ":")
 		if !ok {
@@ -50,7 +50,7 @@ func byRole(lines []string) []Party {
 		case "landlord", "tenant", "employer", "employee", "licensor", "licensee", "seller", "buyer",
 			"lender", "borrower", "client", "contractor", "supplier", "customer":
 			if n := name(value); n != "" {
-				out = append(out, Party{Name: n, Role: role})
+				out = append(out, side{Name: n, Role: role})
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func byRole(lines []string) []Party {
 
 // between reads the two sides of a sentence. The "and" that counts is the first one after
 // the bracket with A's role, or else the first one.
-func between(s string) []Party {
+func between(s string) []side {
 	low := asciiLower(s)
 	at := -1
 	for _, w := range [...]string{"between ", "between\n", "zwischen ", "zwischen\n", "entre "} {
@@ -86,7 +86,7 @@ func between(s string) []Party {
 	if a.Name == "" || b.Name == "" {
 		return nil
 	}
-	return []Party{a, b}
+	return []side{a, b}
 }
 
 // conjunction is the place and the length of the first "and" that stands alone.
@@ -114,9 +114,9 @@ func conjunction(low string, from int) (at, n int) {
 func blank(c byte) bool { return c == ' ' || c == '\n' }
 
 // party is the name at the beginning of s, and the role that s gives it in quotes.
-func party(s string) Party {
+func party(s string) side {
 	s = strings.Trim(s, " \n")
-	var p Party
+	var p side
 	for _, quotes := range [...][2]string{{"\"", "\""}, {"“", "”"}, {"„", "“"}} {
 		i := strings.Index(s, quotes[0])
 		if i < 0 {
