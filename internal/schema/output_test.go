@@ -105,10 +105,6 @@ type (
 	set     struct {
 		A int `json:"a" jsonschema:"minimum=3"`
 	}
-	same struct {
-		A int `json:"a"`
-		B int `json:"a"`
-	}
 	inner   struct{ A int }
 	pointed struct{ *inner }
 	list    []list
@@ -126,13 +122,15 @@ func TestOutput_Refused(t *testing.T) {
 		"lists no values":        reflect.TypeFor[nothing](),
 		"lists a value twice":    reflect.TypeFor[twice](),
 		"sets nothing":           reflect.TypeFor[set](),
-		`another field is named`: reflect.TypeFor[same](),
-		"embedded pointer":       reflect.TypeFor[pointed](),
-		"a chan has no JSON":     reflect.TypeFor[struct{ C []chan int }](),
-		"a func has no JSON":     reflect.TypeFor[struct{ F func() }](),
-		"interface":              reflect.TypeFor[struct{ E error }](),
-		"keys of float64":        reflect.TypeFor[map[float64]int](),
-		"a complex128":           reflect.TypeFor[complex128](),
+		`another field is named`: reflect.StructOf([]reflect.StructField{ // vet would see the mistake in a type of its own
+			{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"a"`}, {Name: "B", Type: reflect.TypeFor[int](), Tag: `json:"a"`},
+		}),
+		"embedded pointer":   reflect.TypeFor[pointed](),
+		"a chan has no JSON": reflect.TypeFor[struct{ C []chan int }](),
+		"a func has no JSON": reflect.TypeFor[struct{ F func() }](),
+		"interface":          reflect.TypeFor[struct{ E error }](),
+		"keys of float64":    reflect.TypeFor[map[float64]int](),
+		"a complex128":       reflect.TypeFor[complex128](),
 	} {
 		if raw, err := schema.Output(of); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %s, %v; want %q", of, raw, err, want)
