@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // Apply applies a patch to a compact JSON text and returns the new text.
@@ -19,29 +18,55 @@ func Apply(patch, text []byte) ([]byte, error) {
 	if !json.Valid(patch) || !compact(patch) {
 		return nil, fmt.Errorf("%w: it is not compact JSON", ErrPatch)
 	}
-	ops, ok := items(patch)
-	if !ok {
+	if !isList(patch) {
 		return nil, fmt.Errorf("%w: it is not a list", ErrPatch)
 	}
 	d := draft{text: text}
-	for _, raw := range ops {
-		op, ok := items(raw)
-		if !ok || len(op) < 2 || op[0][0] != '"' || op[1][0] != '"' {
-			return nil, fmt.Errorf("%w: bad operation", ErrPatch)
+	for raw := range elements(patch) {
+		c, at, err := operation(raw)
+		if err != nil {
+			return nil, err
 		}
-		c := change{name: unquote(op[0])}
-		if len(op) > 2 {
-			c.value = op[2]
-		}
-		at := unquote(op[1])
-		if at != "" && at[0] != '/' {
-			return nil, fmt.Errorf("%w: bad pointer", ErrPatch)
+		if len(raw) == len(patch)-2 { // it is the only one
+			if out, ok := splice(c, at, text); ok {
+				return out, nil
+			}
 		}
 		if err := d.apply(c, at); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrPatch, err)
 		}
 	}
 	return d.write(make([]byte, 0, len(text)+len(patch))), nil
+}
+
+// operation reads an operation of a patch.
+func operation(raw []byte) (c change, at string, err error) {
+	var op [3][]byte
+	n := 0
+	if isList(raw) {
+		for part := range elements(raw) {
+			if n < len(op) {
+				op[n] = part
+			}
+			n++
+		}
+	}
+	if n < 2 || op[0][0] != '"' || op[1][0] != '"' {
+		return c, "", fmt.Errorf("%w: bad operation", ErrPatch)
+	}
+	if at = unquote(op[1]); at != "" && at[0] != '/' {
+		return c, "", fmt.Errorf("%w: bad pointer", ErrPatch)
+	}
+	c.value = op[2]
+	switch name := op[0]; string(name) {
+	case `"set"`:
+		c.name = "set"
+	case `"append"`:
+		c.name = "append"
+	default:
+		c.name = unquote(name)
+	}
+	return c, at, nil
 }
 
 type change struct {
@@ -77,11 +102,7 @@ func (d *draft) apply(c change, pointer string) error {
 	if pointer == "" {
 		return d.here(c)
 	}
-	key, rest := pointer[1:], ""
-	if i := strings.IndexByte(key, '/'); i >= 0 {
-		key, rest = key[:i], key[i:]
-	}
-	key = strings.ReplaceAll(strings.ReplaceAll(key, "~1", "/"), "~0", "~")
+	key, rest := step(pointer)
 	if !d.open() {
 		return errNoPlace
 	}

@@ -21,12 +21,12 @@ func Join(base []byte, lanes []LaneState) ([]byte, error) {
 	if !ok {
 		return joinWhole(base, lanes)
 	}
-	was := byKey(before)
+	was := keyed(before)
 	changed := map[string]LaneState{} // by member: who changed it; nil State: removed
 	var order []string
 	set := func(key, lane string, value []byte) error {
 		first, twice := changed[key]
-		if twice && (!bytes.Equal(first.State, value) || first.State == nil != (value == nil) || grew(was[key], value)) {
+		if twice && (!bytes.Equal(first.State, value) || first.State == nil != (value == nil) || grew(was.get(key), value)) {
 			return fmt.Errorf("lanes %q and %q both changed %q; change it in one lane, or decide with .Merge", first.Name, lane, key)
 		}
 		if !twice {
@@ -40,16 +40,16 @@ func Join(base []byte, lanes []LaneState) ([]byte, error) {
 		if !ok {
 			return joinWhole(base, lanes)
 		}
-		now := byKey(after)
+		now := keyed(after)
 		for _, m := range after {
-			if old, had := was[m.key]; !had || !bytes.Equal(old, m.value) {
+			if old := was.get(m.key); old == nil || !bytes.Equal(old, m.value) {
 				if err := set(m.key, lane.Name, m.value); err != nil {
 					return nil, err
 				}
 			}
 		}
 		for _, m := range before {
-			if _, has := now[m.key]; !has {
+			if now.get(m.key) == nil {
 				if err := set(m.key, lane.Name, nil); err != nil {
 					return nil, err
 				}
@@ -57,6 +57,22 @@ func Join(base []byte, lanes []LaneState) ([]byte, error) {
 		}
 	}
 	return rewrite(before, changed, order), nil
+}
+
+// lookup finds values of members whose keys are all different.
+type lookup struct {
+	list []member
+	find func(key string) int
+}
+
+func keyed(list []member) lookup { return lookup{list, finder(list)} }
+
+// get is the value of a key, nil if there is none.
+func (l lookup) get(key string) []byte {
+	if i := l.find(key); i >= 0 {
+		return l.list[i].value
+	}
+	return nil
 }
 
 // grew tells whether a list is another with more items at its end: two lanes
@@ -79,10 +95,9 @@ func grew(old, value []byte) bool {
 
 // rewrite is an object with members set and removed.
 func rewrite(before []member, changed map[string]LaneState, order []string) []byte {
-	had := map[string]bool{}
-	var out []member
+	had := keyed(before)
+	out := make([]member, 0, len(before)+len(order))
 	for _, m := range before {
-		had[m.key] = true
 		if c, ok := changed[m.key]; ok {
 			if c.State == nil {
 				continue
@@ -92,7 +107,7 @@ func rewrite(before []member, changed map[string]LaneState, order []string) []by
 		out = append(out, m)
 	}
 	for _, key := range order {
-		if !had[key] {
+		if had.get(key) == nil {
 			out = append(out, member{key: key, quote: quote(key), value: changed[key].State})
 		}
 	}

@@ -120,7 +120,11 @@ func fold(key string) string {
 }
 
 func joinMembers(list []member) []byte {
-	b := []byte{'{'}
+	size := 2
+	for _, m := range list {
+		size += len(m.quote) + len(m.value) + 2
+	}
+	b := append(make([]byte, 0, size), '{')
 	for i, m := range list {
 		if i > 0 {
 			b = append(b, ',')
