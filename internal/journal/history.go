@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -66,6 +67,9 @@ type Place struct {
 
 	Undo  int `json:"undo,omitempty"`  // number of what undoes this visit; 0: nothing does
 	Spent int `json:"spent,omitempty"` // attempts before the budget was last renewed
+
+	turns int    // see Turns
+	path  string // see Path
 }
 
 // Call is the record of one durable call.
@@ -264,12 +268,12 @@ func (h *History) began(f *Fact) error {
 // state a body there works on: nil for the run's own.
 func (h *History) place(path string) (p, parent, scope *Place) {
 	p, parent = h.Root, nil
-	for path != "" {
+	for whole := path; path != ""; {
 		element, rest, _ := strings.Cut(path, "/")
 		way := strings.HasSuffix(element, "]") // not a node, a way into one
 		child := p.Children[element]
 		if child == nil {
-			child = &Place{}
+			child = &Place{path: whole[:len(whole)-len(path)+len(element)]}
 			if p.Children == nil {
 				p.Children = make(map[string]*Place)
 			}
@@ -285,6 +289,7 @@ func (h *History) place(path string) (p, parent, scope *Place) {
 		if way && child.Own != nil {
 			scope = child
 		}
+		child.turns++
 		p, parent, path = child, p, rest
 	}
 	return p, parent, scope
@@ -331,7 +336,7 @@ func (h *History) forget(parent *Place, f *Fact) {
 	if i := strings.LastIndexByte(name, '/'); i >= 0 {
 		name = name[i+1:]
 	}
-	key := fmt.Sprintf("%s[%d]", name, f.Answer.Pass-1)
+	key := name + "[" + strconv.Itoa(f.Answer.Pass-1) + "]"
 	if old := parent.Children[key]; old != nil {
 		h.Live -= old.live()
 		delete(parent.Children, key)
@@ -340,6 +345,9 @@ func (h *History) forget(parent *Place, f *Fact) {
 
 func (p *Place) live() int {
 	n := p.Live
+	if len(p.Children) == 0 {
+		return n
+	}
 	for _, c := range p.Children {
 		n += c.live()
 	}

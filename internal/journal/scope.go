@@ -11,26 +11,6 @@ import (
 // their own: the way into it (block[lane], pages[3]) is a place with one. It
 // begins as what the block found, or as the item.
 
-// Ways is the items of an Each.
-type Ways struct {
-	List []byte `json:"list"`
-	Low  int    `json:"low,omitempty"`  // all items before it are closed
-	High int    `json:"high,omitempty"` // no item from here on has begun
-
-	items [][]byte
-}
-
-// Item is item i, null if there is none.
-func (w *Ways) Item(i int) []byte {
-	if w.items == nil {
-		w.items, _ = items(w.List)
-	}
-	if i < 0 || i >= len(w.items) {
-		return []byte("null")
-	}
-	return w.items[i]
-}
-
 // list takes the items of an Each.
 func (p *Place) list(f *Fact) error {
 	list, err := Compact(f.Data)
@@ -71,7 +51,7 @@ func (h *History) enter(p, child, scope *Place, element string) {
 	case WayItems:
 		if i, err := strconv.Atoi(key); err == nil && base.Ways != nil {
 			child.Own = base.Ways.Item(i)
-			base.Ways.High = max(base.Ways.High, i+1)
+			base.Ways.begin(i, child)
 		}
 	}
 }
@@ -132,13 +112,7 @@ func (h *History) closed(p, parent *Place, f *Fact) {
 	if base == nil || base.Ways == nil {
 		return
 	}
-	for {
-		next := parent.Children[name+"["+strconv.Itoa(base.Ways.Low)+"]"]
-		if next == nil || !next.Closed {
-			return
-		}
-		base.Ways.Low++
-	}
+	base.Ways.end(parent, name, element)
 }
 
 // join drops the lanes or items of a block whose outcome is the state now.

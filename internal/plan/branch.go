@@ -19,12 +19,11 @@ func (e *eval) branch(n *tree.Node, path string, parent, p *journal.Place) state
 		}
 		return e.sequence(path+"["+tree.DefaultWay+"]", n.Default, child(parent, tree.DefaultElement(n.Name)))
 	}
-	for _, c := range n.Cases {
-		if c.Key == p.Answer.Case {
-			way := tree.CaseElement(n.Name, c.Key)
-			return e.sequence(path[:len(path)-len(n.Name)]+way, c.Body, child(parent, way))
+	for i := range n.Cases {
+		if c := &n.Cases[i]; c.Key == p.Answer.Case {
+			return e.sequence(c.Under(n, path), c.Body, child(parent, c.Element(n)))
 		}
 	}
-	way := path[:len(path)-len(n.Name)] + tree.CaseElement(n.Name, p.Answer.Case)
+	way := beside(path, n, tree.CaseElement(n.Name, p.Answer.Case))
 	return e.missing(way, fmt.Sprintf("the run is inside %q, a case that this code does not have; deploy code that has it", way))
 }

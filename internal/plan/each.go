@@ -2,7 +2,7 @@ package plan
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/tree"
@@ -24,30 +24,28 @@ func (e *eval) each(n *tree.Node, path string, parent, p *journal.Place) state {
 	if n.Spread {
 		return e.spread(n, path, p)
 	}
-	total, ways := p.Answer.Items, p.Ways
+	total, rest := p.Answer.Items, p.Ways.Rest(parent, n.Name)
 	room := ahead
 	if n.Concurrency > 0 {
-		room = n.Concurrency - begun(n, ways, parent)
+		room = n.Concurrency - rest.Begun
 	}
 	b := e.block(n)
-	under := path + "["
-	for i := ways.Low; i < total && (i < ways.High || room > 0); i++ {
-		way := under + strconv.Itoa(i) + "]"
-		switch item := parent.Children[way[len(path)-len(n.Name):]]; {
-		case item == nil && room <= 0, item != nil && item.Closed:
-		default:
-			if item == nil {
-				room--
+	units := rest.Units(room, total)
+	for _, u := range units {
+		if u.Place == nil {
+			if room <= 0 {
+				continue
 			}
-			if s := b.way(way, n.Body, item); s == missing {
-				return s
-			}
+			room--
+		}
+		if s := e.unit(&b, path, n, u, len(units)); s == missing {
+			return s
 		}
 	}
 	switch {
 	case b.failed:
-		return b.fail()
-	case b.open || ways.Low < total:
+		return e.fail(&b)
+	case b.open || p.Ways.Low < total:
 		return open
 	case !n.Joins:
 		e.plan.Facts = append(e.plan.Facts, journal.Fact{Kind: journal.Done, Path: path})
@@ -62,12 +60,56 @@ func (e *eval) each(n *tree.Node, path string, parent, p *journal.Place) state {
 	return open
 }
 
-// begun counts the items that have begun and have not ended.
-func begun(n *tree.Node, ways *journal.Ways, parent *journal.Place) (count int) {
-	for i := ways.Low; i < ways.High; i++ {
-		if item := child(parent, tree.PassElement(n.Name, i)); item != nil && !item.Closed {
-			count++
+// derived is what there is to do in an item in which one body should run, or one wait is
+// open and nothing else: so most items stand, most of the time. It depends on what has
+// happened there, and on nothing else.
+type derived struct {
+	node  *tree.Node // the Each
+	turns int        // of the item's place
+	body  Body
+	wait  Wait
+}
+
+// unit evaluates an item. What was derived of it for the plan before still holds if
+// nothing has happened there; so a plan costs what has changed since, and no more than a
+// glance at all else. more is how much else there may be.
+func (e *eval) unit(b *block, path string, n *tree.Node, u *journal.Unit, more int) state {
+	turns := u.Place.Turns()
+	if d, ok := u.Memo.(*derived); ok && d.node == n && d.turns == turns {
+		if b.open = true; d.body.Node != nil {
+			e.plan.Bodies = append(roomy(e.plan.Bodies, more), d.body)
+		} else {
+			e.plan.Waits = append(roomy(e.plan.Waits, more), d.wait)
 		}
+		return open
 	}
-	return count
+	bodies, waits, others := len(e.plan.Bodies), len(e.plan.Waits), e.plan.others()
+	at := u.Place.Path()
+	if at == "" {
+		at = beside(path, n, u.Element)
+	}
+	s := e.way(b, at, n.Body, u.Place)
+	if s != open || e.plan.others() != others {
+		return s
+	}
+	switch bodies, waits = len(e.plan.Bodies)-bodies, len(e.plan.Waits)-waits; {
+	case bodies == 1 && waits == 0:
+		u.Memo = &derived{node: n, turns: turns, body: e.plan.Bodies[len(e.plan.Bodies)-1]}
+	case bodies == 0 && waits == 1:
+		u.Memo = &derived{node: n, turns: turns, wait: e.plan.Waits[len(e.plan.Waits)-1]}
+	}
+	return s
+}
+
+// others is how much is planned beside bodies and waits.
+func (p *Plan) others() int {
+	return len(p.Questions) + len(p.Spreads) + len(p.Opens) + len(p.Facts) + len(p.Closes)
+}
+
+// roomy makes room at the end of a list that is full, for so many more.
+func roomy[T any](list []T, more int) []T {
+	if len(list) < cap(list) {
+		return list
+	}
+	return slices.Grow(list, more)
 }

@@ -11,7 +11,12 @@ func (e *eval) loop(n *tree.Node, path string, parent, p *journal.Place) state {
 		return open
 	}
 	way := tree.PassElement(n.Name, p.Answer.Pass)
-	s := e.sequence(path[:len(path)-len(n.Name)]+way, n.Body, child(parent, way))
+	pass := child(parent, way)
+	at := pass.Path()
+	if at == "" {
+		at = beside(path, n, way)
+	}
+	s := e.sequence(at, n.Body, pass)
 	if s == finished {
 		e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n, Pass: p.Answer.Pass + 1})
 		return open

@@ -21,15 +21,15 @@ func (e *eval) parallel(n *tree.Node, path string, parent, p *journal.Place) sta
 		return e.missing(way, fmt.Sprintf("the run is inside %q, a lane that this code does not have; deploy code that has it", way))
 	}
 	b := e.block(n)
-	for _, lane := range n.Cases {
-		element := tree.CaseElement(n.Name, lane.Key)
-		if s := b.way(beside(path, n, element), lane.Body, child(parent, element)); s == missing {
+	for i := range n.Cases {
+		lane := &n.Cases[i]
+		if s := e.way(&b, lane.Under(n, path), lane.Body, child(parent, lane.Element(n))); s == missing {
 			return s
 		}
 	}
 	switch {
 	case b.failed:
-		return b.fail()
+		return e.fail(&b)
 	case b.open:
 		return open
 	case n.Joins:
@@ -47,8 +47,11 @@ func (e *eval) parallel(n *tree.Node, path string, parent, p *journal.Place) sta
 // lostLane is the path element of a lane that is open and not in the code.
 func lostLane(n *tree.Node, parent *journal.Place) (lost string) {
 	for element, p := range parent.Children {
-		name, key, way := journal.Element(element)
-		if !way || name != n.Name || p.Closed || slices.ContainsFunc(n.Cases, func(c tree.Case) bool { return c.Key == key }) {
+		if p.Closed || !isWay(n, element) {
+			continue
+		}
+		_, key, _ := journal.Element(element)
+		if slices.ContainsFunc(n.Cases, func(c tree.Case) bool { return c.Key == key }) {
 			continue
 		}
 		if lost == "" || element < lost {
@@ -56,6 +59,12 @@ func lostLane(n *tree.Node, parent *journal.Place) (lost string) {
 		}
 	}
 	return lost
+}
+
+// isWay tells whether a path element is that of a way into n.
+func isWay(n *tree.Node, element string) bool {
+	i := len(n.Name)
+	return len(element) > i && element[i] == '[' && element[:i] == n.Name
 }
 
 // endedLane is a lane that has ended.
@@ -69,12 +78,14 @@ type endedLane struct {
 // counts.
 func ended(n *tree.Node, parent *journal.Place) (list []endedLane) {
 	for _, lane := range n.Cases {
-		list = append(list, endedLane{lane.Key, child(parent, tree.CaseElement(n.Name, lane.Key))})
+		list = append(list, endedLane{lane.Key, child(parent, lane.Element(n))})
 	}
 	known := len(list)
 	for element, p := range parent.Children {
-		name, key, way := journal.Element(element)
-		if way && name == n.Name && !slices.ContainsFunc(n.Cases, func(c tree.Case) bool { return c.Key == key }) {
+		if !isWay(n, element) {
+			continue
+		}
+		if _, key, _ := journal.Element(element); !slices.ContainsFunc(n.Cases, func(c tree.Case) bool { return c.Key == key }) {
 			list = append(list, endedLane{key, p})
 		}
 	}
@@ -101,9 +112,8 @@ func beside(path string, n *tree.Node, element string) string {
 	return path[:len(path)-len(n.Name)] + element
 }
 
-// block evaluates ways that run side by side.
+// block is ways that run side by side, while they are evaluated.
 type block struct {
-	*eval
 	settle bool
 	before Plan // what was planned before the block
 	open   bool // some way has not ended
@@ -112,30 +122,30 @@ type block struct {
 	err    *journal.Error
 }
 
-func (e *eval) block(n *tree.Node) *block {
-	return &block{eval: e, settle: n.Settle, before: e.plan}
+func (e *eval) block(n *tree.Node) block {
+	return block{settle: n.Settle, before: e.plan}
 }
 
 // way evaluates one way, whose place is p.
-func (b *block) way(path string, body []*tree.Node, p *journal.Place) state {
+func (e *eval) way(b *block, path string, body []*tree.Node, p *journal.Place) state {
 	if p != nil && p.Closed {
 		return finished
 	}
-	before := b.plan
-	s := b.sequence(path, body, p)
+	before := e.plan
+	s := e.sequence(path, body, p)
 	switch {
 	case s == failed && !b.settle:
-		if !b.failed || b.failedAt < b.first {
-			b.first, b.err = b.failedAt, b.plan.Err
+		if !b.failed || e.failedAt < b.first {
+			b.first, b.err = e.failedAt, e.plan.Err
 		}
 		b.failed = true
 	case s == failed:
-		err := b.plan.Err
-		b.plan = before // what else was in the way is to stop
-		b.plan.Closes = append(b.plan.Closes, journal.Fact{Kind: journal.Closed, Path: path, Err: err})
+		err := e.plan.Err
+		e.plan = before // what else was in the way is to stop
+		e.plan.Closes = append(e.plan.Closes, journal.Fact{Kind: journal.Closed, Path: path, Err: err})
 		b.open = true
 	case s == finished:
-		b.plan.Closes = append(b.plan.Closes, journal.Fact{Kind: journal.Closed, Path: path})
+		e.plan.Closes = append(e.plan.Closes, journal.Fact{Kind: journal.Closed, Path: path})
 		b.open = true
 	case s == open:
 		b.open = true
@@ -143,9 +153,9 @@ func (b *block) way(path string, body []*tree.Node, p *journal.Place) state {
 	return s
 }
 
-// fail ends the block: nothing of it is planned any more.
-func (b *block) fail() state {
-	b.plan = b.before
-	b.plan.Err, b.failedAt = b.err, b.first
+// fail ends a block: nothing of it is planned any more.
+func (e *eval) fail(b *block) state {
+	e.plan = b.before
+	e.plan.Err, e.failedAt = b.err, b.first
 	return failed
 }

@@ -147,17 +147,23 @@ const (
 	missing               // the code lacks the place; plan.Err says which
 )
 
-// node evaluates one node. parent is the place of the sequence it is in.
-func (e *eval) node(n *tree.Node, path string, parent *journal.Place) state {
+// node evaluates one node. parent is the place of the sequence it is in, which is at the
+// path under.
+func (e *eval) node(n *tree.Node, under string, parent *journal.Place) state {
 	p := child(parent, n.Name)
+	path := p.Path()
+	if path == "" {
+		path = n.Under(under)
+	}
 	if p != nil {
-		switch kind := recorded(p); {
+		switch {
 		case p.Failed:
 			e.plan.Err, e.failedAt = p.LastErr, p.FailedSeq
 			return failed
 		case p.Done, p.Answer != nil && passedBy(p.Answer.Way):
 			return finished
-		case kind != 0 && kind != n.Kind && !(kind == tree.Step && n.Kind == tree.Decision):
+		}
+		if kind := recorded(p); kind != 0 && kind != n.Kind && !(kind == tree.Step && n.Kind == tree.Decision) {
 			return e.missing(path, fmt.Sprintf(
 				"the run stands at %q, which was a %s when it began and is a %s in this code; deploy code that has it as a %s", path, kind, n.Kind, kind))
 		}

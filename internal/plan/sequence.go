@@ -25,14 +25,14 @@ func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state
 			return e.missing(tree.Join(path, p.Newest), fmt.Sprintf(
 				"the run stands at %q, which this code does not have; deploy code that has it", tree.Join(path, p.Newest)))
 		}
-		if s := e.node(nodes[at], tree.Join(path, p.Newest), p); s != finished {
+		if s := e.node(nodes[at], path, p); s != finished {
 			return s
 		}
 		next = furthest(nodes, p, at) + 1
 	}
 	for ; next < len(nodes); next++ {
 		n := nodes[next]
-		if s := e.node(n, tree.Join(path, n.Name), p); s != finished {
+		if s := e.node(n, path, p); s != finished {
 			return s
 		}
 	}

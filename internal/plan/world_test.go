@@ -148,7 +148,7 @@ func (x *world) reload(n int) error {
 		return x.wrong("the plan was\n%s\nand from bytes, with a snapshot after row %d, it is\n%s", a, n, b)
 	}
 	if !bytes.Equal(x.h.Snapshot(), h.Snapshot()) {
-		return x.wrong("from bytes, with a snapshot after row %d, the history differs:\n%s", n, cmp.Diff(x.h, h, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(journal.Ways{})))
+		return x.wrong("from bytes, with a snapshot after row %d, the history differs:\n%s", n, cmp.Diff(x.h, h, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(journal.Ways{}, journal.Place{})))
 	}
 	x.h = h
 	return nil

@@ -26,6 +26,9 @@ func place(nodes []*Node, under string, depth int) {
 			continue // Check reports it, too
 		}
 		n.Place = Join(under, n.Name)
+		for i := range n.Cases {
+			n.Cases[i].Place = Join(under, CaseElement(n.Name, n.Cases[i].Key))
+		}
 		n.each(func(way string, body []*Node) {
 			place(body, Join(under, way), depth+1)
 		})

@@ -100,8 +100,9 @@ type Node struct {
 
 // Case is one way of a branch.
 type Case struct {
-	Key  string // the written form of the case's key
-	Body []*Node
+	Key   string // the written form of the case's key
+	Body  []*Node
+	Place string // the static path of the way; Define fills it, as for a node
 }
 
 // Limits of definitions, with the defaults that apply when nothing is said.

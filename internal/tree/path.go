@@ -32,6 +32,40 @@ func Join(path, element string) string {
 	return path + "/" + element
 }
 
+// Under is the path of a node whose sequence is at a path of a run. Most paths are those
+// that Place has written down, which costs no new text.
+func (n *Node) Under(path string) string {
+	if path == "" {
+		return n.Name
+	}
+	if i := len(path); len(n.Place) == i+1+len(n.Name) && n.Place[:i] == path {
+		return n.Place
+	}
+	return path + "/" + n.Name
+}
+
+// Element is the path element of the way into a case or lane of n.
+func (c *Case) Element(n *Node) string {
+	if c.placed(n) {
+		return c.Place[len(n.Place)-len(n.Name):]
+	}
+	return CaseElement(n.Name, c.Key)
+}
+
+// Under is the path of the way into a case or lane of n, which is at a path of a run.
+func (c *Case) Under(n *Node, path string) string {
+	if c.placed(n) && path == n.Place {
+		return c.Place
+	}
+	return path[:len(path)-len(n.Name)] + c.Element(n)
+}
+
+// placed tells whether Place knows where n is: nodes that share their cases may not.
+func (c *Case) placed(n *Node) bool {
+	i := len(n.Place)
+	return len(c.Place) > i && c.Place[i] == '[' && c.Place[:i] == n.Place
+}
+
 // Split returns the first element of a path and the rest.
 func Split(path string) (element, rest string) {
 	element, rest, _ = strings.Cut(path, "/")
