@@ -31,14 +31,14 @@ func each(ctx context.Context, b *bench, s *section) error {
 					p.Sums += one.N
 				}
 			}))
-	measure := func(where place, small, large, ratio *metric) func(context.Context) error {
+	measure := func(where place, small, large, ratio, cost *metric) func(context.Context) error {
 		return func(ctx context.Context) error {
 			return where(ctx, func(o store.Opener) error {
 				return withEngine(o, 100, func(e *durable.Engine) error {
-					var took [2]float64
+					var took, cpu [2]float64
 					for i, n := range []int{few, many} {
 						repeat := max(1, many/n) // as many items in all
-						began := time.Now()
+						began, before := time.Now(), cpuTime()
 						for range repeat {
 							r, err := w.Start(ctx, e, pages{N: n})
 							if err != nil {
@@ -49,23 +49,26 @@ func each(ctx context.Context, b *bench, s *section) error {
 							}
 						}
 						took[i] = 1000 * time.Since(began).Seconds() / float64(n*repeat)
+						cpu[i] = (cpuTime() - before).Seconds() / float64(n*repeat)
 					}
 					small.add(took[0])
 					large.add(took[1])
 					ratio.add(100 * took[1] / took[0])
+					cost.add(100 * cpu[1] / cpu[0])
 					return nil
 				}, w)
 			})
 		}
 	}
-	metrics := func(id, name string) (small, large, ratio *metric) {
+	metrics := func(id, name string) (small, large, ratio, cost *metric) {
 		return s.metric("few"+id, name+", for each of "+thousands(int64(few))+" items, 100 at a time", "ms"),
 			s.metric("many"+id, "for each of "+thousands(int64(many)), "ms"),
-			s.metric("ratio"+id, "of that of few", "%").must(atMost(120))
+			s.metric("ratio"+id, "of that of few", "%").must(atMost(120)),
+			s.metric("cpu"+id, "the same of the CPU of this process", "%")
 	}
-	a1, a2, a3 := metrics("", "engine on PostgreSQL")
-	b1, b2, b3 := metrics(".sqlite", "engine on SQLite")
-	return b.round(ctx, measure(b.onPostgres, a1, a2, a3), measure(b.onSQLite, b1, b2, b3))
+	a1, a2, a3, a4 := metrics("", "engine on PostgreSQL")
+	b1, b2, b3, b4 := metrics(".sqlite", "engine on SQLite")
+	return b.round(ctx, measure(b.onPostgres, a1, a2, a3, a4), measure(b.onSQLite, b1, b2, b3, b4))
 }
 
 // passes is what a pass of a loop costs in which the run waits, at its begin and at

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -83,8 +82,8 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		}
 		return true
 	}
-	for _, b := range p.Bodies {
-		if w.begin(r, b, now) {
+	for i := range p.Bodies {
+		if !r.had(i) && w.begin(r, p.Bodies[i], now) {
 			return true
 		}
 	}
@@ -135,8 +134,8 @@ func (w *Worker) fitting(r *run, f journal.Fact) journal.Fact {
 
 // busyUnder tells whether user code runs under a path.
 func (r *run) busyUnder(path string) bool {
-	for _, v := range r.visits {
-		if strings.HasPrefix(v.Path, path+"/") {
+	for at := range r.visits {
+		if i := len(path); len(at) > i && at[i] == '/' && at[:i] == path {
 			return true
 		}
 	}
@@ -145,23 +144,39 @@ func (r *run) busyUnder(path string) bool {
 
 // stopUnplanned ends bodies that the plan no longer has.
 func (w *Worker) stopUnplanned(r *run, p plan.Plan) {
+	r.ran = r.ran[:0]
 	if len(r.visits) == 0 {
 		return
 	}
-	planned := make(map[string]bool, len(p.Bodies)+len(p.Questions))
+	r.looks++
+	planned := 0
+	look := func(path string) bool {
+		v := r.visits[path]
+		if v != nil && v.looked != r.looks {
+			v.looked = r.looks
+			planned++
+		}
+		return v != nil
+	}
 	for i := range p.Bodies {
-		planned[p.Bodies[i].Path] = true
+		r.ran = append(r.ran, look(p.Bodies[i].Path))
 	}
 	for i := range p.Questions {
-		planned[p.Questions[i].Path] = true
+		look(p.Questions[i].Path)
+	}
+	if planned == len(r.visits) {
+		return
 	}
 	for _, v := range r.sorted() {
-		if !planned[v.Path] {
+		if v.looked != r.looks {
 			w.refuse(v) // or a message would be spent on it
 			w.stopVisit(v, ErrNotPlanned)
 		}
 	}
 }
+
+// had tells whether the planned body i ran when its plan was made.
+func (r *run) had(i int) bool { return i < len(r.ran) && r.ran[i] }
 
 // takeHanded takes the reports of workers that stopped in order.
 func (w *Worker) takeHanded(r *run, at int64) bool {
@@ -227,8 +242,8 @@ func (w *Worker) fire(r *run, f journal.Fact, deadline time.Time) {
 
 // findDead records bodies that an earlier owner began and did not end.
 func (w *Worker) findDead(r *run, p plan.Plan, now time.Time) bool {
-	for _, b := range p.Bodies {
-		if b.Place != nil && b.Place.Open != 0 && r.visits[b.Path] == nil {
+	for i, b := range p.Bodies {
+		if b.Place != nil && b.Place.Open != 0 && !r.had(i) && r.visits[b.Path] == nil {
 			if key := (placeKey{r.id, b.Path}); w.cut[key] == b.Place.Open { // here, and in order
 				delete(w.cut, key)
 				w.add(r, journal.Fact{Kind: journal.Handed, Path: b.Path, Epoch: b.Place.Open, At: micros(w.clock.low(now))})
@@ -244,7 +259,7 @@ func (w *Worker) findDead(r *run, p plan.Plan, now time.Time) bool {
 // answerCalls answers the waits that bodies ask for: from the inbox, by a
 // deadline that is already over, or by suspending the body.
 func (w *Worker) answerCalls(r *run, at int64) {
-	for _, v := range r.sorted() {
+	for _, v := range r.sortedIf(func(v *Visit) bool { return v.asking != nil }) {
 		c := v.asking
 		if c == nil || c.Wait == nil || c.Wait.ID != "" {
 			continue

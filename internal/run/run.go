@@ -37,6 +37,8 @@ type run struct {
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
 	plan     plan.Plan
+	ran      []bool           // which of the plan's bodies ran when it was made
+	looks    int              // how often it was seen which visits are planned
 	gathers  time.Time        // items have ended; until then those that end are left to be taken together
 	created  time.Time        // by the store's clock
 	need     need             // what it lacks to go on
@@ -139,10 +141,14 @@ func (b *batch) empty() bool { return len(b.facts) == 0 && len(b.replies) == 0 }
 
 func (r *run) releasing() bool { return r.sent != nil && r.sent.release != nil }
 
-func (r *run) sorted() []*Visit {
-	list := make([]*Visit, 0, len(r.visits))
+func (r *run) sorted() []*Visit { return r.sortedIf(func(*Visit) bool { return true }) }
+
+// sortedIf is the visits that are so, in a stable order.
+func (r *run) sortedIf(so func(v *Visit) bool) (list []*Visit) {
 	for _, v := range r.visits {
-		list = append(list, v)
+		if so(v) {
+			list = append(list, v)
+		}
 	}
 	slices.SortFunc(list, func(a, b *Visit) int { return strings.Compare(a.Path, b.Path) })
 	return list

@@ -28,8 +28,8 @@ func (w *Worker) askForTx(r *run) bool {
 	if r.tx != nil || !r.batch.empty() || len(r.batch.starts) > 0 || len(r.batch.took) > 0 {
 		return false
 	}
-	for _, v := range r.sorted() {
-		if v.asking != nil && v.asking.Tx {
+	for _, v := range r.sortedIf(func(v *Visit) bool { return v.asking != nil }) {
+		if v.asking.Tx {
 			r.tx, v.asking = v, nil
 			w.do.Reply(v, CallReply{})
 			return true

@@ -43,6 +43,7 @@ type Visit struct {
 	pledged bool         // it is about to take from limits over all workers
 	begun   bool         // the shell has it
 	over    bool         // its goroutine is over
+	looked  int          // the last of its run's looks that found it planned
 
 	timedOut bool // the step's own timeout has ended its context
 	left     bool // the run went on without it, and has recorded how it ended
