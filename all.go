@@ -53,6 +53,7 @@ type allEnd[R any] struct {
 	err    error
 	panic  any
 	stack  []byte
+	shelf  *shelf
 }
 
 // run runs what has no record, on goroutines of its own, and records each end on the body's.
@@ -109,14 +110,15 @@ func (a *all[T, R]) at(i int) string { return a.key + "/" + strconv.Itoa(i) }
 
 // one runs the function of one item.
 func (a *all[T, R]) one(ctx context.Context, i int) {
-	end := allEnd[R]{i: i, err: errors.New("the function ended its goroutine without returning")}
+	end := allEnd[R]{i: i, err: errors.New("the function ended its goroutine without returning"), shelf: new(shelf)}
 	defer func() {
+		end.shelf.close()
 		if end.panic = recover(); end.panic != nil {
 			end.stack = debug.Stack()
 		}
 		a.ended <- end
 	}()
-	end.result, end.err = a.fn(context.WithValue(ctx, itemKey{}, a.at(i)), a.items[i])
+	end.result, end.err = a.fn(context.WithValue(context.WithValue(ctx, itemKey{}, a.at(i)), shelfKey{}, end.shelf), a.items[i])
 }
 
 // record makes the end of one item durable. What was cut short by the failure of
@@ -138,7 +140,7 @@ func (a *all[T, R]) record(ctx context.Context, name string, end allEnd[R]) {
 			return
 		}
 	}
-	c, err := a.b.h.Call(req)
+	c, err := a.b.call(req, end.shelf)
 	if err == nil {
 		err = a.take(end.i, c)
 	} else {

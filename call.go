@@ -23,6 +23,7 @@ type body struct {
 	engine *Engine
 	counts map[string]int
 	inside string // the call whose function runs
+	shelf  *shelf
 	logs   *capture
 
 	choice *journal.Answer // a decision's
@@ -107,7 +108,7 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 		return zero, &resultError{fmt.Errorf("the result of Do %q: %w", name, err)}
 	}
 	fail.Point(fail.DoBefore)
-	c, err := b.h.Call(req)
+	c, err := b.call(req)
 	if err != nil {
 		return zero, callGone(ctx, err)
 	}

@@ -138,7 +138,7 @@ func Spawn[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...C
 		if err := context.Cause(ctx); err != nil {
 			return spawned, err
 		}
-		if c, err = b.h.Call(&run.CallRequest{Key: key, Data: raw, Child: begin}); err != nil {
+		if c, err = b.call(&run.CallRequest{Key: key, Data: raw, Child: begin}); err != nil {
 			return spawned, callGone(ctx, err)
 		}
 	}
@@ -188,7 +188,7 @@ func recordEnd[C any](ctx context.Context, b *body, key string, rec *store.Recor
 		req.Err = &journal.Error{Code: "child", Path: b.h.Path, Message: "the child has not completed"}
 	}
 	req.Data = report.Encode()
-	c, err := b.h.Call(req)
+	c, err := b.call(req)
 	if err != nil {
 		return zero, callGone(ctx, err)
 	}

@@ -242,7 +242,8 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 
 // attempt runs a step once; true means that it should be run again at once.
 func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *capture, try int) (plan.Ending, bool) {
-	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), logs: logs}
+	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), shelf: new(shelf), logs: logs}
+	h.Keeps = nil
 	fn := c.body
 	switch h.Mode {
 	case plan.Reconcile:
@@ -260,6 +261,7 @@ func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *ca
 	if h.Mode == plan.Reconcile && err == nil {
 		end.Happened = plan.Yes
 	}
+	h.Keeps = b.shelf.all()
 	return b.concludeTx(end, c, try)
 }
 

@@ -17,6 +17,16 @@ func Prompt(text string) WaitOption { return func(o *waitOptions) { o.prompt = t
 // Details is shown to the people who answer. It travels as JSON.
 func Details(v any) WaitOption { return func(o *waitOptions) { o.details = v } }
 
+// Schema is the JSON Schema (draft 2020-12, or the one that its $schema names) that an answer to
+// WaitForInput must fit, instead of the one that follows from the type: ProvideInput refuses
+// others and says every mistake by its field. The body gets what was accepted, decoded as the
+// type of the wait, which may be json.RawMessage. OnTimeout must fit it too. It is kept
+// with the wait. A schema that is wrong, larger than Config.MaxPayload, or that refers to other
+// documents is an error at the call.
+func Schema(raw json.RawMessage) WaitOption {
+	return func(o *waitOptions) { o.schema = append(json.RawMessage{}, raw...) }
+}
+
 // answer is the payload of an input's message.
 type answer struct {
 	Value json.RawMessage `json:"value"`
@@ -41,7 +51,22 @@ type question struct {
 // engine.PendingInputs until somebody answers with engine.ProvideInput; an
 // answer is checked against T before it is accepted.
 func WaitForInput[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
-	return ask[T](ctx, "input", name, opts, func(*waitOptions) (question, error) { return typed(reflect.TypeFor[T]()) }, answered[T])
+	return ask[T](ctx, "input", name, opts, func(o *waitOptions) (question, error) { return inputOf(reflect.TypeFor[T](), o) }, answered[T])
+}
+
+// inputOf is the question for a value of a type, or for one that fits a given schema.
+func inputOf(t reflect.Type, o *waitOptions) (question, error) {
+	if o.schema == nil {
+		return typed(t)
+	}
+	raw, err := compact(o.schema, maxPayload)
+	if err == nil {
+		err = schema.Valid(raw)
+	}
+	if err != nil {
+		return question{}, fmt.Errorf("%w: Schema: %w", ErrInvalid, err)
+	}
+	return question{Schema: raw}, nil
 }
 
 // answered reads an answer as a T.
@@ -123,6 +148,11 @@ func inquire[T any](kind, name string, q question, o *waitOptions, limit int) (*
 	if err := o.suit(kind); err != nil {
 		return nil, err
 	}
+	if o.schema != nil {
+		if err := checkPayload(q.Schema, limit); err != nil {
+			return nil, fmt.Errorf("Schema: %w", err)
+		}
+	}
 	var err error
 	q.Prompt = o.prompt
 	if o.details != nil {
@@ -134,7 +164,7 @@ func inquire[T any](kind, name string, q question, o *waitOptions, limit int) (*
 	if w.Detail, err = encode(q, 2*limit); err != nil {
 		return nil, err
 	}
-	if o.has && kind != "input" && kind != "approval" { // there the type says all
+	if o.has && kind != "approval" && (kind != "input" || o.schema != nil) { // there the type says all
 		raw, err := encode(o.value, limit)
 		if err == nil {
 			_, err = fit(kind, w.Detail, raw)
@@ -151,6 +181,10 @@ func (o *waitOptions) suit(kind string) error {
 	switch {
 	case o.sized && kind != "text" && kind != "choice":
 		return fmt.Errorf("%w: Length is for texts, and for how many are chosen", ErrInvalid)
+	case o.isNamed:
+		return fmt.Errorf("%w: Named is for sleeps; this wait has a name", ErrInvalid)
+	case o.schema != nil && kind != "input":
+		return fmt.Errorf("%w: Schema is for WaitForInput", ErrInvalid)
 	case o.multiline && kind != "text":
 		return fmt.Errorf("%w: Multiline is for texts", ErrInvalid)
 	}

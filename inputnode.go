@@ -15,7 +15,7 @@ import (
 type Ask struct {
 	Prompt  string
 	Details any          // shown to those who answer; it travels as JSON
-	Options []WaitOption // Timeout, OnTimeout, Assignee, Reminder, Escalate, Length, Multiline
+	Options []WaitOption // Timeout, OnTimeout, Assignee, Reminder, Escalate, Length, Multiline, Schema
 }
 
 // InputNode asks people.
@@ -98,7 +98,7 @@ func (n *InputNode[S, T]) question(s *S, o *waitOptions) (question, error) {
 		q.Schema = enum
 		return q, err
 	}
-	return typed(reflect.TypeFor[T]())
+	return inputOf(reflect.TypeFor[T](), o)
 }
 
 // Form asks for the fields of the struct T one by one: see WaitForForm.

@@ -72,6 +72,7 @@ type StepRecord struct {
 	Change   json.RawMessage `json:"change,omitempty"`   // what it changed in the state; of a compensation: in what it saw, which nobody else does
 	Children []string        `json:"children,omitempty"` // ids of runs that it began
 	Waits    []WaitRecord    `json:"waits,omitempty"`    // in the order of opening
+	Calls    []CallRecord    `json:"calls,omitempty"`    // with WithCalls: in the order of recording
 
 	Undo    string `json:"undo,omitempty"`     // of a step: the path under which its compensation is recorded and logs, should it come to that
 	Undoes  string `json:"undoes,omitempty"`   // of a compensation: the path of the step
@@ -100,20 +101,29 @@ type InboxMessage struct {
 // QueryOption asks for more.
 type QueryOption func(*queryOptions)
 
-type queryOptions struct{ steps bool }
+type queryOptions struct{ steps, calls bool }
 
 // WithSteps asks for the attempts of all steps.
 var WithSteps QueryOption = withSteps // lint:var an option without an argument
 
 func withSteps(o *queryOptions) { o.steps = true }
 
-// Execution returns a run: status, input, state so far and error; with
-// WithSteps each attempt of each step too. ErrNotFound if there is none.
-func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Execution, error) {
-	var o queryOptions
+// WithCalls is WithSteps with what each attempt recorded of Do and All.
+var WithCalls QueryOption = withCalls // lint:var an option without an argument
+
+func withCalls(o *queryOptions) { o.steps, o.calls = true, true }
+
+func querying(opts []QueryOption) (o queryOptions) {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	return o
+}
+
+// Execution returns a run: status, input, state so far and error; with
+// WithSteps each attempt of each step too, WithCalls those with their calls. ErrNotFound if there is none.
+func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Execution, error) {
+	o := querying(opts)
 	rec, err := e.store.Load(ctx, id, o.steps)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", id, err)
@@ -138,7 +148,7 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 		x.Error = failure(h.Back.Err)
 	}
 	if o.steps {
-		if x.Steps, err = stepRecords(rec.Rows, rec.Status); err != nil {
+		if x.Steps, err = stepRecords(rec.Rows, rec.Status, o.calls); err != nil {
 			return nil, fmt.Errorf("run %s: %w", id, err)
 		}
 	}
@@ -160,7 +170,7 @@ func execution(r *store.Execution) *Execution {
 }
 
 // stepRecords folds journal rows into attempts.
-func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
+func stepRecords(rows []store.Row, status Status, calls bool) ([]StepRecord, error) {
 	list := make([]journal.Row, len(rows))
 	for i, r := range rows {
 		facts, err := journal.Decode(r.Body)
@@ -178,6 +188,9 @@ func stepRecords(rows []store.Row, status Status) ([]StepRecord, error) {
 		}
 		for _, w := range a.Waits {
 			s.Waits = append(s.Waits, WaitRecord{w.Kind, w.Name, micros(w.Opened), micros(w.Ended), w.By, waitNotes(w.Notes)})
+		}
+		if calls {
+			s.Calls = callRecords(a.Done, a.Number)
 		}
 		if a.Answer != nil {
 			s.Answer = wayText(a.Answer)

@@ -2,12 +2,15 @@ package durable
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/internal/tree"
 )
 
 // WaitOption changes a wait.
@@ -27,6 +30,9 @@ type waitOptions struct {
 	to               string
 	notices          []notice
 	correlate        correlation
+	schema           json.RawMessage
+	isNamed          bool
+	name             string // of a sleep
 }
 
 func waiting(opts []WaitOption) waitOptions {
@@ -49,25 +55,53 @@ func OnTimeout(v any) WaitOption {
 	return func(o *waitOptions) { o.has, o.value = true, v }
 }
 
+// Named gives a sleep a name: it is known by the name and the count of sleeps with it, like any
+// other durable call, so that sleeps that come and go beside it in the code do not change which one it is.
+// OpenWaits shows it, and CancelWait finds it by it. Only Sleep and SleepUntil take it; all other
+// waits have names.
+func Named(name string) WaitOption {
+	return func(o *waitOptions) { o.isNamed, o.name = true, name }
+}
+
 // Sleep suspends the run for d. It holds no slot and no goroutine, and goes on
-// after a restart. d of zero or less returns at once.
-func Sleep(ctx context.Context, d time.Duration) error {
-	return sleep(ctx, &run.CallRequest{Timed: true, For: d})
+// after a restart. d of zero or less returns at once. A sleep is known by its count
+// among those of the body that have no name; the only option is Named.
+func Sleep(ctx context.Context, d time.Duration, opts ...WaitOption) error {
+	return sleep(ctx, &run.CallRequest{Timed: true, For: d}, opts)
 }
 
-// SleepUntil suspends the run until t. A past t returns at once.
-func SleepUntil(ctx context.Context, t time.Time) error {
-	return sleep(ctx, &run.CallRequest{Timed: true, At: t})
+// SleepUntil suspends the run until t. A past t returns at once. The only option is
+// Named.
+func SleepUntil(ctx context.Context, t time.Time, opts ...WaitOption) error {
+	return sleep(ctx, &run.CallRequest{Timed: true, At: t}, opts)
 }
 
-func sleep(ctx context.Context, req *run.CallRequest) error {
-	b, key, err := enter(ctx, "sleep", "")
+// sleepName is the name that options give to a sleep, and "" for none.
+func sleepName(opts []WaitOption) (string, error) {
+	o := waiting(opts)
+	if o.isNamed {
+		if m := tree.TextMistake(o.name); m != "" {
+			return "", fmt.Errorf("sleep: %w: Named: %s", ErrInvalid, m)
+		}
+	}
+	if !reflect.DeepEqual(o, waitOptions{isNamed: o.isNamed, name: o.name}) {
+		return "", fmt.Errorf("sleep: %w: the only option of a sleep is Named", ErrInvalid)
+	}
+	return o.name, nil
+}
+
+func sleep(ctx context.Context, req *run.CallRequest, opts []WaitOption) error {
+	name, err := sleepName(opts)
+	if err != nil {
+		return err
+	}
+	b, key, err := enter(ctx, "sleep", name)
 	if err != nil {
 		return err
 	}
 	c := b.h.Calls[key]
 	if c == nil {
-		req.Wait = &journal.Wait{Kind: "sleep"}
+		req.Wait = &journal.Wait{Kind: "sleep", Name: name}
 		if c, err = b.wait(ctx, key, req); err != nil {
 			return err
 		}
@@ -88,7 +122,7 @@ func (b *body) wait(ctx context.Context, key string, req *run.CallRequest) (*jou
 		return nil, err
 	}
 	req.Key = key
-	c, err := b.h.Call(req)
+	c, err := b.call(req)
 	if err != nil {
 		return nil, callGone(ctx, err)
 	}
@@ -158,6 +192,12 @@ func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opt
 func request[T any](w *journal.Wait, o waitOptions, limit int) (*run.CallRequest, error) {
 	if err := o.watch(w); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", w.Kind, w.Name, err)
+	}
+	if o.isNamed {
+		return nil, fmt.Errorf("%s %q: %w: Named is for sleeps; this wait has a name", w.Kind, w.Name, ErrInvalid)
+	}
+	if o.schema != nil && w.Kind != "input" {
+		return nil, fmt.Errorf("%s %q: %w: Schema is for WaitForInput", w.Kind, w.Name, ErrInvalid)
 	}
 	if o.correlate.set && !slices.Contains([]string{"event", "any", "all"}, w.Kind) {
 		return nil, fmt.Errorf("%s %q: %w: Correlate is for events", w.Kind, w.Name, ErrInvalid)

@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -89,6 +90,38 @@ func nextMorning(ctx context.Context, _ *Claim) error {
 }
 
 // [/calendar]
+
+// [schema]
+func chooseSome(ctx context.Context, c *Claim) error {
+	schema := json.RawMessage(`{
+		"type": "array", "minItems": 1,
+		"items": {"enum": ["approve", "reject"]}
+	}`)
+	raw, err := durable.WaitForInput[json.RawMessage](ctx, "decide", durable.Schema(schema))
+	c.Status = string(raw)
+	return err
+}
+
+// [/schema]
+
+func Example_schema() {
+	ctx := context.Background()
+	w := durable.Define("decide", durable.Step("decide", chooseSome))
+	engine := open(w)
+	defer engine.Close()
+	run, _ := w.Start(ctx, engine, Claim{})
+	awaitQuestion(engine, run.ID)
+	var refused *durable.AnswerError
+	err := engine.ProvideInput(ctx, run.ID, "decide", []string{"approve", "maybe"})
+	fmt.Println(errors.As(err, &refused), refused.Fields)
+	fmt.Println(engine.ProvideInput(ctx, run.ID, "decide", []string{"approve"}))
+	c, err := run.Wait(ctx)
+	fmt.Println(c.Status, err)
+	// Output:
+	// true [{/1 value must be one of 'approve', 'reject'}]
+	// <nil>
+	// ["approve"] <nil>
+}
 
 func Example_inputs() {
 	_ = nextMorning // it would sleep until tomorrow

@@ -41,6 +41,22 @@ func coolDown(ctx context.Context, l *Loan) error {
 
 // [/sleep]
 
+// [named]
+func askThrice(ctx context.Context, l *Loan) error {
+	for n := range 3 {
+		ok, err := durable.Do(ctx, "ask", func(context.Context) (bool, error) { return n == 2, nil })
+		if ok || err != nil {
+			return err
+		}
+		if err := durable.Sleep(ctx, time.Millisecond, durable.Named("before the next")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// [/named]
+
 // [event]
 type Signature struct {
 	By string `json:"by"`
@@ -100,6 +116,7 @@ func Example_waiting() {
 	w := durable.Define("loan",
 		durable.Step("score", score),
 		durable.Step("cool_down", coolDown),
+		durable.Step("ask", askThrice),
 		durable.Step("ask_income", askIncome),
 		durable.Step("decide", decide),
 		durable.Step("await_signature", awaitSignature),

@@ -46,11 +46,20 @@ type Attempt struct {
 	Answer *Answer    // a question: what was answered
 	Waits  []WaitSpan // in the order of opening
 	Calls  int        // durable calls recorded in it
+	Done   []DoneCall // those that did something: no waits, and no children
 
 	Children []string // executions that it began
 	Undo     string   // of a step: the path at which it is undone if the run goes back
 	Undoes   string   // of an undo: the path of the step
 	InDoubt  bool     // of an undo: the step was cut off
+}
+
+// DoneCall is a recorded call of a function.
+type DoneCall struct {
+	Call string // kind:name#count, of an All with /number
+	At   int64
+	Data []byte // its result
+	Err  *Error // or why there is none
 }
 
 // WaitSpan is one wait of an attempt.
@@ -295,6 +304,8 @@ func (v *view) happened(i int, a *Attempt, f *Fact) {
 		a.Calls++
 		if f.Child != "" {
 			a.Children = append(a.Children, f.Child)
+		} else {
+			a.Done = append(a.Done, DoneCall{f.Call, f.At, f.Data, f.Err})
 		}
 	case Waited:
 		if f.Wait == nil {

@@ -19,6 +19,7 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 		return
 	}
 	v.asking = c
+	w.keep(r, callKey(v.Path, c.Key), c.Blobs)
 	if c.Tx {
 		w.drive(r, now)
 		w.pump(now)
@@ -121,6 +122,9 @@ func (w *Worker) finish(r *run, v *Visit, end plan.Ending, suspended bool, now t
 		f := plan.Judge(b, end, micros(w.clock.high(now)), w.do.Draw())
 		plan.Decide(r.def.Tree, r.hist, v.Node, &f)
 		f.At = at // what is to come is counted from the latest, what was from the earliest
+		if f.Kind == journal.Done {
+			w.keep(r, callKey(v.Path, endCall), v.Keeps)
+		}
 		w.add(r, f)
 	}
 }

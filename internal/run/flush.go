@@ -104,9 +104,7 @@ func (w *Worker) send(r *run) {
 	for i := range b.children {
 		a.Children = append(a.Children, b.children[i].begin)
 	}
-	for i := range b.blobs {
-		a.Blobs = append(a.Blobs, b.blobs[i].body)
-	}
+	a.Blobs = b.bodies()
 	for i := range b.tells {
 		a.Tell = append(a.Tell, b.tells[i].Deliver)
 	}
@@ -191,6 +189,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 		r.base++
 	}
 	w.heldNow(r, b)
+	w.keptNow(r.id, b)
 	w.born(b)
 	r.full, r.refused = nil, nil // there may be room by now
 	w.tellNotices(r, b.facts)

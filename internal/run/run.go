@@ -81,10 +81,10 @@ type child struct {
 	begin store.Begin
 }
 
-// blob is a piece of the list of an Each.
+// blob is a piece of the list of an Each, or what a body keeps.
 type blob struct {
-	key  string // of the call, as for a child
-	body []byte
+	key string // of the call, as for a child
+	Blob
 }
 
 // tell is a message to a child, which a fact brings about.

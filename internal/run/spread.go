@@ -164,7 +164,7 @@ func itemsEnded(s plan.Spread, list []ChildReport, parent store.ID, generation s
 func (w *Worker) listed(r *run, v *Visit, a Answered, f journal.Fact) {
 	key := callKey(v.Path, "")
 	for _, b := range a.Parts {
-		r.batch.blobs = append(r.batch.blobs, blob{key, b})
+		r.batch.blobs = append(r.batch.blobs, blob{key, Blob{Body: b}})
 	}
 	w.add(r, f)
 	if f.Answer.Items == 0 {

@@ -35,6 +35,8 @@ type Visit struct {
 	Calls      map[string]*journal.Call // what is recorded
 	Handle     any                      // the shell's own
 
+	Keeps []Blob // set by the shell before it tells how the body ended: kept if it is done
+
 	// ---- the worker's own
 	run     *run
 	asking  *CallRequest // a call whose reply is outstanding
@@ -61,6 +63,8 @@ type CallRequest struct {
 	Timed bool
 	// Child is an execution that begins with the record of the call.
 	Child *store.Begin
+	// Blobs are kept with the record of the call, at the latest.
+	Blobs []Blob
 
 	derived bool // a node's wait, not a body's
 	// Tx says that this is no call: the body wants to open a transaction. Nothing
@@ -68,6 +72,13 @@ type CallRequest struct {
 	Tx bool
 
 	refused []int64 // messages that came early and do not fit
+}
+
+// Blob is what is kept of an execution under the hex SHA-256 of its content. An empty
+// hash means that nobody will keep the same again.
+type Blob struct {
+	Hash string
+	Body []byte
 }
 
 // CallReply answers a call.

@@ -72,6 +72,7 @@ type Worker struct {
 	old      map[placeKey]int   // bodies of runs let go that still run here
 	cut      map[placeKey]int64 // epochs of bodies that were let go unrecorded, and did not crash
 	strange  map[store.ID]int64
+	kept     kept
 	doubtful map[store.ID]*run // eager starts that are said to have landed before
 	timed    map[*run]time.Time
 	mortal   map[*run]time.Time // when the time of runs is over

@@ -55,10 +55,64 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "; ")
 }
 
+// Valid tells what is wrong with a schema; nil if values can be checked against it.
+func Valid(schema []byte) error {
+	_, err := compile(schema)
+	return err
+}
+
+// compile reads a schema. It reads no other document, wherever a reference points.
+func compile(schema []byte) (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	c.UseLoader(alone{})
+	if err := c.AddResource(address, doc); err != nil {
+		return nil, err
+	}
+	s, err := c.Compile(address)
+	if err != nil {
+		return nil, plainly(err)
+	}
+	return s, nil
+}
+
+// address is what a schema is called; nobody looks there.
+const address = "schema:this"
+
+// alone refuses to load what a schema refers to.
+type alone struct{}
+
+func (alone) Load(url string) (any, error) {
+	return nil, errors.New("a schema cannot refer to another document")
+}
+
+// plainly says what is wrong with a schema by the places in it.
+func plainly(err error) error {
+	var bad *jsonschema.SchemaValidationError
+	var list *jsonschema.ValidationError
+	if !errors.As(err, &bad) || !errors.As(bad.Err, &list) {
+		return err
+	}
+	return sorted(list)
+}
+
+// sorted is all mistakes; the validator goes through maps.
+func sorted(bad *jsonschema.ValidationError) *Error {
+	list := mistakes(bad, nil)
+	slices.SortStableFunc(list, func(a, b Mistake) int {
+		return cmp.Or(strings.Compare(a.Field, b.Field), strings.Compare(a.Text, b.Text))
+	})
+	return &Error{slices.Compact(list)}
+}
+
 // Check validates a JSON value against a schema. The error is an *Error if the
 // value does not fit.
 func Check(schema, value []byte) error {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	s, err := compile(schema)
 	if err != nil {
 		return fmt.Errorf("the stored schema: %w", err)
 	}
@@ -66,23 +120,10 @@ func Check(schema, value []byte) error {
 	if err != nil {
 		return &Error{[]Mistake{{Text: "it is not JSON: " + err.Error()}}}
 	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("form.json", doc); err != nil {
-		return fmt.Errorf("the stored schema: %w", err)
-	}
-	s, err := c.Compile("form.json")
-	if err != nil {
-		return fmt.Errorf("the stored schema: %w", err)
-	}
 	err = s.Validate(v)
 	var bad *jsonschema.ValidationError
 	if errors.As(err, &bad) {
-		list := mistakes(bad, nil)
-		slices.SortStableFunc(list, func(a, b Mistake) int { // the validator goes through maps
-			return cmp.Or(strings.Compare(a.Field, b.Field), strings.Compare(a.Text, b.Text))
-		})
-		return &Error{list}
+		return sorted(bad)
 	}
 	return err
 }

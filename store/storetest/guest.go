@@ -83,12 +83,15 @@ func guestCommits(e *env) {
 	tx = e.guest(t)
 	e.ok(u.Put(tx.User(), "b"), "a row")
 	a := r.waitFor(r.wait("w", "go"))
+	a.Blobs = [][]byte{[]byte("a blob")}
 	a.Snapshot, a.Logs = []byte("all"), []store.Log{{Path: "a", Attempt: 1, N: 1, Text: "a line"}}
 	res, err = tx.Commit(e.ctx(), a)
 	e.ok(err, "commit")
 	if x := e.load(r.id); res.Verdicts[0].Code != store.Applied || x.Status != store.Waiting || len(e.waits(r.id)) != 1 || string(x.Snapshot) != "all" || !u.Has("b") {
 		e.failf("%+v: %s", res, describe(x.Execution))
 	}
+	_, err = e.st.Blob(e.ctx(), r.id, hashOf("a blob"))
+	e.ok(err, "its blob")
 	e.one(delivering(send(r.id, "go", "one")), store.Applied, "wake it")
 	e.takeover(r.id)
 }
