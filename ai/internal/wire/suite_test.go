@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +29,12 @@ type speaker struct {
 	open func(base string, c *http.Client) model.Provider
 }
 
-func getenv(string) string { return canary }
+func getenv(name string) string {
+	if strings.HasSuffix(name, "_KEY") {
+		return canary
+	}
+	return ""
+}
 
 func speakers() []speaker {
 	return []speaker{
@@ -238,6 +242,9 @@ func TestStreamCutAnywhere(t *testing.T) {
 			}
 			for n := range stream {
 				for how, end := range map[string]error{"closed": io.EOF, "broken": io.ErrUnexpectedEOF, "reset": errors.New("connection reset by peer")} {
+					if how != "closed" && n%3 != 0 {
+						continue
+					}
 					body := io.MultiReader(bytes.NewReader(stream[:n]), iotest.ErrReader(end))
 					got, err := ask(s.model(t, "http://test", answers(200, sse, body)), nil)
 					if err == nil {
@@ -268,7 +275,7 @@ func TestConnectionCutAnywhere(t *testing.T) {
 		defer srv.Close()
 		srv.Config.ErrorLog = nil
 		m := s.model(t, srv.URL, nil)
-		for i := 0; i < len(stream); i += 1 {
+		for i := 0; i < len(stream); i++ {
 			n.Store(int64(i))
 			if got, err := ask(m, nil); err == nil {
 				t.Fatalf("cut after %d of %d bytes: %+v", i, len(stream), got)
@@ -284,5 +291,3 @@ func TestConnectionCutAnywhere(t *testing.T) {
 		}
 	})
 }
-
-var _ = fmt.Sprint
