@@ -28,7 +28,9 @@ func TestMissingKey(t *testing.T) {
 		{gemini.Provider{Getenv: none}, "GOOGLE_API_KEY or GEMINI_API_KEY"},
 		{anthropic.Provider{Getenv: vars(map[string]string{"ANTHROPIC_API_KEY": "k"}), KeyEnv: "CORP_KEY"}, "CORP_KEY"},
 		{openai.Ollama{Getenv: none, KeyEnv: "OLLAMA_KEY"}, "OLLAMA_KEY"},
-		{openai.Ollama{Getenv: none}, ""}, {openai.Chat{Getenv: none, KeyOptional: true}, ""}, {anthropic.Provider{Getenv: none, KeyOptional: true}, ""},
+		{openai.Ollama{Getenv: none}, ""},
+		{openai.Chat{Getenv: none, KeyOptional: true}, ""},
+		{anthropic.Provider{Getenv: none, KeyOptional: true}, ""},
 	} {
 		_, err := c.p.Open("m")
 		if c.want == "" && err != nil {

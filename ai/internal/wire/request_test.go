@@ -87,14 +87,18 @@ func requests() map[string]*model.Request {
 			Messages: []model.Message{
 				user("Go"),
 				{Role: model.Assistant, Calls: []model.ToolCall{{Name: "get_time"}, {Name: "get_time", Args: json.RawMessage(`{}`)}}},
-				{Role: model.Tool, Text: "one"}, {Role: model.Tool, Text: "two"},
+				{Role: model.Tool, Text: "one"},
+				{Role: model.Tool, Text: "two"},
 				{Role: model.Assistant, Calls: []model.ToolCall{{ID: "x", Name: "get_time"}, {ID: "x", Name: "get_time"}, {ID: "a:b/c", Name: "get_time"}}},
-				{Role: model.Tool, CallID: "a:b/c", Text: "third"}, {Role: model.Tool, CallID: "x", Text: "first"}, {Role: model.Tool, CallID: "x", Text: "second"},
+				{Role: model.Tool, CallID: "a:b/c", Text: "third"},
+				{Role: model.Tool, CallID: "x", Text: "first"},
+				{Role: model.Tool, CallID: "x", Text: "second"},
 			},
 			Tools: tools[1:], ToolChoice: "get_time",
 		},
 		"files": {Messages: []model.Message{{Role: model.User, Text: "Read these.", Files: []model.File{
-			{Name: "a.pdf", MIME: "application/pdf", Data: []byte("%PDF")}, {Name: "b.png", MIME: "image/png", Data: []byte{0x89, 'P'}},
+			{Name: "a.pdf", MIME: "application/pdf", Data: []byte("%PDF")},
+			{Name: "b.png", MIME: "image/png", Data: []byte{0x89, 'P'}},
 			{Name: "c.txt", MIME: "text/plain; charset=utf-8", Data: []byte("some text")},
 		}}}},
 		"extra": {Messages: []model.Message{user("Hello")}, MaxTokens: 5, Extra: map[string]any{
