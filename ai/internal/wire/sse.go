@@ -36,14 +36,17 @@ func NewEventReader(r io.Reader) *EventReader {
 	return &EventReader{in: bufio.NewReader(r)}
 }
 
-// Next returns the next event. At the end it is io.EOF, also if an event is unfinished there: such
-// a one is dropped, as the standard says. Any other error is that of the reader, or ErrEventTooLarge.
+// Next returns the next event. At the end it is io.EOF, or io.ErrUnexpectedEOF if an event is unfinished there, which
+// is dropped, as the standard says. Any other error is that of the reader, or ErrEventTooLarge.
 func (r *EventReader) Next() (Event, error) {
 	var name string
 	r.data, r.size = r.data[:0], 0
 	hasData := false
 	for {
 		line, err := r.readLine()
+		if err == io.EOF && r.size > 0 {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return Event{}, err
 		}
