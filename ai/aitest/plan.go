@@ -22,6 +22,8 @@ type plan struct {
 	header  http.Header // sent as well
 	after   time.Duration
 	quota   bool
+	tooLong bool
+	form    Form          // of after
 	text    string        // of an error
 	slow    time.Duration // until the first byte
 	cut     int           // bytes of the body after which the connection ends; 0: none
@@ -106,7 +108,7 @@ func (p plan) failure() *model.Error {
 		e.Kind = model.Auth
 	case s == http.StatusRequestTimeout || s == http.StatusConflict || s >= 500:
 		e.Kind = model.Transient
-	case p.code == "context_length_exceeded":
+	case p.tooLong:
 		e.Kind = model.TooLong
 	default:
 		e.Kind = model.Invalid

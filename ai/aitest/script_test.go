@@ -23,7 +23,7 @@ func TestScript(t *testing.T) {
 		t,
 		aitest.RateLimited(2*time.Second), aitest.Text("hm"), aitest.Object(map[string]int{"total": 5}), aitest.Cut(120),
 		aitest.Overloaded(), aitest.Status(404).Code("not_found_error"), aitest.Quota(), aitest.StreamError(529), aitest.Status(401),
-		aitest.ToolCalls(aitest.Call("send", map[string]string{"to": "x"})), aitest.Refuse("no"), aitest.Length("half"), aitest.BadJSON(),
+		aitest.ToolCalls(aitest.Tool("send", map[string]string{"to": "x"})), aitest.Refuse("no"), aitest.Length("half"), aitest.BadJSON(),
 		aitest.Text("x").Usage(model.Usage{Input: 7, Output: 3}).Served("m-1-2026").Confident(0.5),
 	)
 	const failed = model.Stop("")
@@ -107,8 +107,8 @@ type recorder struct {
 	cleanups []func()
 }
 
-func (r *recorder) Helper()          {}
-func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Helper()                   {}
+func (r *recorder) Cleanup(f func())          { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) Errorf(f string, a ...any) { r.failures = append(r.failures, fmt.Sprintf(f, a...)) }
 
 func (r *recorder) Fatalf(f string, a ...any) {

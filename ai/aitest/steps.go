@@ -61,9 +61,9 @@ func ToolCalls(calls ...model.ToolCall) Step {
 	return answer("ToolCalls", model.Message{Calls: named}, model.StopTools)
 }
 
-// Call is a tool call with v as its arguments, for ToolCalls. A v that cannot be encoded
+// Tool is a tool call with v as its arguments, for ToolCalls. A v that cannot be encoded
 // becomes arguments that are no JSON.
-func Call(name string, v any) model.ToolCall {
+func Tool(name string, v any) model.ToolCall {
 	b, err := json.Marshal(v)
 	if err != nil {
 		b = json.RawMessage("not JSON: " + err.Error())
@@ -95,6 +95,34 @@ func Quota() Step {
 	return s
 }
 
+// TooLong is 400: the request does not fit into the model's window.
+func TooLong() Step {
+	s := refusal(http.StatusBadRequest, "", "more tokens than this model takes")
+	s.name, s.p.tooLong = "TooLong", true
+	return s
+}
+
+// Form is how a refusal says when to come back.
+type Form int
+
+// The forms. All but the last are those of headers, as the providers' clients read them.
+const (
+	InSeconds  Form = iota // Retry-After: 2, and in the body at Gemini
+	InFraction             // Retry-After: 0.25
+	InMillis               // Retry-After-Ms: 250
+	AsDate                 // Retry-After: Fri, 27 Nov 2026 13:00:00 GMT
+	AsReset                // the headers of limits: nothing remains until then; in the body at Gemini
+	NotSaid
+)
+
+// Form says in which form RateLimited tells when to come back.
+func (s Step) Form(f Form) Step {
+	if s.p.form = f; f == NotSaid {
+		s.p.after = 0
+	}
+	return s
+}
+
 // Overloaded is 529 as Anthropic says it, and 503 on the other wires.
 func Overloaded() Step {
 	s := refusal(529, "", "overloaded")
@@ -104,7 +132,14 @@ func Overloaded() Step {
 
 // Status is an answer with that status of HTTP, which must be 400 or above.
 func Status(code int) Step {
-	s := refusal(code, "", strings.ToLower(http.StatusText(code)))
+	text := strings.ToLower(http.StatusText(code))
+	switch {
+	case code == 529:
+		text = "overloaded"
+	case text == "":
+		text = fmt.Sprintf("status %d", code)
+	}
+	s := refusal(code, "", text)
 	if code < 400 || code > 599 {
 		s.bad = fmt.Errorf("%d is no status of a failure", code)
 	}
