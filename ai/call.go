@@ -27,6 +27,7 @@ type call struct {
 	patience time.Duration // 0: none
 	onDelta  func(Delta)
 	thread   *thread // of the conversation, if there is one; else nil
+	purse    *purse  // of the agent, if it has a budget; else nil
 
 	failures int // set by ask: how often the step had failed when the answer was asked for
 }

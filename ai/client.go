@@ -22,6 +22,11 @@ type Config struct {
 	Aliases map[string]string
 	// Providers are yours, by the word before the colon. They come before the built-in ones.
 	Providers map[string]Provider
+	// Limits hold back what is asked of a provider with one key, in this process: by provider:*, and by provider:name.
+	Limits map[string]Limit
+	// Budgets bound what a run may spend, by the name of its workflow. Children and items that are spread are runs of
+	// their own.
+	Budgets map[string]Budget
 	// Prices replaces the table of prices that is built in, in the same form. See docs/ai.md.
 	Prices []byte
 	// HTTP is for the built-in providers. Without it they have their own.
@@ -32,15 +37,17 @@ type Config struct {
 
 // Client asks models. Make one with New; all its methods may be used by many goroutines.
 type Client struct {
-	cfg    Config
-	prices *prices
+	cfg     Config
+	prices  *prices
+	rates   *rates
+	ledgers ledgers
 }
 
 // New checks a configuration as a whole and returns all its problems together. It reads no
 // keys: those are read when they are first needed, or by Check.
 func New(cfg Config) (*Client, error) {
-	c := &Client{cfg: cfg}
-	c.cfg.Aliases, c.cfg.Providers = maps.Clone(cfg.Aliases), maps.Clone(cfg.Providers)
+	c := &Client{cfg: cfg, rates: newRates(maps.Clone(cfg.Limits)), ledgers: ledgers{runs: make(map[string]*ledger)}}
+	c.cfg.Aliases, c.cfg.Providers, c.cfg.Budgets = maps.Clone(cfg.Aliases), maps.Clone(cfg.Providers), maps.Clone(cfg.Budgets)
 	if c.cfg.Getenv == nil {
 		c.cfg.Getenv = os.Getenv
 	}
@@ -67,6 +74,11 @@ func New(cfg Config) (*Client, error) {
 		} else if _, err := c.resolve(name); err != nil {
 			problems = append(problems, fmt.Errorf("in Aliases: %w", err))
 		}
+	}
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	checkLimits(cfg.Limits, wrong)
+	if c.prices != nil {
+		c.checkBudgets(wrong)
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("ai: the configuration is wrong: %w", errors.Join(problems...))

@@ -3,6 +3,7 @@ package ai
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/durable-go/durable"
 )
@@ -28,3 +29,6 @@ func journalOf(ctx context.Context) Journal {
 	}
 	return nil
 }
+
+// logger is the step's, so that what is logged is kept with it.
+func logger(ctx context.Context) *slog.Logger { return durable.Logger(ctx) }

@@ -3,6 +3,7 @@ package ai
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/durable-go/durable/ai/model"
 )
@@ -84,14 +85,24 @@ func served(m *mark, o *outcome) string {
 }
 
 // settle gives an outcome its cost and tells the limits what really happened.
-func (c *Client) settle(a *asking, m *mark, o *outcome, h *model.Headroom) {
-	if o.Usage != nil && a.open.spec.url == "" {
+func (a *asking) settle(o *outcome, h *model.Headroom) {
+	s := a.open.spec
+	if o.Usage != nil && s.url == "" {
 		name := o.Served
 		if name == "" {
-			name = a.open.spec.name
+			name = s.name
 		}
-		if o.Cost = c.prices.cost(a.open.spec.provider, name, *o.Usage, a.k.req.Cache); o.Cost == nil && name != a.open.spec.name {
-			o.Cost = c.prices.cost(a.open.spec.provider, a.open.spec.name, *o.Usage, a.k.req.Cache)
+		p := a.c.prices
+		if o.Cost = p.cost(s.provider, name, *o.Usage, a.k.req.Cache); o.Cost == nil && name != s.name {
+			o.Cost = p.cost(s.provider, s.name, *o.Usage, a.k.req.Cache)
 		}
+	}
+	a.pass.settle(o.Usage, h, s.provider)
+	if e := o.Error; e != nil && e.Kind == RateLimited {
+		d := time.Duration(e.RetryAfter)
+		if d <= 0 {
+			d = firstCool
+		}
+		a.c.rates.cooling(a.open.bucket, min(d, longestQuota))
 	}
 }

@@ -38,8 +38,9 @@ type StepInfo struct {
 	Workflow       string
 	Path           string
 	Attempt        int
-	Failures       int  // attempts of this visit that ended by an error, a panic or a timeout
-	CanWait        bool // a step that is AtMostOnce cannot
+	Epoch          int64 // grows whenever another gets hold of the run
+	Failures       int   // attempts of this visit that ended by an error, a panic or a timeout
+	CanWait        bool  // a step that is AtMostOnce cannot
 	IdempotencyKey string
 }
 

@@ -26,6 +26,7 @@ type mark struct {
 	At       int64  `json:"at"`              // microseconds
 	Input    int64  `json:"input,omitempty"` // tokens, estimated
 	Output   int64  `json:"output,omitempty"`
+	Reserved *Money `json:"reserved,omitempty"` // what it may cost; nil: not known
 
 	System string   `json:"system,omitempty"`
 	Tools  string   `json:"tools,omitempty"`
@@ -39,8 +40,9 @@ type mark struct {
 
 // refusal says why nothing was sent.
 type refusal struct {
-	Error *failing `json:"error,omitempty"` // the call cannot be made
-	Wait  int64    `json:"wait,omitempty"`  // nanoseconds until there may be room within the rates
+	Error  *failing `json:"error,omitempty"`  // the call cannot be made
+	Wait   int64    `json:"wait,omitempty"`   // nanoseconds until there may be room within the rates
+	Budget *overrun `json:"budget,omitempty"` // there is no room for it in a budget
 }
 
 // outcome is what became of a try: an answer, an error, or nobody knows.

@@ -201,8 +201,11 @@ func (a *asking) overloaded(ctx context.Context, m *mark, o *outcome, e *Error, 
 	return a.j.Sleep(ctx, "ai.overload", nap)
 }
 
-// wait lets time pass until there may be room within the rates.
+// wait lets time pass until there may be room within the rates, or somebody raises a budget.
 func (a *asking) wait(ctx context.Context, m *mark) error {
+	if m.Not.Budget != nil {
+		return a.overBudget(ctx, m)
+	}
 	d := time.Duration(m.Not.Wait)
 	if !a.info.CanWait {
 		return a.fail(m, &Error{Kind: RateLimited, Model: m.Model, RetryAfter: d, Err: errors.New("the limits of this configuration leave no room for it now")})

@@ -21,9 +21,10 @@ type asking struct {
 	name string
 	road road
 
-	open    opened // the model of the try that is marked, if this body marked it
-	pause   time.Duration
-	release func()
+	open  opened  // the model of the try that is marked, if this body marked it
+	pass  *pass   // its leave
+	book  *ledger // of the run, if what is marked is reserved there
+	pause time.Duration
 }
 
 // opened is a model that a name has led to.
@@ -42,7 +43,7 @@ func (c *Client) begin(j Journal, k *call) (*asking, error) {
 	if k.model == "" {
 		return nil, permanent(&Error{Kind: Invalid, Err: errors.New("no model is named")})
 	}
-	a := &asking{c: c, j: j, k: k, info: j.Info(), p: write(&k.req, k.thread), release: func() {}}
+	a := &asking{c: c, j: j, k: k, info: j.Info(), p: write(&k.req, k.thread)}
 	a.name = k.recordName(a.p, a.info.Failures)
 	return a, nil
 }
@@ -69,6 +70,9 @@ func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
 		return nil, false, fmt.Errorf("ai: the record of %s cannot be read: %w", a.name, err)
 	}
 	a.pause, a.k.failures = 0, m.Failures
+	if !fresh && m.Not == nil && a.k.purse != nil {
+		a.k.purse.add(m.reserved())
+	}
 	if t := a.k.thread; t != nil && m.Not == nil {
 		if *t = (thread{}); same(m, a.p) {
 			*t = a.p.next
@@ -119,8 +123,76 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 	}
 	m.Model = a.open.spec.String()
 	m.Input, m.Output = a.p.size/bytesPerToken, int64(a.maxTokens())
+	m.Reserved = a.c.prices.cost(a.open.spec.provider, a.open.spec.name, Usage{Input: m.Input, Output: m.Output}, 0)
+	if a.open.spec.url != "" {
+		m.Reserved = nil
+	}
+	if m.Not, err = a.room(ctx, m); m.Not != nil || err != nil {
+		return m, err
+	}
 	m.System, m.Tools, m.Schema, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.list, a.p.tail
 	return m, a.p.keep(ctx, a.j)
+}
+
+// room finds room for a try within rates and budgets and takes it, or says why there is none.
+func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
+	l, err := a.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.Reserved == nil && (l != nil && l.onlyMoney() || a.k.purse != nil && a.k.purse.onlyMoney()) {
+		return &refusal{Error: failingOf(&Error{
+			Kind: Invalid, Model: m.Model, Err: errors.New("its price is not known, and the budget is of money alone: give the budget Tokens or Calls, too, or the model a price"),
+		})}, nil
+	}
+	pass, wait, err := a.c.rates.admit(ctx, &a.open, m.Input, m.Output)
+	if err != nil {
+		return nil, err
+	}
+	if pass == nil {
+		return &refusal{Wait: int64(wait)}, nil
+	}
+	a.pass = pass
+	need := m.reserved()
+	if a.k.purse != nil {
+		no, warn := a.k.purse.reserve(need)
+		if no != nil {
+			a.forgo()
+			return &refusal{Budget: no}, nil
+		}
+		a.warn(ctx, a.k.purse, warn)
+	}
+	if l != nil {
+		no, warn := l.reserve(need)
+		if no != nil {
+			if a.k.purse != nil {
+				a.k.purse.settle(need, spending{})
+			}
+			a.forgo()
+			return &refusal{Budget: no}, nil
+		}
+		a.warn(ctx, &l.purse, warn)
+		a.book = l
+	}
+	return nil, nil
+}
+
+func (a *asking) warn(ctx context.Context, p *purse, warn bool) {
+	if warn {
+		logger(ctx).Warn("four fifths of a budget of models are spent or reserved", "of", p.of, "money", p.budget.Money.String(), "tokens", p.budget.Tokens, "calls", p.budget.Calls)
+	}
+}
+
+// forgo gives the leave back: nothing is sent.
+func (a *asking) forgo() {
+	a.pass.settle(nil, nil, "")
+	a.release()
+}
+
+// release ends what was taken for the time of one try.
+func (a *asking) release() {
+	a.pass.release()
+	a.pass = nil
 }
 
 // choice is the model of the nth choice, as the code says it.
@@ -167,6 +239,13 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 	if err := json.Unmarshal(raw, o); err != nil {
 		return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", a.name, err)
 	}
+	if a.k.purse != nil {
+		a.k.purse.settle(m.reserved(), m.real(o))
+	}
+	if a.book != nil {
+		a.book.settle(m.reserved(), m.real(o))
+		a.book = nil
+	}
 	if answer != nil && hashOf(answer) == o.Answer {
 		a.open.read = answer
 	}
@@ -210,13 +289,13 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 			u := e.Usage
 			o.Usage = &u
 		}
-		a.c.settle(a, m, o, e.Headroom)
+		a.settle(o, e.Headroom)
 		return o, nil, nil
 	}
 	o.Stop, o.Served, o.RequestID, o.Confidence, o.At = resp.Stop, clip(resp.Served, 200), clip(resp.RequestID, 100), resp.Confidence, time.Now().UnixMicro()
 	u := resp.Usage
 	o.Usage = &u
-	a.c.settle(a, m, o, resp.Headroom)
+	a.settle(o, resp.Headroom)
 	msg := resp.Message
 	msg.Role = Assistant
 	own, files := messageBodies(&msg)
