@@ -190,6 +190,7 @@ type StepInfo struct {
 	IdempotencyKey string // equal for every attempt of this visit, different for every other, and for every item of an All; in a compensation that of the step
 	Compensates    string // in a compensation: the path of the step that is undone; else ""
 	InDoubt        bool   // in a compensation: the step was cut off, and nobody knows how far it came
+	AtMostOnce     bool   // the body may not begin twice, and so cannot wait
 }
 
 // Info tells a step about itself. Outside a step, ok is false.
@@ -215,6 +216,7 @@ func Info(ctx context.Context) (info StepInfo, ok bool) {
 		Execution: b.h.Execution, Workflow: b.h.Workflow, Version: b.h.Version, Path: b.h.Path,
 		Attempt: b.h.Attempt, Failures: b.h.Failures, Crashes: b.h.Crashes, Epoch: b.h.Epoch,
 		IdempotencyKey: hex.EncodeToString(sum[:16]), Compensates: info.Compensates, InDoubt: doubt,
+		AtMostOnce: b.h.Node.AtMostOnce,
 	}, true
 }
 

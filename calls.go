@@ -19,7 +19,8 @@ import (
 type CallRecord struct {
 	Kind    string          `json:"kind"` // do, all
 	Name    string          `json:"name"`
-	Count   int             `json:"count"`            // of calls of that kind and name in one visit of the step: from 1
+	Scope   string          `json:"scope,omitempty"`  // in which it was made, as in review/second
+	Count   int             `json:"count"`            // of calls of that kind and name in one visit of the step, and its scope: from 1
 	Item    int             `json:"item,omitempty"`   // all: the item's number, from 0
 	Attempt int             `json:"attempt"`          // of the step
 	At      time.Time       `json:"at"`               // when it was recorded
@@ -33,8 +34,12 @@ func callRecords(list []journal.DoneCall, attempt int) (calls []CallRecord) {
 		rest := ""
 		r.Kind, rest, _ = strings.Cut(c.Call, ":")
 		hash := strings.LastIndexByte(rest, '#')
-		count, item, _ := strings.Cut(rest[hash+1:], "/")
-		r.Name, r.Count, r.Item = rest[:max(hash, 0)], number(count), number(item)
+		r.Name, rest = rest[:max(hash, 0)], rest[hash+1:]
+		if slash := strings.LastIndexByte(rest, '/'); r.Kind == "all" && slash >= 0 {
+			rest, r.Item = rest[:slash], number(rest[slash+1:])
+		}
+		count, scope, _ := strings.Cut(rest, "@")
+		r.Count, r.Scope = number(count), scope
 		calls = append(calls, r)
 	}
 	return calls

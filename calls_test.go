@@ -224,3 +224,31 @@ func TestDO11_ValuesOfTheContextOfRun(t *testing.T) {
 		t.Errorf("%q, want %q", seen.all(), want)
 	}
 }
+
+// A scope is no part of a call's name.
+func TestQY9_CallsOfScopes(t *testing.T) {
+	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
+		outer, _ := durable.Scope(ctx, "a/b@c")
+		inner, _ := durable.Scope(outer, "d")
+		if _, err := durable.Do(inner, "x@1/2", func(context.Context) (int, error) { return 1, nil }); err != nil {
+			return err
+		}
+		_, err := durable.All(inner, "all", []string{"x", "y"}, func(_ context.Context, s string) (string, error) { return s, nil })
+		return err
+	}))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, note{})
+		run.Done()
+		x, err := e.Execution(t.Context(), run.ID, durable.WithCalls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"s 1: do x@1/2#1/0 = 1", "s 1: all all#1/0 = \"x\"", "s 1: all all#1/1 = \"y\""}
+		got := callLines(x)
+		slices.Sort(got[1:])
+		slices.Sort(want[1:])
+		if !slices.Equal(got, want) || x.Steps[0].Calls[0].Scope != "a/b@c/d" || x.Steps[0].Calls[1].Scope != "a/b@c/d" {
+			t.Errorf("%q in %q, want %q", got, x.Steps[0].Calls[0].Scope, want)
+		}
+	})
+}
