@@ -166,3 +166,20 @@ func TestRun_TwoWorkersAndACrash(t *testing.T) {
 		}
 	})
 }
+
+type inContext struct{}
+
+// Values of the context are those of steps; its end is not.
+func TestRun_Context(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), inContext{}, "here"))
+	cancel()
+	w := durable.Define("w", durable.Step("look", func(ctx context.Context, l *letter) error {
+		l.Trace = append(l.Trace, ctx.Value(inContext{}).(string))
+		return ctx.Err()
+	}))
+	durabletest.Run(t, durable.Config{Workflows: []durable.Definition{w}}, func(t *testing.T, e *durabletest.Engine) {
+		if got := durabletest.Start(e, w, letter{}).Done(); len(got.Trace) != 1 || got.Trace[0] != "here" {
+			t.Errorf("%q", got.Trace)
+		}
+	}, durabletest.Context(ctx))
+}

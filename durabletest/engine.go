@@ -36,13 +36,19 @@ func Store(opener store.Opener) Option {
 	return func(w *world) { w.opener = opener }
 }
 
+// Context is what engines run with. Steps see its values, such as the client of package ai; its end
+// does not reach them.
+func Context(ctx context.Context) Option {
+	return func(w *world) { w.ctx = context.WithoutCancel(ctx) }
+}
+
 // Run runs test in a bubble of virtual time with an engine that works. Unless
 // cfg says otherwise, leases last six hours, queues are polled every six hours, and
 // what the engine logs goes to the test's output.
 func Run(t *testing.T, cfg durable.Config, test func(t *testing.T, e *Engine), opts ...Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, changed: make(chan struct{}), used: make(map[string]bool), opener: memory.New()}
+		w := &world{t: t, changed: make(chan struct{}), used: make(map[string]bool), opener: memory.New(), ctx: context.Background()}
 		for _, opt := range opts {
 			opt(w)
 		}
@@ -154,7 +160,7 @@ func (e *Engine) open() {
 	}
 	e.Engine = engine
 	go func() {
-		if err := engine.Run(context.Background()); err != nil {
+		if err := engine.Run(e.world.ctx); err != nil {
 			e.world.t.Errorf("run the engine: %v", err)
 		}
 	}()

@@ -15,6 +15,7 @@ import (
 type world struct {
 	t       testing.TB
 	opener  store.Opener
+	ctx     context.Context // of Engine.Run
 	engines []*Engine
 	dead    sync.WaitGroup // crashed engines that are being closed
 	lease   time.Duration  // the longest there was
