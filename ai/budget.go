@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -318,7 +320,8 @@ func (all *ledgers) forget() {
 
 // checkBudgets returns what is wrong with budgets.
 func (c *Client) checkBudgets(wrong func(format string, args ...any)) {
-	for name, b := range c.cfg.Budgets {
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Budgets)) {
+		b := c.cfg.Budgets[name]
 		switch {
 		case b.Money < 0 || b.Tokens < 0 || b.Calls < 0:
 			wrong("in Budgets: %q has a number below zero", name)
@@ -328,7 +331,7 @@ func (c *Client) checkBudgets(wrong func(format string, args ...any)) {
 		if !b.onlyMoney() {
 			continue
 		}
-		for alias := range c.cfg.Aliases {
+		for _, alias := range slices.Sorted(maps.Keys(c.cfg.Aliases)) {
 			s, err := c.resolve(alias)
 			if err == nil && !c.priced(s) {
 				wrong("in Budgets: %q is of money alone, and the price of %s (%q) is not known: give it Tokens or Calls, too, or its price", name, s, alias)

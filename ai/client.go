@@ -9,8 +9,10 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/durable-go/durable/ai/model"
+	"github.com/durable-go/durable/ai/offline"
 )
 
 // Config says what model names mean. The zero Config knows the built-in providers, and reads
@@ -41,6 +43,7 @@ type Client struct {
 	prices  *prices
 	rates   *rates
 	ledgers ledgers
+	offline func() (Model, error) // learnt once
 }
 
 // New checks a configuration as a whole and returns all its problems together. It reads no
@@ -48,6 +51,7 @@ type Client struct {
 func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, rates: newRates(maps.Clone(cfg.Limits)), ledgers: ledgers{runs: make(map[string]*ledger)}}
 	c.cfg.Aliases, c.cfg.Providers, c.cfg.Budgets = maps.Clone(cfg.Aliases), maps.Clone(cfg.Providers), maps.Clone(cfg.Budgets)
+	c.offline = sync.OnceValues(func() (Model, error) { return Offline{}.Open(offline.Documents) })
 	if c.cfg.Getenv == nil {
 		c.cfg.Getenv = os.Getenv
 	}
@@ -71,8 +75,10 @@ func New(cfg Config) (*Client, error) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Aliases)) {
 		if name == "" {
 			problems = append(problems, errors.New("in Aliases: a name is empty"))
-		} else if _, err := c.resolve(name); err != nil {
+		} else if to, err := c.resolve(name); err != nil {
 			problems = append(problems, fmt.Errorf("in Aliases: %w", err))
+		} else if _, err := c.provider(to); err != nil {
+			problems = append(problems, fmt.Errorf("in Aliases: %q: %w", name, err))
 		}
 	}
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }

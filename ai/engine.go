@@ -2,8 +2,10 @@ package ai
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/durable-go/durable"
 )
@@ -22,13 +24,104 @@ func bodyOver(cause error) bool {
 	return false
 }
 
+// logger is the step's, so that what is logged is kept with it.
+func logger(ctx context.Context) *slog.Logger { return durable.Logger(ctx) }
+
 // journalOf is where calls with a context are recorded; nil outside of steps.
 func journalOf(ctx context.Context) Journal {
 	if j, _ := ctx.Value(journalKey{}).(Journal); j != nil {
 		return j
 	}
+	if info, ok := durable.Info(ctx); ok {
+		return stepJournal{info}
+	}
 	return nil
 }
 
-// logger is the step's, so that what is logged is kept with it.
-func logger(ctx context.Context) *slog.Logger { return durable.Logger(ctx) }
+// stepJournal records with the step of package durable that a context belongs to.
+type stepJournal struct{ info durable.StepInfo }
+
+func (j stepJournal) Info() StepInfo {
+	i := j.info
+	return StepInfo{
+		Execution: i.Execution.String(), Workflow: i.Workflow, Path: i.Path, Attempt: i.Attempt, Epoch: i.Epoch, Failures: i.Failures,
+		CanWait: !i.AtMostOnce, IdempotencyKey: i.IdempotencyKey,
+	}
+}
+
+func (stepJournal) Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
+	return durable.Do(ctx, name, fn)
+}
+
+func (stepJournal) Sleep(ctx context.Context, name string, d time.Duration) error {
+	return durable.Sleep(ctx, d, durable.Named(name))
+}
+
+func (stepJournal) Ask(ctx context.Context, name string, q Question) (json.RawMessage, error) {
+	opts := []durable.WaitOption{durable.Prompt(q.Prompt), durable.Schema(q.Schema)}
+	if q.Details != nil {
+		opts = append(opts, durable.Details(q.Details))
+	}
+	if q.Timed {
+		opts = append(opts, durable.Timeout(q.Timeout))
+		if q.Default != nil {
+			opts = append(opts, durable.OnTimeout(q.Default))
+		}
+	}
+	return durable.WaitForInput[json.RawMessage](ctx, name, opts...)
+}
+
+func (stepJournal) Blob(ctx context.Context, body []byte) (string, error) {
+	return durable.Blob(ctx, body)
+}
+
+func (stepJournal) ReadBlob(ctx context.Context, hash string) ([]byte, error) {
+	return durable.ReadBlob(ctx, hash)
+}
+
+func (stepJournal) Scope(ctx context.Context, name string) (context.Context, string) {
+	return durable.Scope(ctx, name)
+}
+
+func (stepJournal) Recorded(ctx context.Context, name string) bool {
+	return durable.Recorded(ctx, name)
+}
+
+// Calls are the requests that the steps of a run have sent to models, in the order in which they began. They are what the
+// run's records say; costs are those of the time of the call. ErrNotFound of package durable if there is no such run.
+func Calls(ctx context.Context, e *durable.Engine, id durable.ID) ([]CallInfo, error) {
+	x, err := e.Execution(ctx, id, durable.WithCalls)
+	if err != nil {
+		return nil, err
+	}
+	return infos(entriesOf(x)), nil
+}
+
+// entriesOf is what the steps of a run have recorded.
+func entriesOf(x *durable.Execution) (list []entry) {
+	last, failures := make(map[string]int), make(map[string]int)
+	for _, s := range x.Steps {
+		last[s.Path] = max(last[s.Path], s.Attempt)
+		if s.Status == "failed" || s.Status == "retrying" {
+			failures[s.Path]++
+		}
+	}
+	for _, s := range x.Steps {
+		for _, c := range s.Calls {
+			if c.Kind == "do" && c.Error == nil {
+				list = append(list, entry{
+					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path],
+				})
+			}
+		}
+	}
+	return list
+}
+
+func (stepJournal) history(ctx context.Context) ([]entry, error) {
+	x, err := durable.ThisRun(ctx, durable.WithCalls)
+	if err != nil {
+		return nil, err
+	}
+	return entriesOf(x), nil
+}

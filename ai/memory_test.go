@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -193,4 +194,12 @@ func (m *Memory) ReadBlob(_ context.Context, hash string) ([]byte, error) {
 		return nil, fmt.Errorf("there is no blob %s", hash)
 	}
 	return b, nil
+}
+
+func (m *Memory) history(context.Context) (list []entry, err error) {
+	for _, key := range m.Order {
+		name, _, _ := strings.Cut(key, "#")
+		list = append(list, entry{Path: m.Step.Path, Attempt: 1, Name: name, Data: m.Records[key]})
+	}
+	return list, nil
 }

@@ -2,7 +2,9 @@ package ai
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -231,7 +233,8 @@ func (r *rates) coolUntil(bucket string, t time.Time) {
 
 // checkLimits returns what is wrong with limits.
 func checkLimits(limits map[string]Limit, wrong func(format string, args ...any)) {
-	for name, l := range limits {
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		l := limits[name]
 		if provider, rest, ok := strings.Cut(name, ":"); !ok || provider == "" || rest == "" {
 			wrong("in Limits: %q reads provider:name, or provider:*", name)
 		}

@@ -264,6 +264,7 @@ func write(r *model.Request, t *thread) *paper {
 	return p
 }
 
+// messageSize is how many bytes of text a message counts as.
 func messageSize(m *Message) int64 {
 	n := len(m.Text) + len(m.Raw)
 	for _, c := range m.Calls {

@@ -11,6 +11,11 @@ import (
 	"github.com/durable-go/durable/ai/model"
 )
 
+const (
+	maxBody    = 16 << 20 // bytes of one message or file: what a journal keeps in one piece
+	maxRequest = 48 << 20
+)
+
 // asking is a call that is being made.
 type asking struct {
 	c    *Client
@@ -44,6 +49,15 @@ func (c *Client) begin(j Journal, k *call) (*asking, error) {
 		return nil, permanent(&Error{Kind: Invalid, Err: errors.New("no model is named")})
 	}
 	a := &asking{c: c, j: j, k: k, info: j.Info(), p: write(&k.req, k.thread)}
+	size := 0
+	for _, b := range a.p.fresh {
+		if size += len(b); len(b) > maxBody {
+			return nil, permanent(&Error{Kind: Invalid, Model: k.model, Err: fmt.Errorf("a message or file has %d bytes, and may have %d", len(b), maxBody)})
+		}
+	}
+	if size > maxRequest {
+		return nil, permanent(&Error{Kind: Invalid, Model: k.model, Err: fmt.Errorf("the request has %d bytes, and may have %d", size, maxRequest)})
+	}
 	a.name = k.recordName(a.p, a.info.Failures)
 	return a, nil
 }
