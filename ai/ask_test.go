@@ -68,7 +68,7 @@ func step() *Memory {
 }
 
 // Killed after each record in turn, a call ends with the same text.
-func TestCallKilledEverywhere(t *testing.T) {
+func TestAI1_KilledAfterEveryRecord(t *testing.T) {
 	for kill := 1; ; kill++ {
 		s, ctx := scriptedClient(t, says("a"), says("a"))
 		j := step()
@@ -96,7 +96,7 @@ func TestCallKilledEverywhere(t *testing.T) {
 }
 
 // The fifth try in a row that is cut off is the last.
-func TestCrashLimit(t *testing.T) {
+func TestAI2_CrashLimit(t *testing.T) {
 	cut := func(context.Context, *model.Request, func(Delta)) (*Response, error) { panic("die") }
 	s, ctx := scriptedClient(t, cut, cut, cut, cut, cut, cut)
 	j := step()

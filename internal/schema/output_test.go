@@ -55,8 +55,8 @@ type everything struct {
 	hidden   func()
 }
 
-// AI: enumerations, slices, pointers, maps, times and nested types.
-func TestOutput_Golden(t *testing.T) {
+// Enumerations, slices, pointers, maps, times and nested types.
+func TestAI26_Golden(t *testing.T) {
 	raw, err := schema.Output(reflect.TypeFor[everything]())
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func (nothing) Values() []string { return nil }
 
 func (twice) Values() []string { return []string{"a", "a"} }
 
-func TestOutput_Refused(t *testing.T) {
+func TestAI26_Refused(t *testing.T) {
 	for want, of := range map[string]reflect.Type{
 		"contains itself":        reflect.TypeFor[node](),
 		"forest contains itself": reflect.TypeFor[forest](),
