@@ -177,12 +177,12 @@ func (c *Committer) Next(now time.Time) *Batch {
 			rest = append(rest, c.queue[i:]...)
 			break
 		}
-		if only && c.busy[id] {
+		if only && c.taken(&it.Write, id) {
 			rest = append(rest, it)
 			continue
 		}
 		if only {
-			c.busy[id] = true
+			c.take(&it.Write, id, true)
 		}
 		bytes += size(&it.Write)
 		it.left = true
@@ -207,7 +207,7 @@ func (c *Committer) Done(b *Batch, res store.Result, err error, now time.Time) [
 	delete(c.flights, b)
 	for i := range b.items {
 		if id, only := target(&b.items[i].Write); only {
-			delete(c.busy, id)
+			c.take(&b.items[i].Write, id, false)
 		}
 	}
 	if err != nil {
@@ -268,6 +268,36 @@ func target(w *store.Write) (id store.ID, only bool) {
 		return w.Control.ID, true
 	}
 	return w.Deliver.ID, false
+}
+
+// taken tells whether an execution that a write changes, or begins beside, has
+// another write on its way: a child can be at work before its parent knows that the
+// write which began it has landed.
+func (c *Committer) taken(w *store.Write, id store.ID) bool {
+	if c.busy[id] {
+		return true
+	}
+	if w.Advance == nil {
+		return false
+	}
+	return slices.ContainsFunc(w.Advance.Children, func(b store.Begin) bool { return c.busy[b.ID] })
+}
+
+// take notes whether what a write changes has one on its way.
+func (c *Committer) take(w *store.Write, id store.ID, busy bool) {
+	note := func(id store.ID) {
+		if busy {
+			c.busy[id] = true
+		} else {
+			delete(c.busy, id)
+		}
+	}
+	note(id)
+	if w.Advance != nil {
+		for i := range w.Advance.Children {
+			note(w.Advance.Children[i].ID)
+		}
+	}
 }
 
 func size(w *store.Write) int {

@@ -88,3 +88,26 @@ func TestCommitter_TwoOnTheirWay(t *testing.T) {
 		t.Errorf("what waited does not leave: %+v", b)
 	}
 }
+
+// A child may be at work while nobody knows yet that the write which began it has
+// landed. The two writes never share a batch: a store refuses that whole.
+func TestCH2_AChildsWriteIsNotInTheBatchThatBeginsIt(t *testing.T) {
+	now := time.Now()
+	var c Committer
+	parent, child := step(), step()
+	parent.Write.Advance.Children = []store.Begin{{ID: child.Write.Advance.ID, Parent: parent.Write.Advance.ID, Row: []byte("x")}}
+	c.Add(parent)
+	lost := c.Next(now)
+	c.Add(child)
+	c.Add(step())
+	c.Done(lost, store.Result{}, errors.New("the answer was lost"), now)
+	now = now.Add(time.Minute)
+	first := c.Next(now)
+	if err := store.Check(first.Writes); err != nil || len(first.Writes) != 2 {
+		t.Fatalf("the first batch has %d writes: %v", len(first.Writes), err)
+	}
+	c.Done(first, answer(first, store.Landed), nil, now)
+	if b := c.Next(now); b == nil || len(b.Writes) != 1 || b.Writes[0].Advance.ID != child.Write.Advance.ID {
+		t.Errorf("then: %+v", b)
+	}
+}

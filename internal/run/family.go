@@ -145,12 +145,16 @@ func (w *Worker) reported(r *run) {
 	}
 }
 
-// kin lets this worker's children of a run look for the message of its end.
+// kin says that the children of a run have been told of its end: those that are here
+// look for the message, others may be due now.
 func (w *Worker) kin(parent store.ID) {
 	for _, r := range w.sorted() {
 		if r.parent == parent && r.base > 0 {
 			w.fetch(r)
 		}
+	}
+	for _, q := range w.queues {
+		q.rumour()
 	}
 }
 

@@ -33,6 +33,7 @@ type body struct {
 	begun   bool
 	over    bool
 	logs    int
+	spawned store.ID     // the last child
 	ending  *plan.Ending // with which it ends once its transaction has landed
 }
 
@@ -140,7 +141,7 @@ func (b *body) step() {
 func (b *body) call(o op) (waits bool) {
 	key := o.key(b.counts)
 	if c := b.v.Calls[key]; c != nil {
-		b.values[key] = outcome(c)
+		b.keep(key, c)
 		return false
 	}
 	b.key = key
@@ -166,13 +167,33 @@ func (b *body) call(o op) (waits bool) {
 		if o.fixed {
 			req.At = b.p.s.clock().Add(o.dur)
 		}
+	case opCall:
+		req.Timed, req.For = o.timed, o.dur
+		b.callKid(req)
+		b.place.topics[key] = req.Wait.Topic
+		if o.has {
+			req.Wait.HasValue, req.Wait.Default = true, []byte(`"default"`)
+		}
+	case opSpawn:
+		req.Child = b.newKid(key, o.fixed)
+		req.Data = []byte(`{"id":"` + req.Child.ID.String() + `"}`)
+	case opAwait:
+		req.Timed, req.For = o.timed, o.dur
+		b.await(o, req)
+		return true
 	}
+	b.ask(o, req)
+	return true
+}
+
+// ask makes a durable call.
+func (b *body) ask(o op, req *run.CallRequest) {
+	key := req.Key
 	if req.Timed && b.v.Epoch == b.w.epoch {
 		b.place.wanted[key] = b.p.s.now + o.dur
 	}
 	b.p.s.logf("%s: %s of %s calls %s", b.p.name, b.v.Path, b.w, key)
 	b.p.w.Call(b.v, req, b.p.local())
-	return true
 }
 
 // answered takes the reply to a call.
@@ -200,7 +221,7 @@ func (b *body) answered(r run.CallReply) {
 		case b.stopped != nil && !b.script.deaf:
 			b.react()
 		default:
-			b.values[key] = outcome(r.Call)
+			b.keep(key, r.Call)
 			b.pc++
 			b.step()
 		}

@@ -16,18 +16,15 @@ import (
 func (s *Sim) plant() {
 	r := rand.New(rand.NewPCG(s.Seed, 0xf10a))
 	for i := range 1 + r.IntN(2) {
-		s.flows = append(s.flows, newFlow(r, i, s.Calm, s.Lanes))
+		s.flows = append(s.flows, newFlow(r, i, s.kinds(s.Lanes, true)))
 	}
+	s.tops = len(s.flows)
+	s.plantKidFlows()
 	for range s.Workers {
 		s.spawn(s.variant())
 	}
 	for i := range s.Runs {
-		w := &work{
-			s: s, n: i + 1, id: s.newID(), flow: s.flows[r.IntN(len(s.flows))], salt: r.Uint64(),
-			hist: journal.NewHistory(), used: make(map[string]bool), owners: make(map[int64]*process),
-			places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int),
-		}
-		w.model = newModel(w)
+		w := s.newWork(i+1, s.newID(), s.flows[r.IntN(s.tops)], r.Uint64())
 		s.works = append(s.works, w)
 		if s.Poison && i == 0 {
 			nodes := w.flow.defs[plus].Tree.Root.Body
@@ -233,7 +230,10 @@ func (s *Sim) cancel(w *work) {
 	row := journal.Encode([]journal.Fact{{Kind: journal.Cancelled, At: s.clock().UnixMicro(), Err: err, Data: []byte("a person")}})
 	c := store.Control{
 		ID: w.id, From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked}, Row: row,
-		Release: store.Release{Status: store.Cancelled, ErrorCode: "cancelled", Error: run.EncodeError(err)},
+		Release: store.Release{Status: store.Cancelled, ErrorCode: "cancelled", Error: run.EncodeError(err), Family: run.Notice(w.id, err.Message)},
+	}
+	if w.parent != nil {
+		c.Report = run.ChildReport{ID: w.id, Workflow: w.flow.name, Status: store.Cancelled, Error: err}.Encode()
 	}
 	s.at(p, 0, func() {
 		p.submit(store.Write{Control: &c}, &caller{lost: func() { s.cancel(w) }, done: func(x run.Settled) {
@@ -257,12 +257,14 @@ func (s *Sim) people() {
 				w.seq++
 				d.Dedupe = "answer:" + x.ID + ":" + strconv.Itoa(w.seq)
 				s.deliver(w, d, 0)
-			case x.Topic != "" && (x.Deadline.IsZero() || s.chance(0.2)) && s.chance(0.7):
+			case strings.HasPrefix(x.Topic, "event:") && (x.Deadline.IsZero() || s.chance(0.2)) && s.chance(0.7):
 				s.send(w, x.Topic)
 			}
 		}
 		if w.status == store.Blocked && !w.closed && (w.stalled || s.now > s.Until+s.Patience/2) {
 			s.unblock(w)
+		} else if w.status == store.Blocked && w.unheard() { // nobody takes it up to read that
+			s.cancel(w)
 		}
 	}
 	if !s.closing {

@@ -155,8 +155,11 @@ func (s *Sim) watch() {
 		}
 		for _, m := range w.inbox {
 			patience := promptly
-			if s.Lanes && w.status == store.Running { // its owner learns it by a hint
+			if (s.Lanes || s.Children) && w.status == store.Running { // its owner learns it by a hint
 				patience = hinted + promptly
+			}
+			if m.topic == run.TopicCancel && !m.taken && w.status == store.Running && w.hist.Cancel == nil && s.now > max(m.at, since)+hinted+promptly {
+				s.fail("calm", "%s has been cancelled by its parent, and its owner does not know", w)
 			}
 			if x := w.listens(m); x != nil && !m.taken && s.now > max(m.at, x.since, since)+patience && !s.givenUp(w, x) {
 				s.fail("calm", "message %d of %s is there and not taken", m.seq, w)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -83,6 +84,9 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 	}
 	switch f.Kind {
 	case journal.Cancelled:
+		if f.Message != 0 {
+			return unless(w.heardOf(f.Message), "no parent says so")
+		}
 		return unless(len(pl.Bodies) == 1 && pl.Bodies[0].Place != nil && pl.Bodies[0].Place.Open == w.epoch || runs, "no body runs that could say so")
 	case journal.Tried:
 		return s.mayTry(w, f, body, place)
@@ -190,6 +194,9 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
+		if w.doomed && w.owners[w.epoch] == p {
+			s.fail("G15", "%s begins %s of %s, which was cancelled by its parent before it was claimed", p.name, f.Path, w)
+		}
 		pl.tried[f.Epoch]++
 		w.blocks = 0
 	case journal.Done, journal.Failed:
@@ -212,6 +219,9 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		s.accountDelay(w, f, pl)
 	case journal.Called, journal.Waited:
 		pl.inARow = 0
+		if f.Kind == journal.Called && strings.HasPrefix(f.Call, "await:") {
+			s.judgeHeard(w, f)
+		}
 		if f.Kind == journal.Waited {
 			s.judgeWait(w, f, pl)
 		}
@@ -289,6 +299,8 @@ func (s *Sim) judgeReceived(w *work, f *journal.Fact, a *store.Advance) {
 	case m == nil:
 		s.fail("G9", "%s takes message %d, which never was", w, f.Message)
 		return
+	case strings.HasPrefix(m.topic, "child:"):
+		s.judgeHeard(w, f)
 	case m.wait == "" && m.topic != topicOf(f.Call):
 		s.fail("G9", "%s takes message %d of %s for %s", w, m.seq, m.topic, f.Call)
 	case m.wait != "":
@@ -306,6 +318,9 @@ func (s *Sim) judgeReceived(w *work, f *journal.Fact, a *store.Advance) {
 func (s *Sim) judgeFired(w *work, f *journal.Fact, a *store.Advance) {
 	s.mark("timer fired")
 	id, topic := "", topicOf(f.Call)
+	if t := w.place(f.Path).topics[f.Call]; t != "" {
+		topic = t
+	}
 	if pl := w.hist.At(f.Path); pl != nil && pl.Calls[f.Call] != nil {
 		open := pl.Calls[f.Call].Wait
 		id = open.ID

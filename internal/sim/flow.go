@@ -25,17 +25,27 @@ const (
 )
 
 type planter struct {
-	r     *rand.Rand
-	n     int
-	left  int
+	r    *rand.Rand
+	n    int
+	left int
+	kinds
+}
+
+// kinds is what a workflow may have.
+type kinds struct {
 	calm  bool
 	lanes bool
+	calls bool // nodes that run children
+}
+
+func (s *Sim) kinds(lanes, calls bool) kinds {
+	return kinds{calm: s.Calm, lanes: lanes, calls: calls && s.Children}
 }
 
 // newFlow makes a random workflow.
-func newFlow(r *rand.Rand, n int, calm, lanes bool) *flow {
-	g := planter{r: r, left: 2 + r.IntN(5), calm: calm, lanes: lanes}
-	if lanes {
+func newFlow(r *rand.Rand, n int, k kinds) *flow {
+	g := planter{r: r, left: 2 + r.IntN(5), kinds: k}
+	if k.lanes {
 		g.left += r.IntN(8)
 	}
 	f := &flow{name: "flow" + strconv.Itoa(n)}

@@ -42,10 +42,7 @@ func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 		s.fail("G1", "%s begins twice", w)
 		return
 	}
-	w.begun, w.rows, w.status, w.due, w.queue = true, 1, store.Pending, b.Due, b.Queue
-	if b.Due.IsZero() {
-		w.due = s.clock()
-	}
+	s.began(w, b)
 	if b.Owner != (store.Incarnation{}) {
 		s.mark("eager start")
 		if s.Global[b.Queue] > 0 || s.Rates[b.Queue].N > 0 {
@@ -57,9 +54,17 @@ func (s *Sim) judgeBegin(p *process, b *store.Begin, v store.Verdict) {
 		w.status, w.owner, w.epoch, w.owners[1] = store.Running, b.Owner, 1, p
 		s.db.term(b.Owner).used = true
 	}
-	w.changed()
-	w.bodies = append(w.bodies, b.Row)
 	s.judgeFacts(p, w, b.Row, nil, false)
+}
+
+// began is the beginning of a run that is pending.
+func (s *Sim) began(w *work, b *store.Begin) {
+	w.begun, w.rows, w.status, w.due, w.queue = true, 1, store.Pending, b.Due, b.Queue
+	if b.Due.IsZero() {
+		w.due = s.clock()
+	}
+	w.bodies = append(w.bodies, b.Row)
+	w.changed()
 }
 
 func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
@@ -93,6 +98,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	if a.Snapshot != nil {
 		s.mark("snapshot")
 	}
+	calls := w.openCalls()
 	if len(a.Row) > 0 {
 		w.rows++
 		w.bodies = append(w.bodies, a.Row)
@@ -105,6 +111,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		w.waits = append(w.waits, &wait{Wait: o, since: s.now})
 	}
 	s.judgeLanes(w)
+	s.judgeFamily(p, w, a, calls)
 	if a.Release != nil {
 		if a.Release.Status == store.Pending && s.facts == 0 && !a.Release.Due.IsZero() {
 			s.mark("put off without a fact")
@@ -195,6 +202,7 @@ func (s *Sim) park(w *work, r *store.Release) {
 		s.blocked(w, r)
 	case r.Status.Ended():
 		w.waits = nil
+		s.judgeRelatives(w, r)
 		s.ended(w)
 	}
 }
@@ -316,6 +324,7 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 	}
 	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, store.Running, p
 	w.closed, t.used, w.taken = false, true, s.now
+	w.doomed = w.doomed || w.unheard()
 	w.changed()
 }
 

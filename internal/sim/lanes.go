@@ -14,13 +14,13 @@ import (
 	"github.com/durable-go/durable/internal/tree"
 )
 
-// laneSeeds is from where on seeds have lanes, items, decisions and nodes that wait.
-const laneSeeds = 2 << 32
-
 // lane is a node of a kind that only those seeds have; nil: one of the others.
 func (g *planter) lane(depth int) *tree.Node {
 	if !g.lanes {
 		return nil
+	}
+	if g.calls && g.r.IntN(10) == 0 {
+		return &tree.Node{Kind: tree.Child, Name: g.name("c")}
 	}
 	kind := g.r.IntN(16)
 	switch {
@@ -86,6 +86,11 @@ func (w *work) waitFor(path string, n *tree.Node, entries int) *run.CallRequest 
 		c.Key, c.Wait = "sleep:#1", &journal.Wait{Kind: "sleep"}
 		return c
 	}
+	if n.Kind == tree.Child {
+		c.Timed = h/6%4 == 0
+		c.Key = "call:kid#1"
+		return c
+	}
 	name := string(rune('a' + h/8%2))
 	c.Key, c.Wait = "event:"+name+"#1", &journal.Wait{Kind: "event", Name: name, Topic: "event:" + name}
 	return c
@@ -149,6 +154,10 @@ func (b *body) laneAnswer(q *plan.Question, st state) (a run.Answered, ok bool) 
 		c := b.w.waitFor(b.v.Path, q.Node, len(st.Log))
 		if c == nil {
 			return run.Answered{Answer: &journal.Answer{Way: journal.WaySkip}}, true
+		}
+		if q.Node.Kind == tree.Child {
+			b.callKid(c)
+			b.place.topics[c.Key] = c.Wait.Topic
 		}
 		if c.Timed && b.v.Epoch == b.w.epoch {
 			b.place.wanted[c.Key] = b.p.s.now + c.For

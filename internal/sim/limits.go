@@ -11,9 +11,13 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-// limitedSeeds is from where on seeds have limits over all workers and pauses of
-// queues. Those below are as they were before there were such.
-const limitedSeeds = 1 << 32
+// Seeds are of kinds, by their upper half. Those of kind 0 are as they were before
+// there were others.
+const (
+	limitedSeeds = 1 << 32 // limits over all workers and pauses of queues
+	laneSeeds    = 2 << 32 // lanes, items, decisions and nodes that wait
+	familySeeds  = 3 << 32 // children
+)
 
 // refilled is how long a calm world may leave room in a limit while a run is
 // due: as long as a worker rests that others were faster than, and the way.

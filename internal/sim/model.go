@@ -28,10 +28,14 @@ func (m *model) apply(f *journal.Fact) {
 		if f.Err != nil {
 			m.record(f, "broken")
 		} else {
-			m.record(f, string(f.Data))
+			m.record(f, brief(f.Data))
 		}
 	case journal.Received:
-		m.record(f, string(f.Data))
+		if f.Err != nil {
+			m.record(f, "broken")
+		} else {
+			m.record(f, brief(f.Data))
+		}
 		m.doubt[f.Path] = f.Call == journal.InDoubtCall
 	case journal.Fired:
 		m.record(f, m.timeout(f))

@@ -42,6 +42,8 @@ type Options struct {
 	Holds  int                 // how often a queue is paused
 	Lanes  bool                // workflows have lanes, items, decisions and nodes that wait
 
+	Children bool // steps and nodes call and spawn workflows
+
 	Hash   bool // hash the trace
 	Mutant Mutant
 }
@@ -75,8 +77,16 @@ const second = time.Second
 // Draw makes the options of a seed. One seed in four is calm.
 func Draw(seed uint64) Options {
 	o := draw(seed)
-	if o.Lanes = seed >= laneSeeds; seed >= limitedSeeds && (!o.Lanes || seed%5 == 0) {
+	switch kind := seed &^ (1<<32 - 1); kind {
+	case 0:
+	case limitedSeeds:
 		o.limit()
+	default:
+		o.Lanes = kind == laneSeeds || seed/4%3 == 0
+		o.Children = kind == familySeeds
+		if seed%5 == 0 {
+			o.limit()
+		}
 	}
 	return o
 }

@@ -36,6 +36,9 @@ const (
 	opWork
 	opLog
 	opDie
+	opCall
+	opSpawn
+	opAwait
 )
 
 type op struct {
@@ -43,7 +46,7 @@ type op struct {
 	name  string
 	dur   time.Duration
 	timed bool
-	fixed bool // a sleep until a point in time
+	fixed bool // a sleep until a point in time; a child that is detached
 	has   bool // a default value
 }
 
@@ -130,6 +133,12 @@ func (o op) key(counts map[string]int) string {
 		k = "event:" + o.name
 	case opSleep:
 		k = "sleep:"
+	case opCall:
+		k = "call:" + o.name
+	case opSpawn:
+		k = "spawn:" + o.name
+	case opAwait:
+		k = "await:" + o.name
 	default:
 		return ""
 	}
@@ -166,7 +175,7 @@ func outcome(c *journal.Call) string {
 	case c.State == journal.TimedOut && !c.Has:
 		return "timeout"
 	}
-	return string(c.Data)
+	return brief(c.Data)
 }
 
 // answer is what the user's function says to a question of the plan. entries is

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/store"
 )
 
 // Report is what became of one seed.
@@ -46,7 +48,10 @@ type Sim struct {
 	db        *database
 	processes []*process // all that ever were; those that live come first by chance only
 	spawned   int
-	works     []*work // the executions
+	works     []*work           // the executions
+	kids      map[store.ID]*kid // children that bodies have asked for
+	kidN      int
+	tops      int     // so many of the flows are not of children
 	flows     []*flow // the workflows
 	seq       int     // for mutants
 	facts     int     // in the row that was judged last
@@ -56,7 +61,7 @@ type Sim struct {
 
 // Run simulates one seed. trace, if not nil, gets one line per event of note.
 func Run(o Options, trace io.Writer) Report {
-	s := &Sim{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), trace: trace, marks: make(map[string]int), shared: newShared()}
+	s := &Sim{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), trace: trace, marks: make(map[string]int), shared: newShared(), kids: make(map[store.ID]*kid)}
 	s.db = newDatabase(s)
 	s.plant()
 	s.loop()

@@ -96,6 +96,28 @@ func TestPA_EA_DC_LaneSeeds(t *testing.T) {
 	}
 }
 
+// TestFamilySeeds runs half as many with children.
+func TestG16_FamilySeeds(t *testing.T) {
+	kindOfSeeds(t, familySeeds, "child", "end of a child heard", "a child that has ended is awaited", "child let go", "child told to end", "takeover", "completed", "failed", "cancelled")
+}
+
+// kindOfSeeds runs half as many seeds of a kind, which must come to certain states.
+func kindOfSeeds(t *testing.T, kind uint64, rare ...string) {
+	t.Helper()
+	n := number(t, "SIM_SEEDS", 4000) / 2
+	began := time.Now()
+	marks := runSeeds(t, kind+number(t, "SIM_FIRST", 1), n)
+	t.Logf("%d seeds, %.0f a second", n, float64(n)/time.Since(began).Seconds())
+	if t.Failed() || n < 1000 {
+		return
+	}
+	for _, name := range rare {
+		if t.Logf("%8d %s", marks[name], name); marks[name] == 0 {
+			t.Errorf("not one of %d seeds came to: %s", n, name)
+		}
+	}
+}
+
 // runSeeds runs n seeds on all cores and returns what they came to.
 func runSeeds(t *testing.T, first, n uint64) map[string]int {
 	var (

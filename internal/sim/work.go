@@ -25,6 +25,11 @@ type work struct {
 	seq       int               // of messages sent
 	again     map[string]string // messages sent again under a new name, by a mutant
 
+	parent   *work
+	depth    int
+	detached bool
+	doomed   bool // it was told to end while nobody had it
+
 	// As the accepted writes say.
 	begun  bool
 	hist   *journal.History
@@ -96,6 +101,18 @@ type place struct {
 	transacts bool                     // its body ends with a transaction
 	runs      map[string]int           // of functions of Do
 	wanted    map[string]time.Duration // when a timed wait was last asked for
+	topics    map[string]string        // that calls of children wait for
+	kids      map[string]*kid          // the last one of each call
+}
+
+func (s *Sim) newWork(n int, id store.ID, f *flow, salt uint64) *work {
+	w := &work{
+		s: s, n: n, id: id, flow: f, salt: salt,
+		hist: journal.NewHistory(), used: make(map[string]bool), owners: make(map[int64]*process),
+		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int),
+	}
+	w.model = newModel(w)
+	return w
 }
 
 func (w *work) place(path string) *place {
@@ -104,6 +121,7 @@ func (w *work) place(path string) *place {
 		p = &place{
 			tried: make(map[int64]int), starts: make(map[int64]int),
 			runs: make(map[string]int), wanted: make(map[string]time.Duration),
+			topics: make(map[string]string), kids: make(map[string]*kid),
 		}
 		w.places[path] = p
 	}
@@ -115,6 +133,9 @@ func (w *work) script(path string, n *tree.Node) *script {
 	p := w.place(path)
 	if p.script == nil {
 		p.script = newScript(hash(w.salt, path), n, w.s.Calm)
+		if w.kidFlow() != nil {
+			p.script.family(hash(w.salt, path), n.AtMostOnce)
+		}
 	}
 	return p.script
 }

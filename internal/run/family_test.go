@@ -1,0 +1,33 @@
+package run
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/durable-go/durable/internal/plan"
+	"github.com/durable-go/durable/internal/tree"
+	"github.com/durable-go/durable/store"
+)
+
+// The end of a cancelled run wakes its children: the worker that writes it looks for
+// them at once, not with its next poll. So a cancel goes down a tree.
+func TestG15_ACancelGoesDownWithoutAPoll(t *testing.T) {
+	h := newHands(t, map[string]Queue{"default": {Concurrency: 1}}, node(tree.Step, "s"))
+	h.land()
+	h.rec.Inbox = 1
+	h.rec.Messages = []store.Message{{Seq: 1, Topic: TopicCancel, Payload: Notice(uuid.New(), "enough").Payload}}
+	h.w.Delivered(h.rec.ID, h.now)
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	h.land()
+	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now}, nil, h.now) // what was asked so far
+	h.claims = nil
+	h.w.Returned(h.body("s"), plan.Ending{}, false, h.now)
+	if r := h.last().Release; r == nil || r.Status != store.Cancelled || r.Family == nil {
+		t.Fatalf("released as %+v", r)
+	}
+	h.land()
+	if len(h.claims) == 0 || h.claims[0].Queues["default"] != 1 {
+		t.Errorf("its children are woken, and the claims are %+v", h.claims)
+	}
+}

@@ -1,0 +1,214 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/store"
+)
+
+// What the world knows of families, and what it is not content with: a child begins
+// once, its end is told once and as it was, who is no longer wanted is told.
+
+// callAt is a call of a child whose end is awaited.
+type callAt struct{ path, call string }
+
+// openCalls is the calls of children that wait, with the topics of their reports.
+func (w *work) openCalls() map[callAt]string {
+	open := make(map[callAt]string)
+	for _, c := range w.hist.OpenCalls("") {
+		if strings.HasPrefix(c.Call, "call:") {
+			open[callAt{c.Path, c.Call}] = c.Wait.Topic
+		}
+	}
+	return open
+}
+
+// judgeFamily looks at what a row means for children. before is the calls that were
+// open before it.
+func (s *Sim) judgeFamily(p *process, w *work, a *store.Advance, before map[callAt]string) {
+	if !s.Children {
+		return
+	}
+	list, _ := journal.Decode(a.Row) // judgeFacts has read it
+	begun := make(map[string]bool)
+	for i := range a.Children {
+		begun[a.Children[i].ID.String()] = true
+	}
+	for _, f := range list {
+		if f.Kind == journal.Waited && strings.HasPrefix(f.Call, "call:") {
+			before[callAt{f.Path, f.Call}] = f.Wait.Topic
+		}
+		if f.Child != "" && !begun[f.Child] {
+			s.fail("G16", "%s records a child of %s at %s that does not begin with it", p.name, w, f.Path)
+		}
+		if f.Child != "" {
+			delete(begun, f.Child)
+		}
+	}
+	if len(begun) > 0 {
+		s.fail("G16", "%s begins children of %s that its row does not name", p.name, w)
+	}
+	for i := range a.Children {
+		s.bear(p, w, &a.Children[i])
+	}
+	s.judgeTells(p, w, a, list, before)
+}
+
+// bear begins a child in the world.
+func (s *Sim) bear(p *process, parent *work, b *store.Begin) {
+	k := s.kids[b.ID]
+	if k == nil || k.parent != parent {
+		s.fail("G16", "%s begins a child of %s that nobody asked for", p.name, parent)
+		return
+	}
+	pl := parent.place(k.path)
+	if old := pl.kids[k.key]; old != nil && !old.let && (!old.work.status.Ended() || old.work.status == store.Completed || strings.HasPrefix(k.key, "spawn:")) {
+		s.fail("G16", "%s begins the child %s of %s at %s twice: the first is %s", p.name, k.key, parent, k.path, old.work.status)
+	}
+	pl.kids[k.key] = k
+	w := s.newWork(k.n, k.id, k.flow, k.salt)
+	w.parent, w.detached, w.depth, w.acked = parent, b.Detached, parent.depth+1, true
+	k.work = w
+	s.works = append(s.works, w)
+	s.mark("child")
+	s.began(w, b)
+	s.judgeFacts(p, w, b.Row, nil, false)
+}
+
+// judgeTells looks whether those whose calls are over without an end of theirs are
+// told, and nobody else.
+func (s *Sim) judgeTells(p *process, w *work, a *store.Advance, list []journal.Fact, calls map[callAt]string) {
+	ends := a.Release != nil && a.Release.Status.Ended()
+	for _, f := range list {
+		if f.Kind == journal.Received {
+			delete(calls, callAt{f.Path, f.Call})
+		}
+	}
+	if !ends || w.hist.Cancel != nil {
+		for c := range w.openCalls() {
+			delete(calls, c)
+		}
+	}
+	told := make(map[string]bool)
+	for i := range a.Tell {
+		topic := store.ChildTopic(a.Tell[i].ID)
+		told[topic] = true
+		known := false
+		for _, x := range calls {
+			known = known || x == topic
+		}
+		if !known {
+			s.fail("G16", "%s cancels the child %s of %s, which is still wanted", p.name, s.title(a.Tell[i].ID), w)
+		}
+		if c := s.work(a.Tell[i].ID); c != nil && c.parent == w {
+			s.tell(c, run.TopicCancel, a.Tell[i].Dedupe)
+		}
+	}
+	for c, topic := range calls {
+		if !told[topic] && !(ends && w.hist.Cancel != nil) {
+			s.fail("G16", "%s ends the call %s of %s at %s without its child being told", p.name, c.call, w, c.path)
+		}
+		if k := w.place(c.path).kids[c.call]; k != nil {
+			k.let = true
+			s.mark("child let go")
+		}
+	}
+}
+
+// tell puts a message of the family into an inbox.
+func (s *Sim) tell(w *work, topic, dedupe string) {
+	if w.used[dedupe] || w.status.Ended() {
+		return
+	}
+	w.used[dedupe] = true
+	m := &mail{seq: int64(len(w.inbox) + 1), topic: topic, at: s.now}
+	w.inbox = append(w.inbox, m)
+	cancels := topic == run.TopicCancel
+	wakes := w.status == store.Waiting && w.listens(m) != nil || cancels && (w.status == store.Waiting || w.status == store.Pending)
+	if cancels {
+		s.mark("child told to end")
+		w.doomed = w.doomed || w.owner == store.Incarnation{}
+	}
+	if wakes {
+		w.status, w.due = store.Pending, s.clock()
+		w.changed()
+	}
+}
+
+// judgeRelatives looks whether the end of a run is told to those who are to know.
+func (s *Sim) judgeRelatives(w *work, r *store.Release) {
+	if !s.Children {
+		return
+	}
+	if w.doomed && w.status != store.Cancelled {
+		s.fail("G15", "%s was cancelled by its parent while nobody had it, and ends as %s", w, w.status)
+	}
+	if w.parent != nil {
+		s.judgeReport(w, r.Report)
+		s.tell(w.parent, store.ChildTopic(w.id), store.ChildTopic(w.id))
+	}
+	if w.hist.Cancel == nil {
+		if r.Family != nil {
+			s.fail("G16", "%s is %s, and tells its children that they are cancelled", w, w.status)
+		}
+		return
+	}
+	if r.Family == nil {
+		s.fail("G15", "%s is cancelled, and its children are not told", w)
+	}
+	for _, c := range s.works {
+		if c.parent == w && !c.detached {
+			s.tell(c, run.TopicCancel, store.FamilyDedupe(w.id))
+		}
+	}
+}
+
+// judgeReport compares a report with what has become of the child.
+func (s *Sim) judgeReport(w *work, report []byte) {
+	var r run.ChildReport
+	switch err := json.Unmarshal(report, &r); {
+	case err != nil:
+		s.fail("G16", "%s ends, and its parent is told %q", w, report)
+	case r.ID != w.id || r.Status != w.status:
+		s.fail("G16", "%s is %s, and its parent is told that it is %s", w, w.status, r.Status)
+	case r.Status == store.Completed && !bytes.Equal(r.State, w.hist.State):
+		s.fail("G16", "%s ends with %s, and its parent is told %s", w, w.hist.State, r.State)
+	}
+}
+
+// judgeHeard looks at what a run records of the end of a child of its.
+func (s *Sim) judgeHeard(w *work, f *journal.Fact) {
+	var r run.ChildReport
+	if err := json.Unmarshal(f.Data, &r); err != nil {
+		s.fail("G16", "%s records %q of its child at %s", w, f.Data, f.Path)
+		return
+	}
+	c := s.work(r.ID)
+	switch {
+	case c == nil || c.parent != w || !c.status.Ended():
+		s.fail("G16", "%s records the end of a child at %s that has not ended", w, f.Path)
+		return
+	case f.Kind == journal.Received && w.mail(f.Message).topic != store.ChildTopic(c.id):
+		s.fail("G9", "%s takes message %d for the end of another child", w, f.Message)
+	case (f.Err == nil) != (c.status == store.Completed):
+		s.fail("G16", "%s is %s, and %s takes it for ended well=%v", c, c.status, w, f.Err == nil)
+	}
+	s.judgeReport(c, f.Data)
+	s.mark("end of a child heard")
+}
+
+// unheard tells whether a run was told to end by its parent and has not read that.
+func (w *work) unheard() bool {
+	return slices.ContainsFunc(w.inbox, func(m *mail) bool { return m.topic == run.TopicCancel && !m.taken })
+}
+
+// heardOf tells whether a message is one by which a parent cancels a run.
+func (w *work) heardOf(seq int64) bool {
+	m := w.mail(seq)
+	return m != nil && m.topic == run.TopicCancel
+}
