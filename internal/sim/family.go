@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/store"
 )
@@ -132,7 +133,7 @@ func (s *Sim) tell(w *work, topic, dedupe string) {
 	wakes := w.status == store.Waiting && w.listens(m) != nil || cancels && (w.status == store.Waiting || w.status == store.Pending)
 	if cancels {
 		s.mark("child told to end")
-		w.doomed = w.doomed || w.owner == store.Incarnation{}
+		w.doom()
 	}
 	if wakes {
 		w.status, w.due = store.Pending, s.clock()
@@ -200,6 +201,14 @@ func (s *Sim) judgeHeard(w *work, f *journal.Fact) {
 	}
 	s.judgeReport(c, f.Data)
 	s.mark("end of a child heard")
+}
+
+// doom notes that nothing can save a run any more from the cancel that is in its inbox:
+// nobody has it, and its end is not recorded.
+func (w *work) doom() {
+	if w.owner == (store.Incarnation{}) && w.unheard() && !w.s.Deploy && plan.Eval(w.flow.defs[w.s.lastVariant()].Tree, w.hist).Outcome == plan.Going {
+		w.doomed = true
+	}
 }
 
 // unheard tells whether a run was told to end by its parent and has not read that.

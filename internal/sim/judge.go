@@ -322,9 +322,9 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 	if r.Epoch > 1 && w.status == store.Pending && len(w.owners) > 0 && w.owners[w.epoch] != p {
 		s.mark("another worker goes on")
 	}
+	w.doom()
 	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, store.Running, p
 	w.closed, t.used, w.taken = false, true, s.now
-	w.doomed = w.doomed || w.unheard()
 	w.changed()
 }
 

@@ -83,7 +83,9 @@ func Draw(seed uint64) Options {
 		o.limit()
 	default:
 		o.Lanes = kind == laneSeeds || seed/4%3 == 0
-		o.Children = kind == familySeeds
+		if o.Children = kind == familySeeds; o.Children {
+			o.Patience = 3 * time.Hour // a run takes as long as all its children
+		}
 		if seed%5 == 0 {
 			o.limit()
 		}

@@ -96,11 +96,6 @@ func TestPA_EA_DC_LaneSeeds(t *testing.T) {
 	}
 }
 
-// TestFamilySeeds runs half as many with children.
-func TestG16_FamilySeeds(t *testing.T) {
-	kindOfSeeds(t, familySeeds, "child", "end of a child heard", "a child that has ended is awaited", "child let go", "child told to end", "takeover", "completed", "failed", "cancelled")
-}
-
 // kindOfSeeds runs half as many seeds of a kind, which must come to certain states.
 func kindOfSeeds(t *testing.T, kind uint64, rare ...string) {
 	t.Helper()
