@@ -140,7 +140,7 @@ func (h *History) turn(f *Fact) (bool, error) {
 		}
 		h.Back.Halted = f.Kind == Halted
 		for i := range h.Undos {
-			if p := h.Undos[i].Place; f.Kind == Revived && p != nil && p.Failed {
+			if p := h.Undos[i].Place; f.Kind == Revived && p != nil {
 				p.revive()
 			}
 		}
@@ -149,8 +149,17 @@ func (h *History) turn(f *Fact) (bool, error) {
 	return false, nil
 }
 
-// revive gives a visit that failed for good a fresh budget of attempts.
+// revive gives a visit that failed for good a fresh budget of attempts. What it waited
+// for when the run ended is no longer open: the body asks for it anew.
 func (p *Place) revive() {
+	for key, c := range p.Calls {
+		if c.State == Open {
+			delete(p.Calls, key)
+		}
+	}
+	if !p.Failed {
+		return
+	}
 	p.Spent = p.attempts() + 1
 	p.Failures, p.Died, p.Crashed, p.Failed, p.FailedSeq = 0, 0, nil, false, 0
 }

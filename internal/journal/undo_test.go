@@ -168,3 +168,28 @@ func TestCO5_AttemptsOfARollback(t *testing.T) {
 		t.Errorf("in the end (-want +got):\n%s", diff)
 	}
 }
+
+// A rollback that was halted while an undo waited, and is tried again, asks for the wait
+// anew: what was open is closed in the store since the run ended.
+func TestCO6_ARevivedUndoWaitsAnew(t *testing.T) {
+	rows := []Row{
+		{Seq: 1, Facts: []Fact{{Kind: Began, Data: []byte(`{}`)}, {Kind: Tried, Path: "a", Attempt: 1, Epoch: 1, Undo: true}}},
+		{Seq: 2, Facts: []Fact{{Kind: Done, Path: "a", Attempt: 1, Undo: true}, {Kind: Turned, Err: &Error{Code: "error"}}}},
+		{Seq: 3, Facts: []Fact{{Kind: Tried, Path: "a~1", Attempt: 1, Epoch: 2}, {Kind: Called, Path: "a~1", Call: "do:x#1", Data: []byte("1")}}},
+		{Seq: 4, Facts: []Fact{{Kind: Waited, Path: "a~1", Call: "event:e#1", Wait: &Wait{ID: "w", Kind: "event"}}, {Kind: Halted, Message: 1}}},
+	}
+	h := applied(t, rows)
+	if n := len(h.OpenCalls("")); n != 1 {
+		t.Fatalf("%d calls are open before", n)
+	}
+	f := Fact{Kind: Revived}
+	if err := h.Fold(&f, 5); err != nil {
+		t.Fatal(err)
+	}
+	if list := h.OpenCalls(""); len(list) > 0 {
+		t.Errorf("still open: %+v", list)
+	}
+	if p := h.UndoAt("a~1").Place; len(p.Calls) != 1 || p.NextAttempt() != 1 {
+		t.Errorf("the undo is at %+v", p)
+	}
+}

@@ -160,12 +160,14 @@ func (w *Worker) handBack(v *Visit, now time.Time) {
 	w.report(v.Execution, v.Path, v.Epoch)
 }
 
+// report tells the run's next owner of a body that has ended in order. A rollback, which
+// may have been put off for that body, is due then: this worker looks, too.
 func (w *Worker) report(id store.ID, path string, epoch int64) {
 	w.do.Commit(store.Write{Deliver: &store.Deliver{
 		ID: id, Topic: TopicHanded,
 		Payload: encodeJSON(handedBack{Epoch: epoch, Path: path}),
 		Dedupe:  "handed:" + path + ":" + itoa(epoch),
-	}}, nil)
+	}}, freed{})
 }
 
 // Answered takes the answer to a question.

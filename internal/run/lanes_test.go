@@ -21,6 +21,7 @@ type hands struct {
 	rec    store.Record // the run in the store
 	sent   []*store.Advance
 	ref    any
+	told   []any // references of messages
 	begun  []*Visit
 	claims []store.ClaimRequest
 	loads  int
@@ -44,6 +45,9 @@ func (h *hands) NewIncarnation() store.Incarnation                      { return
 func (h *hands) Commit(w store.Write, ref any) {
 	if w.Advance != nil {
 		h.sent, h.ref = append(h.sent, w.Advance), ref
+	}
+	if w.Deliver != nil {
+		h.told = append(h.told, ref)
 	}
 }
 

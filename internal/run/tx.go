@@ -140,7 +140,7 @@ func (w *Worker) TxLost(v *Visit, now time.Time) {
 	w.pump(now)
 }
 
-// freed marks the write that lets go of a run that this worker wants to claim again.
+// freed marks a write after which this worker may want to claim a run again.
 type freed struct{}
 
 // BeginTx opens a transaction for the body. It waits until nothing of the run is

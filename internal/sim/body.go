@@ -30,6 +30,7 @@ type body struct {
 	wake    uint64 // what a pending event must still find
 	stopped error  // why its context has ended
 	tired   bool   // its own timeout has ended its context
+	brisk   bool   // of a mutant
 	begun   bool
 	over    bool
 	logs    int
@@ -40,7 +41,9 @@ type body struct {
 func newBody(p *process, v *run.Visit) *body {
 	w := p.s.work(v.Execution)
 	b := &body{p: p, v: v, w: w, place: w.place(v.Path), who: p.who, counts: make(map[string]int), values: make(map[string]string)}
-	if v.Node.Kind.Acts() && v.Question == nil || v.Node.Kind == tree.Step {
+	if v.Mode == plan.Undo {
+		b.script = w.undoScript(v.Path, v.Node)
+	} else if v.Node.Kind.Acts() && v.Question == nil || v.Node.Kind == tree.Step {
 		b.script = w.script(v.Path, v.Node)
 	}
 	return b
@@ -69,11 +72,15 @@ func (b *body) begin() {
 	case b.v.Mode == plan.Reconcile:
 		b.after(b.p.s.between(0, 200*time.Millisecond), b.reconcile)
 	default:
-		if t := b.v.Node.Timeout; t > 0 {
+		if t := b.v.Node.Timeout; t > 0 && b.v.Mode == plan.Run {
 			b.p.s.at(b.p, t, b.tire)
 		}
 		if b.stopped != nil && !b.script.deaf {
 			b.react()
+			return
+		}
+		if b.v.Mode == plan.Undo {
+			b.prepare()
 			return
 		}
 		b.step()
@@ -86,8 +93,12 @@ func (b *body) stop(cause error) {
 		return
 	}
 	b.stopped = cause
+	if b.p.s.Mutant.Brisk && b.begun && acts(b.v) && b.key == "" {
+		b.brisk = true
+		b.p.s.at(b.p, 0, func() { b.p.w.Returned(b.v, plan.Ending{Err: &journal.Error{Code: "error"}}, false, b.p.local()) })
+	}
 	b.p.s.logf("%s stops %s of %s: %v", b.p.name, b.v.Path, b.w, cause)
-	if b.begun && b.v.Question == nil && b.v.Mode == plan.Run && b.key == "" && !b.script.deaf {
+	if b.begun && b.v.Question == nil && acts(b.v) && b.key == "" && !b.script.deaf {
 		b.react()
 	}
 }
@@ -312,7 +323,7 @@ func (b *body) finish(end plan.Ending, suspended bool) {
 		end = plan.Ending{Timeout: true, Err: stepTimeout(b.v)}
 	}
 	b.p.s.logf("%s: %s of %s returns, suspended=%v err=%v", b.p.name, b.v.Path, b.w, suspended, end.Err)
-	if b.tired && b.p.s.Mutant.Hasty {
+	if b.tired && b.p.s.Mutant.Hasty || b.brisk {
 		return
 	}
 	b.p.w.Returned(b.v, end, suspended, b.p.local())
@@ -357,7 +368,7 @@ func (b *body) answer() {
 
 // died is called when the process of the body dies.
 func (b *body) died() {
-	if at := b.w.hist.At(b.v.Path); b.v.Question == nil && b.v.Mode == plan.Run && at != nil && at.Open == b.v.Epoch {
+	if at := b.w.hist.At(b.v.Path); acts(b.v) && at != nil && at.Open == b.v.Epoch {
 		b.place.inARow++
 	}
 	b.over = true

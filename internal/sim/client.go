@@ -219,7 +219,11 @@ func (s *Sim) deliver(w *work, d store.Deliver, try int) {
 
 // cancel cancels a run from outside.
 func (s *Sim) cancel(w *work) {
-	if !w.acked {
+	if !w.acked || w.hist.Back != nil {
+		return
+	}
+	if s.Sagas && s.chance(0.6) {
+		s.goBack(w)
 		return
 	}
 	p := s.through(func() { s.cancel(w) })
@@ -249,6 +253,7 @@ func (s *Sim) cancel(w *work) {
 // people look at the open waits now and then, and send what is waited for.
 func (s *Sim) people() {
 	for _, w := range s.works {
+		s.meddle(w)
 		for _, x := range w.waits {
 			switch {
 			case x.Kind == "in_doubt":

@@ -185,6 +185,15 @@ func (d *database) load(id store.ID) (store.Record, error) {
 	return r, err
 }
 
+// whole reads an execution with all its rows.
+func (d *database) whole(id store.ID) (store.Record, error) {
+	r, err := d.mem.Load(context.Background(), id, true)
+	if m := d.s.Mutant; m.Read != nil && err == nil {
+		m.Read(d, &r)
+	}
+	return r, err
+}
+
 func (d *database) expire(p *process) (int, error) {
 	if d.s.Mutant.Expire {
 		return 0, nil
@@ -229,7 +238,10 @@ func (s *Sim) release(who store.Incarnation, why string) int {
 		if w.owner == who {
 			n++
 			s.logf("%s is released: its owner has %s", w, why)
-			w.owner, w.status, w.due = store.Incarnation{}, store.Pending, s.clock()
+			if w.status != store.Compensating {
+				w.status = store.Pending
+			}
+			w.owner, w.due = store.Incarnation{}, s.clock()
 			w.epoch++
 			w.blocked = nil
 			w.changed()

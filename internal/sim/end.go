@@ -38,12 +38,14 @@ func (s *Sim) ended(w *work) {
 		s.fail("state", "%s ends with %s; %s", w, w.hist.State, err)
 	}
 	s.agrees(w)
+	s.judgeUndone(w)
 }
 
 // agrees compares the status of a run with what its journal means.
 func (s *Sim) agrees(w *work) {
 	want := map[plan.Outcome]store.Status{
 		plan.Completed: store.Completed, plan.Failed: store.Failed, plan.Cancelled: store.Cancelled,
+		plan.Compensated: store.Compensated, plan.CompensationFailed: store.CompensationFailed,
 	}
 	outcome := plan.Eval(w.flow.defs[s.lastVariant()].Tree, w.hist).Outcome
 	if p := w.owners[w.epoch]; p != nil && w.definition(p) != nil && outcome == plan.Blocked {
@@ -121,8 +123,12 @@ func (s *Sim) watch() {
 			continue
 		}
 		since := w.since
-		switch w.status {
-		case store.Pending, store.Waiting:
+		switch owned := w.owner != (store.Incarnation{}); {
+		case w.status == store.Blocked:
+		case !owned:
+			if s.busyAt(w) {
+				continue
+			}
 			if w.due.IsZero() || now.Before(w.due) {
 				continue
 			}
@@ -135,10 +141,13 @@ func (s *Sim) watch() {
 				}
 				since, patience = max(since, room), refilled
 			}
+			if s.Sagas { // a worker leaves the next undo of some run to others
+				patience += refilled
+			}
 			if s.now > since+patience {
 				s.fail("calm", "%s is due since %s and nobody has claimed it", w, since)
 			}
-		case store.Running:
+		default:
 			p := w.owners[w.epoch]
 			s.watchLanes(w, p)
 			if p.dead || p.left {
@@ -155,7 +164,7 @@ func (s *Sim) watch() {
 		}
 		for _, m := range w.inbox {
 			patience := promptly
-			if (s.Lanes || s.Children) && w.status == store.Running { // its owner learns it by a hint
+			if (s.Lanes || s.Children) && w.owner != (store.Incarnation{}) { // its owner learns it by a hint
 				patience = hinted + promptly
 			}
 			if m.topic == run.TopicCancel && !m.taken && w.status == store.Running && w.hist.Cancel == nil && s.now > max(m.at, since)+hinted+promptly {

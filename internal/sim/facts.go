@@ -31,6 +31,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		}
 		s.account(p, w, f, a)
 		w.model.apply(f)
+		s.keepUndos(p, w, f)
 		if err := w.hist.Fold(f, w.rows); err != nil {
 			s.fail("journal", "row %d of %s: %v", w.rows, w, err)
 			return
@@ -47,7 +48,7 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 		return unless(w.hist.Input == nil, "it has begun before")
 	}
 	if control {
-		return unless(f.Kind == journal.Cancelled, "only its owner may say that")
+		return unless(f.Kind == journal.Cancelled || f.Kind == journal.Revived && w.hist.Back != nil, "only its owner may say that")
 	}
 	def := w.definition(p)
 	if def == nil {
@@ -66,7 +67,14 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 	// A body may end in the write in which its lane is given up.
 	runs := at != nil && at.Open == w.epoch && (body != nil || s.Lanes)
 	never := f.Kind == journal.Cleared && at != nil && at.InDoubt && w.place(f.Path).starts[w.epoch] == 0 // recorded as begun, then stopped before
-	if f.Kind == journal.Answered && pl.Outcome == plan.Failed && s.Tx {                                  // asked before, and a transaction kept the worker from looking
+	if f.Kind == journal.Turned {
+		return unless(pl.Outcome == plan.Turning, "it does not turn")
+	}
+	if f.Kind == journal.Halted {
+		m := w.mail(f.Message)
+		return unless(w.hist.Back != nil && m != nil && m.topic == run.TopicHalt, "nobody says so")
+	}
+	if f.Kind == journal.Answered && (pl.Outcome == plan.Failed || pl.Outcome == plan.Turning) && s.Tx { // asked before, and a transaction kept the worker from looking
 		return ""
 	}
 	if f.Kind != journal.Handed && pl.Outcome != plan.Going && !runs && !never {
@@ -150,7 +158,7 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 
 // limited tells whether a visit ends since the journal is full.
 func (s *Sim) limited(w *work, f *journal.Fact, body *plan.Body) bool {
-	if s.Limit == 0 || body == nil || f.Err == nil || f.Err.Code != "journal_limit" || w.hist.Live < s.Limit {
+	if s.Limit == 0 || body == nil || f.Err == nil || f.Err.Code != "journal_limit" || body.Mode != plan.Undo && w.hist.Live < s.Limit {
 		return false
 	}
 	s.mark("journal limit")
@@ -159,13 +167,13 @@ func (s *Sim) limited(w *work, f *journal.Fact, body *plan.Body) bool {
 
 func (s *Sim) mayTry(w *work, f *journal.Fact, body *plan.Body, place *journal.Place) string {
 	switch {
-	case body == nil || body.Mode != plan.Run:
+	case body == nil || body.Mode == plan.Reconcile:
 		return "no body is planned there"
 	case place.Open != 0:
 		return "a body is open there"
 	case f.Epoch != w.epoch:
 		return "it names another epoch"
-	case f.Attempt != place.Failures+place.Died+1:
+	case f.Attempt != place.NextAttempt():
 		return "it has the wrong number"
 	case s.Jumps == 0 && s.clock().Add(5*time.Millisecond).UnixMicro() < place.Until:
 		return "G12: its delay is not over"
@@ -191,6 +199,7 @@ func find(list []plan.Body, path string) *plan.Body {
 
 // account keeps the books that no fold of ours keeps.
 func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
+	s.judgeBack(p, w, f)
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
@@ -251,16 +260,20 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 
 func (s *Sim) countFailure(w *work, f *journal.Fact, pl *place) {
 	pl.failures++
-	n := tree.Find(w.flow.defs[plus].Tree, f.Path)
+	path, _, undo := journal.CutUndo(f.Path)
+	n := tree.Find(w.flow.defs[plus].Tree, path)
 	if f.Err != nil && f.Err.Code == "journal_limit" {
 		return
 	}
 	if n == nil || !n.Kind.Acts() {
 		return
 	}
-	most := 1
-	if n.Retry != nil {
-		most = n.Retry.MaxAttempts
+	most, policy := 1, n.Retry
+	if undo {
+		policy = n.Undo
+	}
+	if policy != nil {
+		most = policy.MaxAttempts
 	}
 	if pl.failures > most {
 		s.fail("G12", "%s fails %d times at %s, which has %d attempts", w, pl.failures, f.Path, most)
@@ -348,8 +361,11 @@ func (b *body) judgeStart() {
 	if v.Epoch == w.epoch && w.model.shut(v.Path) {
 		s.fail("PA-5", "%s begins %s of %s, which is in a lane or item that has ended", b.p.name, v.Path, w)
 	}
-	if v.Question != nil || v.Mode != plan.Run {
+	if !acts(v) {
 		return
+	}
+	if v.Mode == plan.Undo {
+		b.judgeUndoBegins()
 	}
 	if b.p.leaving && s.now > b.p.stopped+time.Millisecond {
 		s.fail("QU-11", "%s begins %s of %s although it stops and the grace is over", b.p.name, v.Path, w)
@@ -377,7 +393,7 @@ func (b *body) judgeStart() {
 			calls++
 		}
 	}
-	if !bytes.Equal(v.State, w.hist.StateAt(v.Path)) || v.Failures != at.Failures || v.Crashes != at.Died || v.Attempt != at.Attempt || len(v.Calls) != calls {
+	if v.Mode == plan.Run && !bytes.Equal(v.State, w.hist.StateAt(v.Path)) || v.Failures != at.Failures || v.Crashes != at.Died || v.Attempt != at.Attempt || len(v.Calls) != calls {
 		s.fail("G6", "%s begins %s of %s with what is not recorded: %s, attempt %d, failures %d, %d calls", b.p.name, v.Path, w, v.State, v.Attempt, v.Failures, len(v.Calls))
 	}
 }

@@ -36,10 +36,11 @@ type kinds struct {
 	calm  bool
 	lanes bool
 	calls bool // nodes that run children
+	sagas bool // compensations
 }
 
 func (s *Sim) kinds(lanes, calls bool) kinds {
-	return kinds{calm: s.Calm, lanes: lanes, calls: calls && s.Children}
+	return kinds{calm: s.Calm, lanes: lanes, calls: calls && s.Children, sagas: s.Sagas}
 }
 
 // newFlow makes a random workflow.
@@ -124,7 +125,7 @@ func (g *planter) step() *tree.Node {
 	if g.r.IntN(8) == 0 {
 		n.Timeout = time.Duration(1+g.r.IntN(10)) * second
 	}
-	return n
+	return g.compensates(n)
 }
 
 func clone(n *tree.Node) *tree.Node {

@@ -88,7 +88,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		return
 	}
 	switch {
-	case w.owner != a.Owner || w.epoch != a.Epoch || w.status != store.Running:
+	case w.owner != a.Owner || w.epoch != a.Epoch || w.status != store.Running && w.status != store.Compensating:
 		s.fail("G7", "%s writes %s at epoch %d, which is %s at epoch %d and has another owner=%v", p.name, w, a.Epoch, w.status, w.epoch, w.owner != a.Owner)
 	case w.rows != a.Base:
 		s.fail("G7", "%s writes row %d of %s, which has %d", p.name, a.Base+1, w, w.rows)
@@ -120,6 +120,9 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 			s.fail("doctor", "%s is put off while a wait is open: %s of %s", w, w.waits[0].Call, w.waits[0].Path)
 		}
 		s.park(w, a.Release)
+		if w.status == store.Compensating && w.due.After(s.clock()) {
+			s.judgeSleep(w)
+		}
 	}
 }
 
@@ -181,12 +184,8 @@ func (s *Sim) park(w *work, r *store.Release) {
 		if len(w.waits) == 0 {
 			s.fail("QU-9", "%s waits for nothing", w)
 		}
-		for _, m := range w.inbox {
-			if x := w.listens(m); x != nil && !m.taken {
-				s.fail("G9", "%s goes to sleep although message %d for %s is there", w, m.seq, x.Name)
-			}
-		}
-	case r.Status == store.Pending:
+		s.judgeSleep(w)
+	case r.Status == store.Pending, r.Status == store.Compensating:
 		if r.Due.IsZero() {
 			w.due = s.clock()
 		}
@@ -204,6 +203,15 @@ func (s *Sim) park(w *work, r *store.Release) {
 		w.waits = nil
 		s.judgeRelatives(w, r)
 		s.ended(w)
+	}
+}
+
+// judgeSleep looks whether a run that is parked has overlooked a message.
+func (s *Sim) judgeSleep(w *work) {
+	for _, m := range w.inbox {
+		if x := w.listens(m); x != nil && !m.taken {
+			s.fail("G9", "%s goes to sleep although message %d for %s is there", w, m.seq, x.Name)
+		}
 	}
 }
 
@@ -256,6 +264,10 @@ func (s *Sim) judgeDeliver(p *process, d *store.Deliver, v store.Verdict) {
 		if d.Wait != "" {
 			w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return x.ID == d.Wait })
 		}
+		if w.status == store.Compensating && w.owner == (store.Incarnation{}) {
+			w.due = s.clock()
+			w.changed()
+		}
 		if w.status == store.Waiting && x != nil {
 			w.status, w.due = store.Pending, s.clock()
 			w.changed()
@@ -274,9 +286,10 @@ func (s *Sim) judgeControl(p *process, c *store.Control, v store.Verdict) {
 	if v.Code != store.Applied {
 		return
 	}
-	if w.status.Ended() {
+	if w.status.Ended() && !(w.status == store.CompensationFailed && c.Status == store.Compensating) {
 		s.fail("G15", "%s is changed after its end", w)
 	}
+	w.closed = false
 	if c.Owner != (store.Incarnation{}) {
 		s.mark("a run nobody drives is let go")
 		if w.owner != c.Owner {
@@ -306,7 +319,7 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 		s.fail("G7", "%s claims %s at epoch %d after epoch %d", p.name, w, r.Epoch, w.epoch)
 	case t == nil || t.gone || !s.clock().Before(t.ends):
 		s.fail("G7", "%s claims %s without a lease", p.name, w)
-	case w.status == store.Running || w.status.Ended():
+	case w.status == store.Running || w.status.Ended() || (w.status == store.Compensating) != (r.Status == store.Compensating):
 		s.fail("G7", "%s claims %s, which is %s", p.name, w, w.status)
 	case w.status != store.Blocked && s.clock().Before(w.due):
 		s.fail("G11", "%s claims %s before it is due", p.name, w)
@@ -323,7 +336,7 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 		s.mark("another worker goes on")
 	}
 	w.doom()
-	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, store.Running, p
+	w.owner, w.epoch, w.status, w.owners[r.Epoch] = owner, r.Epoch, r.Status, p
 	w.closed, t.used, w.taken = false, true, s.now
 	w.changed()
 }
@@ -331,7 +344,8 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 // judgeEnded looks at what a worker tells about an end.
 func (s *Sim) judgeEnded(id store.ID, status store.Status, state []byte) {
 	w := s.work(id)
-	if w.status != status && !(status == store.Blocked && w.epoch > 0) {
+	again := status == store.CompensationFailed && w.back.revived // it was tried again meanwhile
+	if w.status != status && !(status == store.Blocked && w.epoch > 0) && !again {
 		s.fail("G6", "%s is said to be %s while it is %s", w, status, w.status)
 	}
 	if status == store.Completed && !bytes.Equal(state, w.hist.State) {

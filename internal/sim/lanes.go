@@ -26,7 +26,7 @@ func (g *planter) lane(depth int) *tree.Node {
 	switch {
 	case kind < 2:
 		n := g.step()
-		n.Kind, n.Name, n.AtMostOnce, n.Reconciles = tree.Decision, g.name("d"), false, false
+		n.Kind, n.Name, n.AtMostOnce, n.Reconciles, n.Undo = tree.Decision, g.name("d"), false, false, nil
 		return n
 	case kind < 3:
 		return &tree.Node{Kind: tree.Event, Name: g.name("w")}

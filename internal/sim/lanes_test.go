@@ -14,34 +14,6 @@ func laneMutants() []planted {
 		*o = Draw(o.Seed + laneSeeds)
 		o.Mutant = m
 	}
-	retree := func(change func(n *tree.Node)) func(c *run.Config) {
-		return func(c *run.Config) {
-			for i, d := range c.Definitions {
-				w := *d.Tree
-				w.Root = clone(w.Root)
-				c.Definitions[i] = &run.Definition{Tree: tree.Place(&w), Fingerprint: d.Fingerprint}
-				tree.Walk(&w, change)
-			}
-		}
-	}
-	// edit changes facts that are written.
-	edit := func(change func(f *journal.Fact)) func(*process, *store.Write) {
-		return func(_ *process, w *store.Write) {
-			if w.Advance == nil || len(w.Advance.Row) == 0 {
-				return
-			}
-			a := *w.Advance
-			list, err := journal.Decode(a.Row)
-			if err != nil {
-				panic(err)
-			}
-			for i := range list {
-				change(&list[i])
-			}
-			a.Row = journal.Encode(list)
-			w.Advance = &a
-		}
-	}
 	return []planted{
 		{
 			Mutant: Mutant{Name: "the wait of a failed lane stays open", Send: func(_ *process, w *store.Write) {
@@ -89,5 +61,36 @@ func laneMutants() []planted {
 			}},
 			killers: []string{"G2", "G3", "G6", "VR-3", "RT-10"}, draw: lanes,
 		},
+	}
+}
+
+// retree changes the trees that workers have.
+func retree(change func(n *tree.Node)) func(c *run.Config) {
+	return func(c *run.Config) {
+		for i, d := range c.Definitions {
+			w := *d.Tree
+			w.Root = clone(w.Root)
+			c.Definitions[i] = &run.Definition{Tree: tree.Place(&w), Fingerprint: d.Fingerprint}
+			tree.Walk(&w, change)
+		}
+	}
+}
+
+// edit changes facts that are written.
+func edit(change func(f *journal.Fact)) func(*process, *store.Write) {
+	return func(_ *process, w *store.Write) {
+		if w.Advance == nil || len(w.Advance.Row) == 0 {
+			return
+		}
+		a := *w.Advance
+		list, err := journal.Decode(a.Row)
+		if err != nil {
+			panic(err)
+		}
+		for i := range list {
+			change(&list[i])
+		}
+		a.Row = journal.Encode(list)
+		w.Advance = &a
 	}
 }

@@ -17,6 +17,7 @@ const (
 	limitedSeeds = 1 << 32 // limits over all workers and pauses of queues
 	laneSeeds    = 2 << 32 // lanes, items, decisions and nodes that wait
 	familySeeds  = 3 << 32 // children
+	sagaSeeds    = 4 << 32 // compensations
 )
 
 // refilled is how long a calm world may leave room in a limit while a run is
@@ -86,6 +87,7 @@ func (s *Sim) hold(name string, paused bool) {
 
 // queueOf is the queue of a body.
 func (w *work) queueOf(path string) string {
+	path, _, _ = journal.CutUndo(path)
 	for _, d := range w.flow.defs {
 		if n := tree.Find(d.Tree, path); n != nil && n.Queue != "" {
 			return n.Queue

@@ -56,6 +56,8 @@ func (m *model) apply(f *journal.Fact) {
 		m.opens(f)
 	case journal.Closed:
 		m.closes(f)
+	case journal.Turned:
+		clear(m.blocks)
 	case journal.Done:
 		m.done(f)
 		if f.Answer != nil {
@@ -87,6 +89,10 @@ func (m *model) timeout(f *journal.Fact) string {
 }
 
 func (m *model) done(f *journal.Fact) {
+	if _, _, undo := journal.CutUndo(f.Path); undo { // what it changes is not the run's
+		m.open[f.Path] = 0
+		return
+	}
 	log := m.at(f.Path)
 	n := tree.Find(m.w.flow.defs[plus].Tree, f.Path)
 	switch b := m.blocks[f.Path]; {

@@ -43,6 +43,7 @@ type Options struct {
 	Lanes  bool                // workflows have lanes, items, decisions and nodes that wait
 
 	Children bool // steps and nodes call and spawn workflows
+	Sagas    bool // steps have compensations
 
 	Hash   bool // hash the trace
 	Mutant Mutant
@@ -66,6 +67,7 @@ type Mutant struct {
 	Early   bool // writes are acknowledged when they leave
 	Deaf    bool // bodies are not stopped
 	Hasty   bool // a body is said to have ended when its time is over
+	Brisk   bool // a body is said to have ended when it is told to
 	Rows    bool // rows of a transaction land whatever becomes of its record
 
 	Unpaused bool // the store forgets that a queue is paused
@@ -83,6 +85,9 @@ func Draw(seed uint64) Options {
 		o.limit()
 	default:
 		o.Lanes = kind == laneSeeds || seed/4%3 == 0
+		if o.Sagas = kind == sagaSeeds; o.Sagas {
+			o.Cancels += int(seed / 32 % 3)
+		}
 		if o.Children = kind == familySeeds; o.Children {
 			o.Patience = 3 * time.Hour // a run takes as long as all its children
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
-	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/store"
 )
@@ -455,7 +454,7 @@ func (p *process) check() {
 		if !b.tired || !p.s.Mutant.Hasty {
 			running[b.v.Queue]++
 		}
-		if b.v.Question == nil && b.v.Mode == plan.Run && b.stopped == nil && !b.over && p.armed > p.s.now &&
+		if acts(b.v) && b.stopped == nil && !b.over && p.armed > p.s.now &&
 			(b.who != p.who || !now.Before(p.trust)) {
 			p.s.fail("G7", "%s lets a body at %s of %s go on past its trust", p.name, b.v.Path, p.s.title(b.v.Execution))
 		}

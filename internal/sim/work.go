@@ -29,6 +29,8 @@ type work struct {
 	depth    int
 	detached bool
 	doomed   bool // it was told to end while nobody had it
+	back     back
+	lingered time.Duration // when a body of it was last seen that runs somewhere
 
 	// As the accepted writes say.
 	begun  bool
@@ -103,6 +105,7 @@ type place struct {
 	wanted    map[string]time.Duration // when a timed wait was last asked for
 	topics    map[string]string        // that calls of children wait for
 	kids      map[string]*kid          // the last one of each call
+	undo      *undoing                 // what is to be undone of it
 }
 
 func (s *Sim) newWork(n int, id store.ID, f *flow, salt uint64) *work {
