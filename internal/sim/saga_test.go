@@ -23,7 +23,7 @@ func sagaMutants() []planted {
 	return []planted{
 		{
 			Mutant:  Mutant{Name: "what is to be undone is not marked", Send: edit(func(f *journal.Fact) { f.Undo = f.Undo && f.Kind == journal.Cancelled })},
-			killers: []string{"G14", "doctor"}, draw: sagas,
+			killers: []string{"G14", "G2", "doctor"}, draw: sagas,
 		},
 		{
 			Mutant:  Mutant{Name: "compensations are forgotten", Config: retree(func(n *tree.Node) { n.Undo = nil })},
