@@ -118,6 +118,9 @@ func (w *Worker) send(r *run) {
 	if b.fires {
 		a.Seen = b.seen
 	}
+	if r.overtaken(&b) { // so that the store refuses it
+		a.Seen = min(a.Seen, b.heardSeen)
+	}
 	a.Holds = w.holds(r, &b)
 	// What changes more than logs has a row, by which it is known to have landed.
 	if len(b.facts) > 0 || b.release != nil || len(a.Took) > 0 || len(b.starts) > 0 && len(a.Holds) > 0 {

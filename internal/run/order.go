@@ -58,7 +58,7 @@ func (w *Worker) give(r *run, o plan.Wait, m store.Message, at int64) {
 	r.batch.close(o.Path, o.Call, topic, rows)
 	if m.Wait == "" {
 		if r.batch.heard == nil {
-			r.batch.heard = make(map[string]store.Message)
+			r.batch.heard, r.batch.heardSeen = make(map[string]store.Message), r.seen
 		}
 		r.batch.heard[shutKey(o.Path, o.Call, topic)] = heard
 	}
@@ -182,6 +182,17 @@ func (w *Worker) tellNotices(r *run, facts []journal.Fact) {
 			w.do.Noticed(r.id, f.Path, f.Call, *f.Note)
 		}
 	}
+}
+
+// overtaken tells whether a wait that is to end with a message that came by its topic was
+// ended in the store before, by an order that is here by now: it is the order that counts.
+func (r *run) overtaken(b *batch) bool {
+	for key := range b.heard {
+		if slices.ContainsFunc(r.inbox, func(m store.Message) bool { return m.Wait != "" && slices.Contains(b.shut[key], m.Wait) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // giveBack takes back that open waits have heard messages, when others came

@@ -58,10 +58,10 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 		b.shut = make(map[string][]string)
 	}
 	maps.Copy(b.shut, r.batch.shut)
-	for _, heard := range []map[string]store.Message{b.heard, r.batch.heard} {
-		for key, m := range heard {
+	for _, o := range []*batch{b, &r.batch} {
+		for key, m := range o.heard {
 			if kept.heard == nil {
-				kept.heard = make(map[string]store.Message)
+				kept.heard, kept.heardSeen = make(map[string]store.Message), o.heardSeen
 			}
 			kept.heard[key] = m
 		}

@@ -65,6 +65,7 @@ type batch struct {
 	logs      []store.Log
 	fires     bool      // it fires a timer
 	seen      int64     // the messages that were known then
+	heardSeen int64     // the messages that were known when the first of heard was given to its wait
 	notBefore time.Time // the timer's deadline
 	starts    []*Visit
 	replies   []reply

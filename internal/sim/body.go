@@ -168,6 +168,7 @@ func (b *body) call(o op) (waits bool) {
 		}
 	case opEvent:
 		req.Wait = &journal.Wait{Kind: "event", Name: o.name, Topic: "event:" + o.name}
+		req.Wait.Shared = published(req.Wait.Topic)
 		req.Timed, req.For = o.timed, o.dur
 		if o.has {
 			req.Wait.HasValue, req.Wait.Default = true, []byte(`"default"`)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ func (s *Sim) plant() {
 		s.at(nil, s.between(0, s.Until), func() { s.cancel(s.works[s.rng.IntN(len(s.works))]) })
 	}
 	s.at(nil, second, s.people)
+	s.plantPublications()
 	s.plantFaults()
 	s.plantHolds()
 }
@@ -254,7 +256,8 @@ func (s *Sim) cancel(w *work) {
 func (s *Sim) people() {
 	for _, w := range s.works {
 		s.meddle(w)
-		for _, x := range w.waits {
+		for _, x := range slices.Clone(w.waits) {
+			s.command(w, x)
 			switch {
 			case x.Kind == "in_doubt":
 				answers := []string{`"done"`, `"run"`, `"run"`, `"fail"`}
@@ -262,6 +265,10 @@ func (s *Sim) people() {
 				w.seq++
 				d.Dedupe = "answer:" + x.ID + ":" + strconv.Itoa(w.seq)
 				s.deliver(w, d, 0)
+			case x.Shared:
+				if x.Deadline.IsZero() && s.chance(0.5) {
+					s.publishSome(x.Topic)
+				}
 			case strings.HasPrefix(x.Topic, "event:") && (x.Deadline.IsZero() || s.chance(0.2)) && s.chance(0.7):
 				s.send(w, x.Topic)
 			}

@@ -170,6 +170,9 @@ func (s *Sim) watch() {
 			if m.topic == run.TopicCancel && !m.taken && w.status == store.Running && w.hist.Cancel == nil && s.now > max(m.at, since)+hinted+promptly {
 				s.fail("calm", "%s has been cancelled by its parent, and its owner does not know", w)
 			}
+			if s.now > max(m.at, since)+hinted+promptly && s.disobeyed(w, m) {
+				s.fail("calm", "the order %d to %s is there and not carried out", m.seq, w)
+			}
 			if x := w.listens(m); x != nil && !m.taken && s.now > max(m.at, x.since, since)+patience && !s.givenUp(w, x) {
 				s.fail("calm", "message %d of %s is there and not taken", m.seq, w)
 			}

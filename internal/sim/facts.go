@@ -146,6 +146,8 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 		return unless(fresh || match(pl.Opens) || asked(func(q *plan.Question) bool { return q.Node.Kind.Waits() && q.Ended == nil }), "no body asks for it")
 	case journal.Received, journal.Fired:
 		return unless(fresh || match(pl.Waits), "nothing waits there")
+	case journal.Revoked, journal.Altered:
+		return s.mayObey(w, f, match(pl.Waits))
 	case journal.Handed:
 		here := at != nil && at.Open == f.Epoch && w.owners[f.Epoch] == p // it remembers how it let go
 		lost := a != nil && a.Release != nil && a.Release.Status == store.Blocked
@@ -234,11 +236,15 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		if f.Kind == journal.Waited {
 			s.judgeWait(w, f, pl)
 		}
+	case journal.Revoked:
+		pl.inARow = 0
 	case journal.Received:
 		pl.inARow = 0
+		s.judgeEnd(w, f)
 		s.judgeReceived(w, f, a)
 	case journal.Fired:
 		pl.inARow = 0
+		s.judgeEnd(w, f)
 		s.judgeFired(w, f, a)
 	case journal.Handed:
 		s.mark("hand-back")
@@ -314,6 +320,8 @@ func (s *Sim) judgeReceived(w *work, f *journal.Fact, a *store.Advance) {
 		return
 	case strings.HasPrefix(m.topic, "child:"):
 		s.judgeHeard(w, f)
+	case m.pub != nil:
+		s.judgePub(w, f, m)
 	case m.wait == "" && m.topic != topicOf(f.Call):
 		s.fail("G9", "%s takes message %d of %s for %s", w, m.seq, m.topic, f.Call)
 	case m.wait != "":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
@@ -107,9 +108,8 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	}
 	s.take(w, a)
 	w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return slices.Contains(a.Shut, x.ID) })
-	for _, o := range a.Open {
-		w.waits = append(w.waits, &wait{Wait: o, since: s.now})
-	}
+	took := s.opens(w, a)
+	s.alter(w, a)
 	s.judgeLanes(w)
 	s.judgeFamily(p, w, a, calls)
 	if a.Release != nil {
@@ -119,7 +119,11 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && a.Release.Due.IsZero()) {
 			s.fail("doctor", "%s is put off while a wait is open: %s of %s", w, w.waits[0].Call, w.waits[0].Path)
 		}
-		s.park(w, a.Release)
+		r := *a.Release
+		if took && r.Status == store.Waiting {
+			r.Status, r.Due = store.Pending, time.Time{}
+		}
+		s.park(w, &r)
 		if w.status == store.Compensating && w.due.After(s.clock()) {
 			s.judgeSleep(w)
 		}
@@ -152,7 +156,10 @@ func (s *Sim) take(w *work, a *store.Advance) {
 			return
 		}
 		m.taken = true
-		if n := used[seq]; n != 1 && m.topic != run.TopicHanded {
+		n := used[seq]
+		if n == 0 && m.isOrder() {
+			s.judgeDropped(w, m)
+		} else if n != 1 && m.topic != run.TopicHanded {
 			s.fail("G9", "message %d of %s is taken by %d facts", seq, w, n)
 		}
 		delete(used, seq)
@@ -261,7 +268,10 @@ func (s *Sim) judgeDeliver(p *process, d *store.Deliver, v store.Verdict) {
 			s.fail("IN-4", "%s takes an answer to a wait that is not open", w)
 		}
 		w.inbox = append(w.inbox, m)
-		if d.Wait != "" {
+		if m.isOrder() {
+			s.accepted(w, m, d)
+		}
+		if d.Wait != "" && !d.Keep {
 			w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return x.ID == d.Wait })
 		}
 		if w.status == store.Compensating && w.owner == (store.Incarnation{}) {

@@ -92,7 +92,11 @@ func (w *work) waitFor(path string, n *tree.Node, entries int) *run.CallRequest 
 		return c
 	}
 	name := string(rune('a' + h/8%2))
+	if w.s.Publish && h%2 == 0 {
+		name = "key " + name
+	}
 	c.Key, c.Wait = "event:"+name+"#1", &journal.Wait{Kind: "event", Name: name, Topic: "event:" + name}
+	c.Wait.Shared = published(c.Wait.Topic)
 	return c
 }
 

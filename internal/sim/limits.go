@@ -18,6 +18,8 @@ const (
 	laneSeeds    = 2 << 32 // lanes, items, decisions and nodes that wait
 	familySeeds  = 3 << 32 // children
 	sagaSeeds    = 4 << 32 // compensations
+	orderSeeds   = 5 << 32 // orders to open waits
+	publishSeeds = 6 << 32 // events that are published
 )
 
 // refilled is how long a calm world may leave room in a limit while a run is

@@ -37,6 +37,8 @@ func (m *model) apply(f *journal.Fact) {
 			m.record(f, brief(f.Data))
 		}
 		m.doubt[f.Path] = f.Call == journal.InDoubtCall
+	case journal.Revoked:
+		m.record(f, "withdrawn")
 	case journal.Fired:
 		m.record(f, m.timeout(f))
 	case journal.Delayed:

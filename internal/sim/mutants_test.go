@@ -20,7 +20,7 @@ const mutantSeeds = 3000
 
 // TestMutants plants one bug at a time: an oracle that never fails is none.
 func TestMutants(t *testing.T) {
-	for _, m := range slices.Concat(mutants(), limitMutants(), laneMutants(), familyMutants(), sagaMutants()) {
+	for _, m := range slices.Concat(mutants(), limitMutants(), laneMutants(), familyMutants(), sagaMutants(), orderMutants()) {
 		t.Run(strings.ReplaceAll(m.Name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= mutantSeeds; seed++ {

@@ -44,6 +44,8 @@ type Options struct {
 
 	Children bool // steps and nodes call and spawn workflows
 	Sagas    bool // steps have compensations
+	Orders   bool // people end and extend open waits
+	Publish  bool // some events are for a key, and are published
 
 	Hash   bool // hash the trace
 	Mutant Mutant
@@ -62,6 +64,7 @@ type Mutant struct {
 	Renewed func(p *process, n store.Renewal, err error) (store.Renewal, error)
 	Clock   func(p *process, t time.Time) time.Time // the store's clock as the worker hears it
 	Config  func(c *run.Config)
+	Publish func(d *database, p *store.Publication)
 	Expire  bool // nobody expires leases
 	Fresh   bool // clients send again under a new name
 	Early   bool // writes are acknowledged when they leave
@@ -88,6 +91,7 @@ func Draw(seed uint64) Options {
 		if o.Sagas = kind == sagaSeeds; o.Sagas {
 			o.Cancels += int(seed / 32 % 3)
 		}
+		o.Orders, o.Publish = kind == orderSeeds, kind == publishSeeds
 		if o.Children = kind == familySeeds; o.Children {
 			o.Patience = 3 * time.Hour // a run takes as long as all its children
 		}

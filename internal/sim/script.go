@@ -174,6 +174,8 @@ func outcome(c *journal.Call) string {
 		return "broken"
 	case c.State == journal.TimedOut && !c.Has:
 		return "timeout"
+	case c.State == journal.Withdrawn:
+		return "withdrawn"
 	}
 	return brief(c.Data)
 }

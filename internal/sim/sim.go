@@ -51,6 +51,8 @@ type Sim struct {
 	works     []*work           // the executions
 	kids      map[store.ID]*kid // children that bodies have asked for
 	kidN      int
+	pubs      []*publication
+	pubN      int
 	tops      int     // so many of the flows are not of children
 	flows     []*flow // the workflows
 	seq       int     // for mutants

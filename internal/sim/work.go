@@ -30,7 +30,8 @@ type work struct {
 	detached bool
 	doomed   bool // it was told to end while nobody had it
 	back     back
-	lingered time.Duration // when a body of it was last seen that runs somewhere
+	revoked  map[string]int64 // waits of which somebody was told that they are cancelled
+	lingered time.Duration    // when a body of it was last seen that runs somewhere
 
 	// As the accepted writes say.
 	begun  bool
@@ -68,6 +69,10 @@ type mail struct {
 	wait  string
 	taken bool
 	at    time.Duration
+
+	when    time.Time // of an order: by the store's clock
+	payload []byte
+	pub     *publication
 }
 
 // wait is an open wait.
@@ -112,7 +117,7 @@ func (s *Sim) newWork(n int, id store.ID, f *flow, salt uint64) *work {
 	w := &work{
 		s: s, n: n, id: id, flow: f, salt: salt,
 		hist: journal.NewHistory(), used: make(map[string]bool), owners: make(map[int64]*process),
-		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int),
+		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int), revoked: make(map[string]int64),
 	}
 	w.model = newModel(w)
 	return w
@@ -136,6 +141,9 @@ func (w *work) script(path string, n *tree.Node) *script {
 	p := w.place(path)
 	if p.script == nil {
 		p.script = newScript(hash(w.salt, path), n, w.s.Calm)
+		if w.s.Publish {
+			p.script.correlate(hash(w.salt, path))
+		}
 		if w.kidFlow() != nil {
 			p.script.family(hash(w.salt, path), n.AtMostOnce)
 		}
