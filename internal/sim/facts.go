@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -39,123 +38,6 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 	}
 	w.hist.Length = w.rows
 	s.judgeShared(p, w, list)
-}
-
-// allowed tells why a fact should not be there: the plan before it does not
-// ask for it.
-func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, control bool) string {
-	if f.Kind == journal.Began {
-		return unless(w.hist.Input == nil, "it has begun before")
-	}
-	if control {
-		return unless(f.Kind == journal.Cancelled || f.Kind == journal.Revived && w.hist.Back != nil, "only its owner may say that")
-	}
-	def := w.definition(p)
-	if def == nil {
-		return "the process does not have this workflow"
-	}
-	pl := plan.Eval(def, w.hist)
-	var (
-		body     = find(pl.Bodies, f.Path)
-		place    = &journal.Place{}
-		question = slices.IndexFunc(pl.Questions, func(q plan.Question) bool { return q.Path == f.Path })
-	)
-	if body != nil && body.Place != nil {
-		place = body.Place
-	}
-	at := w.hist.At(f.Path)
-	// A body may end in the write in which its lane is given up.
-	runs := at != nil && at.Open == w.epoch && (body != nil || s.Lanes)
-	never := f.Kind == journal.Cleared && at != nil && at.InDoubt && w.place(f.Path).starts[w.epoch] == 0 // recorded as begun, then stopped before
-	if f.Kind == journal.Turned {
-		return unless(pl.Outcome == plan.Turning, "it does not turn")
-	}
-	if f.Kind == journal.Halted {
-		m := w.mail(f.Message)
-		return unless(w.hist.Back != nil && m != nil && m.topic == run.TopicHalt, "nobody says so")
-	}
-	if f.Kind == journal.Answered && (pl.Outcome == plan.Failed || pl.Outcome == plan.Turning) && s.Tx { // asked before, and a transaction kept the worker from looking
-		return ""
-	}
-	if f.Kind != journal.Handed && pl.Outcome != plan.Going && !runs && !never {
-		return "nothing is planned any more"
-	}
-	if runs && body == nil {
-		place = at
-	}
-	asked := func(what func(q *plan.Question) bool) bool { return question >= 0 && what(&pl.Questions[question]) }
-	node := tree.Find(def, f.Path)
-	asks := body != nil && body.Mode == plan.Reconcile
-	fresh := runs && place.Calls[f.Call] == nil
-	match := func(list []plan.Wait) bool {
-		return slices.ContainsFunc(list, func(x plan.Wait) bool { return x.Path == f.Path && x.Call == f.Call })
-	}
-	switch f.Kind {
-	case journal.Cancelled:
-		if f.Message != 0 {
-			return unless(w.heardOf(f.Message), "no parent says so")
-		}
-		return unless(len(pl.Bodies) == 1 && pl.Bodies[0].Place != nil && pl.Bodies[0].Place.Open == w.epoch || runs, "no body runs that could say so")
-	case journal.Tried:
-		return s.mayTry(w, f, body, place)
-	case journal.Done:
-		if b := w.model.blocks[f.Path]; b != nil && b.conflict() && node != nil && !node.Joins {
-			return "PA-3: two lanes have changed the log"
-		}
-		if why := s.mayDecide(w, f, node, def); why != "" {
-			return why
-		}
-		return unless(runs || asks || follows(pl.Facts, f) || asked(func(q *plan.Question) bool { return q.InDoubt != nil || q.Join || q.Ended != nil }), "no body runs there")
-	case journal.Closed:
-		return unless(follows(pl.Closes, f), "it has not ended")
-	case journal.Failed:
-		dead := body != nil && place.Open != 0 && place.Open < w.epoch && f.Err != nil && f.Err.Code == "crash_limit"
-		if follows(pl.Facts, f) {
-			s.mark(f.Err.Code)
-			return unless(w.model.blocks[f.Path].conflict(), "the lanes agree")
-		}
-		return unless(runs || dead || question >= 0 || s.limited(w, f, body) || asks && (f.Err.Code == "crash_limit" || f.Err.Code == "step_timeout"), "nothing runs there")
-	case journal.Delayed:
-		switch f.Why {
-		case journal.ByCrash:
-			return unless(body != nil && place.Open != 0 && place.Open < w.epoch && f.Epoch == place.Open, "no body of an older epoch is open there")
-		case journal.ByAsking:
-			return unless(asks, "nobody asks the outside")
-		}
-		return unless(runs, "no body runs there")
-	case journal.Answered:
-		if follows(pl.Facts, f) {
-			return ""
-		}
-		if question < 0 {
-			return "it was not asked"
-		}
-		entries := len(*w.model.at(f.Path))
-		switch q := pl.Questions[question]; {
-		case q.Node.Kind.Waits():
-			return unless(f.Answer.Way == journal.WaySkip && q.Ended == nil && w.waitFor(f.Path, q.Node, entries) == nil, "it is wanted")
-		case q.Node.Kind == tree.Each:
-			a, list := w.list(f.Path, entries)
-			return unless(!q.Join && reflect.DeepEqual(a, f.Answer) && bytes.Equal(list, f.Data), "there are other items")
-		}
-		want, broken := w.answer(f.Path, pl.Questions[question].Node, pl.Questions[question].Pass, entries)
-		return unless(!broken && reflect.DeepEqual(want, f.Answer), "the question's function says something else")
-	case journal.Called:
-		return unless(fresh, "no body runs there, or the call has a record")
-	case journal.Waited:
-		return unless(fresh || match(pl.Opens) || asked(func(q *plan.Question) bool { return q.Node.Kind.Waits() && q.Ended == nil }), "no body asks for it")
-	case journal.Received, journal.Fired:
-		return unless(fresh || match(pl.Waits), "nothing waits there")
-	case journal.Revoked, journal.Altered:
-		return s.mayObey(w, f, match(pl.Waits))
-	case journal.Handed:
-		here := at != nil && at.Open == f.Epoch && w.owners[f.Epoch] == p // it remembers how it let go
-		lost := a != nil && a.Release != nil && a.Release.Status == store.Blocked
-		return unless(runs || here || lost || f.Message != 0, "no body ran there")
-	case journal.Cleared:
-		return unless(asks || never || question >= 0 && pl.Questions[question].InDoubt != nil, "it is not in doubt")
-	}
-	return "nobody knows what that is"
 }
 
 // limited tells whether a visit ends since the journal is full.

@@ -20,6 +20,7 @@ const (
 	sagaSeeds    = 4 << 32 // compensations
 	orderSeeds   = 5 << 32 // orders to open waits
 	publishSeeds = 6 << 32 // events that are published
+	mixedSeeds   = 7 << 32 // several of these at once
 )
 
 // refilled is how long a calm world may leave room in a limit while a run is

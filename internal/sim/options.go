@@ -88,11 +88,12 @@ func Draw(seed uint64) Options {
 		o.limit()
 	default:
 		o.Lanes = kind == laneSeeds || seed/4%3 == 0
-		if o.Sagas = kind == sagaSeeds; o.Sagas {
+		mixed := kind == mixedSeeds
+		if o.Sagas = kind == sagaSeeds || mixed && seed/8%2 == 0; o.Sagas {
 			o.Cancels += int(seed / 32 % 3)
 		}
-		o.Orders, o.Publish = kind == orderSeeds, kind == publishSeeds
-		if o.Children = kind == familySeeds; o.Children {
+		o.Orders, o.Publish = mixed || kind == orderSeeds, mixed || kind == publishSeeds
+		if o.Children = kind == familySeeds || mixed && seed/8%2 == 1; o.Children {
 			o.Patience = 3 * time.Hour // a run takes as long as all its children
 		}
 		if seed%5 == 0 {
