@@ -28,7 +28,7 @@ func (w *Worker) flush(r *run, now time.Time) {
 	if len(r.visits) == 0 && !w.gathering(r) {
 		w.release(r)
 	}
-	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 && !r.holdsTooMuch() {
+	if r.batch.empty() && r.batch.release == nil && len(r.batch.starts) == 0 && !r.holdsTooMuch() && !r.inTheWayOfTx() {
 		if w.askForTx(r) {
 			return
 		}

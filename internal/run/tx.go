@@ -38,6 +38,20 @@ func (w *Worker) askForTx(r *run) bool {
 	return false
 }
 
+// inTheWayOfTx tells whether a body wants to open a transaction, and messages that say
+// nothing any more, which otherwise go with the next write, keep it from that.
+func (r *run) inTheWayOfTx() bool {
+	if len(r.batch.took) == 0 || r.tx != nil {
+		return false
+	}
+	for _, v := range r.visits {
+		if v.asking != nil && v.asking.Tx {
+			return true
+		}
+	}
+	return false
+}
+
 // ConcludeTx makes the write with which a body's transaction ends. If it returns
 // false, the transaction must be rolled back: the run has gone, or must not
 // go on from here. The body is over with TxCommitted or TxLost, and goes on with TxUndone.
