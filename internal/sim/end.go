@@ -167,7 +167,7 @@ func (s *Sim) watch() {
 			if (s.Lanes || s.Children) && w.owner != (store.Incarnation{}) { // its owner learns it by a hint
 				patience = hinted + promptly
 			}
-			if m.topic == run.TopicCancel && !m.taken && w.status == store.Running && w.hist.Cancel == nil && s.now > max(m.at, since)+hinted+promptly {
+			if m.topic == run.TopicCancel && !m.taken && w.status == store.Running && s.now > max(m.at, since)+hinted+promptly && w.going() {
 				s.fail("calm", "%s has been cancelled by its parent, and its owner does not know", w)
 			}
 			if s.now > max(m.at, since)+hinted+promptly && s.disobeyed(w, m) {

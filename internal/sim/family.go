@@ -211,6 +211,13 @@ func (w *work) doom() {
 	}
 }
 
+// going tells whether the owner of a run has something to do in it but to wait for its
+// bodies to return.
+func (w *work) going() bool {
+	p := w.owners[w.epoch]
+	return w.definition(p) != nil && plan.Eval(w.definition(p), w.hist).Outcome == plan.Going
+}
+
 // unheard tells whether a run was told to end by its parent and has not read that.
 func (w *work) unheard() bool {
 	return slices.ContainsFunc(w.inbox, func(m *mail) bool { return m.topic == run.TopicCancel && !m.taken })

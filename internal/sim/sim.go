@@ -6,6 +6,11 @@
 // database is store/memory, whose clock is the simulated true time. The same
 // seed gives the same trace. Nobody but tests imports it.
 //
+// Seeds are of kinds, see limitedSeeds: plain, with limits over all workers, with
+// lanes, with children, compensations, orders to waits, publications, and with several of
+// these. What the world expects follows from accepted writes and from scripts, not from
+// the machines.
+//
 // It models a store that does one thing at a time: real isolation shows only
 // in the tests of the stores themselves.
 package sim
