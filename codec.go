@@ -31,23 +31,38 @@ func checkPayload(b []byte, limit int) error {
 	if len(b) > limit {
 		return fmt.Errorf("%w: %d bytes, the limit is %d (Config.MaxPayload); keep large data elsewhere and its address in the state", ErrTooLarge, len(b), limit)
 	}
-	depth, quoted := 0, false
+	depth := 0
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
+		switch b[i] {
+		case '"':
+			i = quoteEnd(b, i)
+		case '{', '[':
 			if depth++; depth > maxDepth {
 				return fmt.Errorf("%w: it nests deeper than %d", ErrTooLarge, maxDepth)
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return nil
+}
+
+// quoteEnd is where the string that begins at b[i] ends, in valid JSON.
+func quoteEnd(b []byte, i int) int {
+	for {
+		n := bytes.IndexByte(b[i+1:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		i += 1 + n
+		escapes := i - 1
+		for b[escapes] == '\\' {
+			escapes--
+		}
+		if (i-escapes)%2 == 1 { // the quote itself is not escaped
+			return i
+		}
+	}
 }
 
 // compact checks and compacts JSON from outside.

@@ -11,7 +11,7 @@ import (
 // the write by its place.
 func Check(writes []Write) error {
 	refuse := func(i int, why string) error { return fmt.Errorf("write %d: %s: %w", i, why, ErrRefused) }
-	all := written{}
+	all := make(written, len(writes))
 	for i := range writes {
 		w := &writes[i]
 		if why := mistake(w); why != "" {

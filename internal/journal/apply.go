@@ -137,12 +137,13 @@ func (d *draft) open() bool {
 	if d.split {
 		return true
 	}
-	if list, ok := members(d.text); ok {
+	var few [fewMembers]member
+	if list, ok := members(few[:0], d.text); ok {
 		d.parts = make([]part, len(list), len(list)+1)
 		for i, m := range list {
 			d.parts[i].member = m
 		}
-		if len(list) > 8 {
+		if len(list) > fewMembers {
 			d.index = make(map[string]int, len(list))
 			for i, m := range list {
 				d.index[m.key] = i

@@ -17,7 +17,8 @@ type LaneState struct {
 // changed one member to different values, or both made one list longer, are a
 // conflict, whose error names it and them. States that are no objects are one member as a whole.
 func Join(base []byte, lanes []LaneState) ([]byte, error) {
-	before, ok := distinct(base)
+	var few [2][fewMembers]member
+	before, ok := distinct(few[0][:0], base)
 	if !ok {
 		return joinWhole(base, lanes)
 	}
@@ -36,7 +37,7 @@ func Join(base []byte, lanes []LaneState) ([]byte, error) {
 		return nil
 	}
 	for _, lane := range lanes {
-		after, ok := distinct(lane.State)
+		after, ok := distinct(few[1][:0], lane.State)
 		if !ok {
 			return joinWhole(base, lanes)
 		}
@@ -57,22 +58,6 @@ func Join(base []byte, lanes []LaneState) ([]byte, error) {
 		}
 	}
 	return rewrite(before, changed, order), nil
-}
-
-// lookup finds values of members whose keys are all different.
-type lookup struct {
-	list []member
-	find func(key string) int
-}
-
-func keyed(list []member) lookup { return lookup{list, finder(list)} }
-
-// get is the value of a key, nil if there is none.
-func (l lookup) get(key string) []byte {
-	if i := l.find(key); i >= 0 {
-		return l.list[i].value
-	}
-	return nil
 }
 
 // grew tells whether a list is another with more items at its end: two lanes

@@ -14,9 +14,9 @@ func merge(raw, before, after []byte) []byte {
 	if bytes.Equal(before, after) {
 		return raw
 	}
-	if r, ok := distinct(raw); ok {
-		if b, ok := distinct(before); ok {
-			if a, ok := distinct(after); ok {
+	if r, ok := distinct(nil, raw); ok {
+		if b, ok := distinct(nil, before); ok {
+			if a, ok := distinct(nil, after); ok {
 				return mergeObjects(r, b, a)
 			}
 		}

@@ -96,8 +96,9 @@ func (d *differ) value(at, before, after []byte) {
 	if bytes.Equal(before, after) {
 		return
 	}
-	if a, ok := distinct(before); ok {
-		if b, ok := distinct(after); ok {
+	var few [2][fewMembers]member
+	if a, ok := distinct(few[0][:0], before); ok {
+		if b, ok := distinct(few[1][:0], after); ok {
 			d.object(at, a, b)
 			return
 		}
@@ -111,11 +112,12 @@ func (d *differ) value(at, before, after []byte) {
 }
 
 func (d *differ) object(at []byte, before, after []member) {
-	find := finder(before)
-	kept := make([]bool, len(before))
+	was := keyed(before)
+	var few [fewMembers]bool
+	kept := append(few[:0], make([]bool, len(before))...)
 	last, added := -1, false
 	for _, m := range after {
-		i := find(m.key)
+		i := was.find(m.key)
 		if i < 0 {
 			added = true
 			d.moved = d.moved || !bytes.Equal(m.quote, quote(m.key))
@@ -133,30 +135,6 @@ func (d *differ) object(at []byte, before, after []member) {
 		if !kept[i] {
 			d.op("remove", pointer(at, m.key), nil)
 		}
-	}
-}
-
-// finder gives the place of a key in a list of members, -1 if it is not there.
-func finder(list []member) func(key string) int {
-	if len(list) <= fewMembers {
-		return func(key string) int {
-			for i := range list {
-				if list[i].key == key {
-					return i
-				}
-			}
-			return -1
-		}
-	}
-	at := make(map[string]int, len(list))
-	for i := range list {
-		at[list[i].key] = i
-	}
-	return func(key string) int {
-		if i, ok := at[key]; ok {
-			return i
-		}
-		return -1
 	}
 }
 

@@ -115,7 +115,7 @@ func edit(t *rapid.T, text string, depth int) string {
 	if rapid.IntRange(0, 9).Draw(t, "replace") == 0 {
 		return drawJSON(t, depth)
 	}
-	if list, ok := members([]byte(text)); ok {
+	if list, ok := members(nil, []byte(text)); ok {
 		var out []string
 		for _, m := range list {
 			switch rapid.IntRange(0, 5).Draw(t, "member") {
@@ -128,7 +128,8 @@ func edit(t *rapid.T, text string, depth int) string {
 				out = append(out, string(m.quote)+":"+string(m.value))
 			}
 		}
-		if key := rapid.SampledFrom(hardKeys()).Draw(t, "added"); finder(list)(key) < 0 {
+		known := keyed(list)
+		if key := rapid.SampledFrom(hardKeys()).Draw(t, "added"); known.find(key) < 0 {
 			at := rapid.IntRange(0, len(out)).Draw(t, "at")
 			out = slices.Insert(out, at, drawQuote(t, key)+":1")
 		}
@@ -298,7 +299,7 @@ func drawKnown(t *rapid.T) known {
 // disguise writes a text as other code might have stored it: members that
 // this code does not know, names in another case, defaults left out.
 func disguise(t *rapid.T, text []byte, inMap bool) []byte {
-	list, ok := members(text)
+	list, ok := members(nil, text)
 	if !ok {
 		if l, ok := items(text); ok {
 			for i := range l {

@@ -87,18 +87,26 @@ func (h *History) Visit(path string) string {
 		return u.Visit
 	}
 	var (
-		jumps []string
+		few   [8]int
+		jumps = few[:0]
 		any   bool
 	)
 	for p := h.Root; p != nil && path != ""; {
-		jumps, any = append(jumps, strconv.Itoa(p.Jumps)), any || p.Jumps > 0
+		jumps, any = append(jumps, p.Jumps), any || p.Jumps > 0
 		element, rest, _ := strings.Cut(path, "/")
 		p, path = p.Children[element], rest
 	}
 	if !any {
 		return ""
 	}
-	return strings.Join(jumps, ".")
+	var b strings.Builder
+	for i, n := range jumps {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
 }
 
 // closed folds the end of a lane or item: only its state stays.

@@ -13,13 +13,11 @@ type member struct {
 	value []byte
 }
 
-// members splits a compact JSON object. ok is false if v is no object.
-func members(v []byte) (list []member, ok bool) {
+// members splits a compact JSON object, and appends what it finds to an empty list.
+// ok is false if v is no object.
+func members(list []member, v []byte) (_ []member, ok bool) {
 	if len(v) < 2 || v[0] != '{' {
 		return nil, false
-	}
-	if v[1] != '}' {
-		list = make([]member, 0, fewMembers)
 	}
 	for i := 1; v[i] != '}'; {
 		if v[i] == ',' {
@@ -37,13 +35,14 @@ func members(v []byte) (list []member, ok bool) {
 	return list, true
 }
 
-// fewMembers is how many fields most objects have, at most.
+// fewMembers is how many fields most objects have, at most. Callers have room for so
+// many on their stack.
 const fewMembers = 8
 
-// distinct splits a compact JSON object whose keys are all different. If a key
+// distinct splits a compact JSON object whose keys are all different, like members. If a key
 // comes twice, only the whole value says what it means.
-func distinct(v []byte) (list []member, ok bool) {
-	list, ok = members(v)
+func distinct(list []member, v []byte) (_ []member, ok bool) {
+	list, ok = members(list, v)
 	if !ok {
 		return nil, false
 	}
@@ -62,6 +61,47 @@ func distinct(v []byte) (list []member, ok bool) {
 		seen[list[i].key] = struct{}{}
 	}
 	return list, len(seen) == len(list)
+}
+
+// lookup finds members whose keys are all different.
+type lookup struct {
+	list []member
+	at   map[string]int // if they are many
+}
+
+func keyed(list []member) lookup {
+	l := lookup{list: list}
+	if len(list) > fewMembers {
+		l.at = make(map[string]int, len(list))
+		for i := range list {
+			l.at[list[i].key] = i
+		}
+	}
+	return l
+}
+
+// find is the place of a key in the list, -1 if it is not there.
+func (l *lookup) find(key string) int {
+	if l.at != nil {
+		if i, ok := l.at[key]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range l.list {
+		if l.list[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// get is the value of a key, nil if there is none.
+func (l *lookup) get(key string) []byte {
+	if i := l.find(key); i >= 0 {
+		return l.list[i].value
+	}
+	return nil
 }
 
 // items splits a compact JSON array. ok is false if v is no array.
