@@ -42,6 +42,10 @@ bench: ## measure beside River, DBOS and the raw databases (ARGS="-quick", ARGS=
 	@scripts/need "make bench" bench "the benchmark"
 	@cd bench && go run . $(ARGS)
 
+.PHONY: conformance
+conformance: ## the official clients of models beside our adapters and the fake server
+	@scripts/conformance test
+
 .PHONY: lint
 lint: ## vet, staticcheck, gofumpt, the rules of internal/lint
 	@scripts/lint
