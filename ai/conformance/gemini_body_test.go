@@ -41,7 +41,7 @@ func TestGeminiBodies(t *testing.T) {
 			&sdk.GenerateContentConfig{
 				MaxOutputTokens: 77, SystemInstruction: &sdk.Content{Parts: []*sdk.Part{{Text: "Be brief."}}}, Temperature: new(float32(0.5)),
 				ThinkingConfig: &sdk.ThinkingConfig{ThinkingLevel: sdk.ThinkingLevelLow},
-			}, nil,
+			}, map[string]string{".systemInstruction.role": "theirs calls the system a user"},
 		},
 		"object": {
 			object(), []*sdk.Content{text("user", "Extract")},
