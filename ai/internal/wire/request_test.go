@@ -262,3 +262,19 @@ func TestRawGoesBack(t *testing.T) {
 		}
 	})
 }
+
+// Blocks that say that they are another wire's, or nobody's, are not sent, whatever they look like.
+func TestRawOfAnotherWire(t *testing.T) {
+	for _, raw := range []string{`[{"type":"thinking","thinking":"x","signature":"SIGNED"}]`, `[{"type":"reasoning","summary":[],"encrypted_content":"SIGNED"}]`, `[{"text":"x","thoughtSignature":"SIGNED"}]`, `SIGNED`, `{"a":"SIGNED"}`} {
+		each(t, func(t *testing.T, s speaker) {
+			for _, from := range []string{"", "another", "anthropic", "openai", "gemini"} {
+				r := question()
+				r.Messages = append(r.Messages, model.Message{Role: model.Assistant, Text: "Hi.", Raw: json.RawMessage(raw), From: from}, model.Message{Role: model.User, Text: "go on"})
+				sent, _, err := bodyOf(s, t, r)
+				if err != nil || !json.Valid(sent) || (from != s.name || !json.Valid([]byte(raw))) && (strings.Contains(string(sent), "SIGNED") || !strings.Contains(string(sent), "Hi.")) {
+					t.Errorf("%s from %q: %s %v", raw, from, sent, err)
+				}
+			}
+		})
+	}
+}
