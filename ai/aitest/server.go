@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/durable-go/durable/ai/model"
@@ -56,6 +57,10 @@ type Server struct {
 	gone   context.Context
 	close  context.CancelFunc
 	failed error
+
+	mu     sync.Mutex
+	closed bool
+	active sync.WaitGroup // requests that are being answered
 }
 
 // NewServer starts a server on a free port of the loopback interface until the test ends, and
@@ -130,8 +135,12 @@ func misled(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "there is no "+r.URL.Path+" here: the base URL of OpenAI ends in /v1, those of Anthropic and Gemini have no path", http.StatusNotFound)
 }
 
-// Close ends the server and all connections.
+// Close ends the server and all connections, and returns when every request has been told to Seen.
 func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	defer s.active.Wait()
 	s.close()
 	err := s.http.Close()
 	<-s.done
@@ -144,11 +153,25 @@ func (s *Server) Wait() error {
 	return s.failed
 }
 
+// enter counts a request, unless the server has been closed.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.active.Add(1)
+	}
+	return !s.closed
+}
+
 // maxBody is the largest request, as at Anthropic.
 const maxBody = 32 << 20
 
 // serve answers one request on a wire.
 func (s *Server) serve(d dialect, w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.active.Done()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	call := s.ledger.begin(d.name(), r, body)
 	out := &reply{server: s, dialect: d, w: w, rc: http.NewResponseController(w), call: call, ctx: r.Context()}

@@ -57,9 +57,13 @@ func (r *rules) choose(ws []string, text string) (string, verdict, error) {
 	if err != nil {
 		return "", verdict{}, err
 	}
-	v := r.classify(text)
+	word, v := pick(means, r.classify(text))
+	return word, v, nil
+}
+
+func pick(means map[kind]string, v verdict) (string, verdict) {
 	if word, ok := means[v.Kind]; ok {
-		return word, v, nil
+		return word, v
 	}
 	best := kind("")
 	for _, k := range kinds() {
@@ -68,7 +72,7 @@ func (r *rules) choose(ws []string, text string) (string, verdict, error) {
 		}
 	}
 	v.Kind, v.Confidence = best, rounded(v.Enough*v.Share[best])
-	return means[best], v, nil
+	return means[best], v
 }
 
 // scope is the thing whose properties are filled: a document, or a part of one.
@@ -154,8 +158,8 @@ func absent(p *schema, required bool) (any, bool) {
 func (f *filling) property(name string, p *schema, at scope, depth int) (any, bool) {
 	if ws := p.words(); ws != nil && at == (scope{}) {
 		if means, err := meanings(ws); err == nil && len(means) > 0 {
-			w, _, err := f.rules.choose(ws, f.text)
-			return w, err == nil
+			w, _ := pick(means, f.verdict())
+			return w, true
 		}
 	}
 	n := normal(name)

@@ -17,7 +17,7 @@ var trainContract string
 var trainOther string
 
 const (
-	weightWords = 1.2 // the most that all words together may add to a kind
+	weightWords = 1.6 // the most that all words together may add to a kind
 	fullWords   = 14  // distinct known words from which on more of them add nothing
 	minLetters  = 3   // shorter words say little
 )

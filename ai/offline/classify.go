@@ -34,7 +34,9 @@ const (
 	weightSignature = 0.6  // two lines to sign on; half of it for one
 	weightFirst     = 0.9  // "I", "we", "my" and their like are more than one word in forty
 	priorOther      = 0.3  // most of what people send is neither
-	temperature     = 2.2  // evidence overlaps, so scores are softened before they become odds
+	temperature     = 1.6  // evidence overlaps, so scores are softened before they become odds
+	little          = 0.7  // a score that is not much
+	doubt           = 0.8  // how much as strong a score of another kind takes from the confidence
 	tempering       = 1500 // words of text in which one mention of a phrase has full weight
 	top             = 0.99 // rules are never certain
 )
@@ -47,8 +49,8 @@ type finding struct {
 }
 
 // classify says what a text is. The confidence is the share of the winner's odds, lowered
-// when there is little evidence for any kind: a text in which nothing was recognised is
-// "other" with less than 0.3. It counts on weights, not on a measured error rate.
+// when there is little evidence for it, or much for another kind: a text in which nothing was
+// recognised is "other" with less than 0.3. It counts on weights, not on a measured error rate.
 func (r *rules) classify(text string) verdict {
 	d, ok := read(text)
 	if !ok {
@@ -231,7 +233,13 @@ func decide(fs []finding, cut bool) verdict {
 	for _, k := range kinds() {
 		c.Share[k] /= sum
 	}
-	c.Enough = 1 - 0.7*math.Exp(-score[c.Kind]/1.5)
+	second := 0.0
+	for _, k := range kinds() {
+		if k != c.Kind {
+			second = max(second, score[k])
+		}
+	}
+	c.Enough = (1 - 0.7*math.Exp(-score[c.Kind]/little)) * (1 - doubt*second/score[c.Kind])
 	c.Confidence = rounded(c.Enough * c.Share[c.Kind])
 	sort.SliceStable(fs, func(i, j int) bool { return math.Abs(fs[i].weight) > math.Abs(fs[j].weight) })
 	for _, f := range fs[:min(len(fs), maxReasons)] {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+	"unicode/utf8"
 )
 
 // cents is an amount in cents (hundredths of the currency's unit). In JSON it is a
@@ -90,7 +91,9 @@ func split(s string, m mark) (whole, frac string, ok bool) {
 	if len(s) == 0 || len(s) > 40 {
 		return "", "", false
 	}
-	s = strings.NewReplacer("\u00a0", " ", "\u202f", " ", "\u2009", " ", "’", "'").Replace(s)
+	if !ascii(s) {
+		s = strings.NewReplacer("\u00a0", " ", "\u202f", " ", "\u2009", " ", "’", "'").Replace(s)
+	}
 	if i := decimalMark(s, m); i >= 0 {
 		s, frac = s[:i], s[i+1:]
 		if !digits(frac) {
@@ -119,6 +122,15 @@ func split(s string, m mark) (whole, frac string, ok bool) {
 	}
 	whole = strings.TrimLeft(out.String(), "0")
 	return whole, frac, true
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // decimalMark finds the byte before the fraction, or -1. Two kinds of mark: the last one.

@@ -75,7 +75,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs")
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.demoCommand(), a.listCommand(), a.showCommand(), a.inboxCommand(), a.eventCommand(), a.publishCommand(), a.cancelCommand(), a.retryCommand(), a.cleanupCommand(), a.logsCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.listCommand(), a.showCommand(), a.inboxCommand(), a.eventCommand(), a.publishCommand(), a.cancelCommand(), a.retryCommand(), a.cleanupCommand(), a.logsCommand(), a.llmCommand(), a.versionCommand())
 	return root
 }
 
