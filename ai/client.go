@@ -165,6 +165,3 @@ func (c *Client) named(err error, asked string, s spec) *Error {
 	named.Err = errors.New(hint)
 	return &named
 }
-
-// redact is what may be shown of a text.
-func (c *Client) redact(text string) string { return text }

@@ -578,3 +578,42 @@ func TestAI33_CanaryInErrors(t *testing.T) {
 		}
 	})
 }
+
+// AI-2: a call that kills its worker each time stops buying at the fifth.
+func TestAI2_FifthCrash(t *testing.T) {
+	began := 0
+	p := endlessly{&began}
+	w := define(func(ctx context.Context, d *doc) error {
+		_, err := GenerateText(ctx, "smart", "x")
+		return err
+	})
+	cfg := config(w)
+	cfg.Lease = time.Minute
+	synctestStores(t, cfg, p, func(t *testing.T, e *durabletest.Engine) {
+		began = 0
+		r := durabletest.Start(e, w, doc{})
+		for range 5 {
+			synctest.Wait()
+			e.Crash()
+			e.Sleep(5 * time.Minute) // the lease of the dead is over
+		}
+		end := r.Fails()
+		if began != 5 || end.Cause.Code != "permanent" || !strings.Contains(end.Cause.Message, "crash_limit") {
+			t.Errorf("%d requests: %+v", began, end.Cause)
+		}
+		if s := sumOf(t, e, r.ID); s.PossiblyPaid != 5 || s.Requests != 5 || s.Answers != 0 || s.Usage.Output != 5*4096 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// endlessly is a provider whose answers never come.
+type endlessly struct{ began *int }
+
+func (b endlessly) Open(string) (Model, error) { return b, nil }
+
+func (b endlessly) Generate(ctx context.Context, _ *model.Request, _ func(Delta)) (*Response, error) {
+	*b.began++
+	<-ctx.Done()
+	return nil, ctx.Err()
+}

@@ -69,6 +69,10 @@ func gather(list []entry) []*recorded {
 
 // CallInfo is one request to a model, as it is recorded. Texts of prompts and answers are not in it.
 type CallInfo struct {
+	Execution string   `json:"execution"`
+	Workflow  string   `json:"workflow"`
+	Tags      []string `json:"tags,omitempty"` // of the run
+
 	Path    string `json:"path"`    // of the step
 	Attempt int    `json:"attempt"` // of the step, which sent it
 	Name    string `json:"name"`    // ai: and a hash, or a place in an agent

@@ -80,8 +80,12 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 	if err != nil {
 		return nil, err
 	}
+	if o.Stop == StopPause && len(a.begun) < maxPauses {
+		a.goOn(resp)
+		return nil, nil
+	}
 	if kind == "" || kind == Truncated && !a.k.whole && len(resp.Message.Calls) == 0 {
-		return resp, nil
+		return a.whole(resp), nil
 	}
 	e := &Error{Kind: kind, Model: m.Model, Code: string(o.Stop), Status: 200, RequestID: o.RequestID, Usage: resp.Usage}
 	if kind == Truncated {
@@ -223,7 +227,7 @@ func (a *asking) hold(ctx context.Context, m *mark, e *Error, d time.Duration) e
 	}
 	a.road.holds++
 	answer, err := a.j.Ask(ctx, "ai.hold", Question{
-		Prompt:  "A model cannot be asked: " + clip(a.c.redact(e.Error()), 500) + ". It is tried again by itself, or when you say so.",
+		Prompt:  "A model cannot be asked: " + clip(e.Error(), 500) + ". It is tried again by itself, or when you say so.",
 		Details: holdDetails{Reason: string(e.Kind), Model: m.Model, Asked: m.Asked, Again: d.String()},
 		Schema:  json.RawMessage(`{"type":"string","enum":["try again","fail"]}`),
 		Timed:   true, Timeout: d, Default: json.RawMessage(`"try again"`),

@@ -26,6 +26,8 @@ type asking struct {
 	name string
 	road road
 
+	begun []*Response // of an answer that paused
+
 	open  opened  // the model of the try that is marked, if this body marked it
 	pass  *pass   // its leave
 	book  *ledger // of the run, if what is marked is reserved there
