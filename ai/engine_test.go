@@ -342,7 +342,10 @@ func TestAI16_RateLimited(t *testing.T) {
 		first := durabletest.Start(e, w, doc{N: 1})
 		e.Sleep(time.Second)
 		second := durabletest.Start(e, w, doc{N: 2})
-		durabletest.Start(e, other, doc{}).Done() // there is a slot
+		durabletest.Start(e, other, doc{}).Done()
+		if d := time.Since(began); d > 10*time.Second {
+			t.Errorf("the only slot was taken for %s", d)
+		}
 		e.Restart()
 		first.Done()
 		second.Done()
