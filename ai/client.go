@@ -149,7 +149,7 @@ func (c *Client) open(name string) (opened, error) {
 }
 
 // named adds to an error which alias led there, since that is what can be changed without new code.
-func (c *Client) named(err error, asked string, s spec) *Error {
+func (c *Client) named(err error, asked string) *Error {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Kind: Invalid, Err: err}

@@ -141,10 +141,16 @@ func entriesOf(x *durable.Execution) (list []entry) {
 		}
 	}
 	for _, s := range x.Steps {
+		var woke time.Time
+		for _, w := range s.Waits {
+			if w.Ended.After(w.Opened) && w.Ended.After(woke) {
+				woke = w.Ended
+			}
+		}
 		for _, c := range s.Calls {
 			if c.Kind == "do" && c.Error == nil {
 				list = append(list, entry{
-					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path],
+					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path], Again: woke.After(c.At),
 				})
 			}
 		}

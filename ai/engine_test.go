@@ -241,6 +241,9 @@ func TestAI5_WeekLongWait(t *testing.T) {
 		if got := r.Done(); got.Texts[0] != "one says xtrue" || p.count()-before != 1 {
 			t.Errorf("%q after %d requests", got.Texts, p.count()-before)
 		}
+		if s := sumOf(t, e, r.ID); s.Answers != 1 || s.Replayed != 1 {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 

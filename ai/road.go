@@ -144,7 +144,7 @@ func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) erro
 		}
 		d := e.RetryAfter
 		if d == 0 {
-			d = min(firstCool<<(r.bare-1), longestCool)
+			d = bareNap(r.bare)
 		}
 		if !a.info.CanWait {
 			return a.fail(m, e)
@@ -179,6 +179,9 @@ func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) erro
 	}
 	return a.fail(m, e)
 }
+
+// bareNap is how long to wait after the nth refusal for the rate in a row that does not say for how long.
+func bareNap(n int) time.Duration { return min(firstCool<<min(n-1, 10), longestCool) }
 
 // overloaded tries again soon, then another model, then later, then no more.
 func (a *asking) overloaded(ctx context.Context, m *mark, o *outcome, e *Error, last bool) error {
