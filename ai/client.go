@@ -155,7 +155,7 @@ func (c *Client) open(name string) (opened, error) {
 }
 
 // named adds to an error which alias led there, since that is what can be changed without new code.
-func (c *Client) named(err error, asked string, s spec) *Error {
+func (c *Client) named(err error, asked string) *Error {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Kind: Invalid, Err: err}
@@ -171,6 +171,3 @@ func (c *Client) named(err error, asked string, s spec) *Error {
 	named.Err = errors.New(hint)
 	return &named
 }
-
-// redact is what may be shown of a text.
-func (c *Client) redact(text string) string { return text }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -94,7 +95,40 @@ func Calls(ctx context.Context, e *durable.Engine, id durable.ID) ([]CallInfo, e
 	if err != nil {
 		return nil, err
 	}
-	return infos(entriesOf(x)), nil
+	return callsOf(x), nil
+}
+
+// EachCall goes through the calls of all runs that a filter selects, run by run, the newest run first. SumBy adds them up, by
+// workflow or by tag. Each run is loaded whole, so this takes its time. An error about one run comes with a CallInfo that
+// names it, and the loop may go on.
+func EachCall(ctx context.Context, e *durable.Engine, f durable.Filter) iter.Seq2[CallInfo, error] {
+	return func(yield func(CallInfo, error) bool) {
+		for x, err := range e.EachExecution(ctx, f, durable.WithCalls) {
+			if err != nil {
+				var c CallInfo
+				if x != nil {
+					c.Execution, c.Workflow = x.ID.String(), x.Workflow
+				}
+				if !yield(c, err) {
+					return
+				}
+				continue
+			}
+			for _, c := range callsOf(x) {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func callsOf(x *durable.Execution) []CallInfo {
+	list := infos(entriesOf(x))
+	for i := range list {
+		list[i].Execution, list[i].Workflow, list[i].Tags = x.ID.String(), x.Workflow, x.Tags
+	}
+	return list
 }
 
 // entriesOf is what the steps of a run have recorded.
@@ -107,10 +141,16 @@ func entriesOf(x *durable.Execution) (list []entry) {
 		}
 	}
 	for _, s := range x.Steps {
+		var woke time.Time
+		for _, w := range s.Waits {
+			if w.Ended.After(w.Opened) && w.Ended.After(woke) {
+				woke = w.Ended
+			}
+		}
 		for _, c := range s.Calls {
 			if c.Kind == "do" && c.Error == nil {
 				list = append(list, entry{
-					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path],
+					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path], Again: woke.After(c.At),
 				})
 			}
 		}

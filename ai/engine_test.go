@@ -241,6 +241,9 @@ func TestAI5_WeekLongWait(t *testing.T) {
 		if got := r.Done(); got.Texts[0] != "one says xtrue" || p.count()-before != 1 {
 			t.Errorf("%q after %d requests", got.Texts, p.count()-before)
 		}
+		if s := sumOf(t, e, r.ID); s.Answers != 1 || s.Replayed != 1 {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 
@@ -342,7 +345,10 @@ func TestAI16_RateLimited(t *testing.T) {
 		first := durabletest.Start(e, w, doc{N: 1})
 		e.Sleep(time.Second)
 		second := durabletest.Start(e, w, doc{N: 2})
-		durabletest.Start(e, other, doc{}).Done() // there is a slot
+		durabletest.Start(e, other, doc{}).Done()
+		if d := time.Since(began); d > 10*time.Second {
+			t.Errorf("the only slot was taken for %s", d)
+		}
 		e.Restart()
 		first.Done()
 		second.Done()
@@ -577,4 +583,43 @@ func TestAI33_CanaryInErrors(t *testing.T) {
 			t.Error(logs.String())
 		}
 	})
+}
+
+// AI-2: a call that kills its worker each time stops buying at the fifth.
+func TestAI2_FifthCrash(t *testing.T) {
+	began := 0
+	p := endlessly{&began}
+	w := define(func(ctx context.Context, d *doc) error {
+		_, err := GenerateText(ctx, "smart", "x")
+		return err
+	})
+	cfg := config(w)
+	cfg.Lease = time.Minute
+	synctestStores(t, cfg, p, func(t *testing.T, e *durabletest.Engine) {
+		began = 0
+		r := durabletest.Start(e, w, doc{})
+		for range 5 {
+			synctest.Wait()
+			e.Crash()
+			e.Sleep(5 * time.Minute) // the lease of the dead is over
+		}
+		end := r.Fails()
+		if began != 5 || end.Cause.Code != "permanent" || !strings.Contains(end.Cause.Message, "crash_limit") {
+			t.Errorf("%d requests: %+v", began, end.Cause)
+		}
+		if s := sumOf(t, e, r.ID); s.PossiblyPaid != 5 || s.Requests != 5 || s.Answers != 0 || s.Usage.Output != 5*4096 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// endlessly is a provider whose answers never come.
+type endlessly struct{ began *int }
+
+func (b endlessly) Open(string) (Model, error) { return b, nil }
+
+func (b endlessly) Generate(ctx context.Context, _ *model.Request, _ func(Delta)) (*Response, error) {
+	*b.began++
+	<-ctx.Done()
+	return nil, ctx.Err()
 }

@@ -9,12 +9,12 @@ import (
 )
 
 // classify makes an *Error of what a model returned, which may be anything, and takes the prompt out of its text.
-func (c *Client) classify(err error, m *mark, r *model.Request) *Error {
+func (c *Client) classify(err error, asked string, m *mark, r *model.Request) *Error {
 	var e *Error
 	if !errors.As(err, &e) { // of a model that does not know our errors: it may be the network
 		e = &Error{Kind: Transient, Err: err}
 	}
-	e = c.named(e, m.Asked, spec{})
+	e = c.named(e, asked)
 	out := *e
 	if out.Model == "" {
 		out.Model = m.Model
@@ -101,7 +101,7 @@ func (a *asking) settle(o *outcome, h *model.Headroom) {
 	if e := o.Error; e != nil && e.Kind == RateLimited {
 		d := time.Duration(e.RetryAfter)
 		if d <= 0 {
-			d = firstCool
+			d = bareNap(a.road.bare + 1)
 		}
 		a.c.rates.cooling(a.open.bucket, min(d, longestQuota))
 	}

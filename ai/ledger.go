@@ -2,6 +2,7 @@ package ai
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +15,9 @@ type entry struct {
 	Name     string // without its count
 	Scope    string
 	Data     json.RawMessage
-	Last     int // the last attempt of that step so far
-	Failures int // attempts of it that have failed so far
+	Last     int  // the last attempt of that step so far
+	Failures int  // attempts of it that have failed so far
+	Again    bool // its attempt has waited after that, and so begun again
 }
 
 // recorded is a try as the records have it.
@@ -69,6 +71,10 @@ func gather(list []entry) []*recorded {
 
 // CallInfo is one request to a model, as it is recorded. Texts of prompts and answers are not in it.
 type CallInfo struct {
+	Execution string   `json:"execution"`
+	Workflow  string   `json:"workflow"`
+	Tags      []string `json:"tags,omitempty"` // of the run
+
 	Path    string `json:"path"`    // of the step
 	Attempt int    `json:"attempt"` // of the step, which sent it
 	Name    string `json:"name"`    // ai: and a hash, or a place in an agent
@@ -94,7 +100,7 @@ type CallInfo struct {
 	Unsent       bool `json:"unsent,omitempty"`        // held back by a rate, a budget or the configuration
 	PossiblyPaid bool `json:"possibly_paid,omitempty"` // cut off: Usage and Cost are what was estimated before
 	Superseded   bool `json:"superseded,omitempty"`    // the step failed after this answer, and has asked afresh
-	Replayed     bool `json:"replayed,omitempty"`      // a later attempt of the step has used the recorded answer
+	Replayed     bool `json:"replayed,omitempty"`      // the step began again, and has used the recorded answer
 	Fallback     bool `json:"fallback,omitempty"`      // sent to another model than the first
 }
 
@@ -188,9 +194,9 @@ func (r *recorded) info() CallInfo {
 		return c
 	}
 	c.Answered, c.Stop, c.RequestID, c.Served = true, o.Stop, o.RequestID, served(m, o)
-	_, failures, plain := strings.Cut(r.Name, "~")
-	c.Superseded = plain && strings.HasPrefix(r.Name, "ai:") && failures != "" && m.Failures < r.Failures && r.Last > r.Attempt
-	c.Replayed = !c.Superseded && r.Last > r.Attempt
+	plain := strings.HasPrefix(r.Name, "ai:") && strings.HasSuffix(r.Name, fmt.Sprintf("~%d", m.Failures))
+	c.Superseded = plain && m.Failures < r.Failures && r.Last > r.Attempt
+	c.Replayed = !c.Superseded && (r.Last > r.Attempt || r.Again)
 	return c
 }
 

@@ -6,7 +6,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Option changes one call.
@@ -41,6 +44,7 @@ const (
 	defaultMaxTokens = 4096
 	defaultPatience  = time.Hour
 	maxMaxTokens     = 1 << 24
+	maxKey           = 150
 )
 
 func settle(opts []Option) *settings {
@@ -173,8 +177,8 @@ func Keep() Option { return func(s *settings) { s.keep = true } }
 // used also if the text has changed, as with a time of day in it.
 func Key(name string) Option {
 	return func(s *settings) {
-		if s.key = name; name == "" || len(name) > 200 {
-			s.wrong("Key: give a name of 1 to 200 bytes")
+		if s.key = name; name == "" || len(name) > maxKey || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+			s.wrong("Key: give a name of 1 to %d bytes without control characters", maxKey)
 		}
 	}
 }

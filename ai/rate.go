@@ -20,7 +20,7 @@ type Limit struct {
 	Concurrent int   // requests on their way
 }
 
-// patience of a call that is held back by a rate, before it gives its slot away.
+// shortWait is how long a call waits for its rate before it gives its slot away.
 const shortWait = 2 * time.Second
 
 // rates holds back what is asked with a key, in this process.

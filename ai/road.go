@@ -80,8 +80,12 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 	if err != nil {
 		return nil, err
 	}
+	if o.Stop == StopPause && len(a.begun) < maxPauses {
+		a.goOn(resp)
+		return nil, nil
+	}
 	if kind == "" || kind == Truncated && !a.k.whole && len(resp.Message.Calls) == 0 {
-		return resp, nil
+		return a.whole(resp), nil
 	}
 	e := &Error{Kind: kind, Model: m.Model, Code: string(o.Stop), Status: 200, RequestID: o.RequestID, Usage: resp.Usage}
 	if kind == Truncated {
@@ -140,7 +144,7 @@ func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) erro
 		}
 		d := e.RetryAfter
 		if d == 0 {
-			d = min(firstCool<<(r.bare-1), longestCool)
+			d = bareNap(r.bare)
 		}
 		if !a.info.CanWait {
 			return a.fail(m, e)
@@ -175,6 +179,9 @@ func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) erro
 	}
 	return a.fail(m, e)
 }
+
+// bareNap is how long to wait after the nth refusal for the rate in a row that does not say for how long.
+func bareNap(n int) time.Duration { return min(firstCool<<min(n-1, 10), longestCool) }
 
 // overloaded tries again soon, then another model, then later, then no more.
 func (a *asking) overloaded(ctx context.Context, m *mark, o *outcome, e *Error, last bool) error {
@@ -223,7 +230,7 @@ func (a *asking) hold(ctx context.Context, m *mark, e *Error, d time.Duration) e
 	}
 	a.road.holds++
 	answer, err := a.j.Ask(ctx, "ai.hold", Question{
-		Prompt:  "A model cannot be asked: " + clip(a.c.redact(e.Error()), 500) + ". It is tried again by itself, or when you say so.",
+		Prompt:  "A model cannot be asked: " + clip(e.Error(), 500) + ". It is tried again by itself, or when you say so.",
 		Details: holdDetails{Reason: string(e.Kind), Model: m.Model, Asked: m.Asked, Again: d.String()},
 		Schema:  json.RawMessage(`{"type":"string","enum":["try again","fail"]}`),
 		Timed:   true, Timeout: d, Default: json.RawMessage(`"try again"`),

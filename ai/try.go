@@ -26,6 +26,8 @@ type asking struct {
 	name string
 	road road
 
+	begun []*Response // of an answer that paused
+
 	open  opened  // the model of the try that is marked, if this body marked it
 	pass  *pass   // its leave
 	book  *ledger // of the run, if what is marked is reserved there
@@ -132,7 +134,7 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 	}
 	var err error
 	if a.open, err = a.c.open(a.k.choice(a.road.choice)); err != nil {
-		m.Model, m.Not = a.open.spec.String(), &refusal{Error: failingOf(a.c.named(err, a.k.model, a.open.spec))}
+		m.Model, m.Not = a.open.spec.String(), &refusal{Error: failingOf(a.c.named(err, a.k.choice(a.road.choice)))}
 		return m, nil
 	}
 	m.Model = a.open.spec.String()
@@ -145,7 +147,11 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 		return m, err
 	}
 	m.System, m.Tools, m.Schema, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.list, a.p.tail
-	return m, a.p.keep(ctx, a.j)
+	if err := a.p.keep(ctx, a.j); err != nil {
+		a.giveBack(m)
+		return nil, err
+	}
+	return m, nil
 }
 
 // room finds room for a try within rates and budgets and takes it, or says why there is none.
@@ -171,7 +177,8 @@ func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
 	if a.k.purse != nil {
 		no, warn := a.k.purse.reserve(need)
 		if no != nil {
-			a.forgo()
+			a.pass.settle(nil, nil, "")
+			a.release()
 			return &refusal{Budget: no}, nil
 		}
 		a.warn(ctx, a.k.purse, warn)
@@ -179,10 +186,7 @@ func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
 	if l != nil {
 		no, warn := l.reserve(need)
 		if no != nil {
-			if a.k.purse != nil {
-				a.k.purse.settle(need, spending{})
-			}
-			a.forgo()
+			a.giveBack(m)
 			return &refusal{Budget: no}, nil
 		}
 		a.warn(ctx, &l.purse, warn)
@@ -197,8 +201,15 @@ func (a *asking) warn(ctx context.Context, p *purse, warn bool) {
 	}
 }
 
-// forgo gives the leave back: nothing is sent.
-func (a *asking) forgo() {
+// giveBack undoes what room took: nothing is sent.
+func (a *asking) giveBack(m *mark) {
+	if a.k.purse != nil {
+		a.k.purse.settle(m.reserved(), spending{})
+	}
+	if a.book != nil {
+		a.book.settle(m.reserved(), spending{})
+		a.book = nil
+	}
 	a.pass.settle(nil, nil, "")
 	a.release()
 }
@@ -297,7 +308,7 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 		return o, nil, nil
 	}
 	if err != nil {
-		e := a.c.classify(err, m, &a.k.req)
+		e := a.c.classify(err, a.k.choice(m.Choice), m, &a.k.req)
 		o.Error, o.At = failingOf(e), time.Now().UnixMicro()
 		if e.Usage != (Usage{}) {
 			u := e.Usage
