@@ -294,7 +294,7 @@ func TestAgentPauses(t *testing.T) {
 	pause := func(*Request) Response { return Response{Message: Message{Text: "…"}, Stop: StopPause} }
 	p, ctx := play(t, pause, pause, pause, speak("done"))
 	r, err := Agent{Name: "a", Model: "smart"}.Run(ctx, "x")
-	if err != nil || r.Text != "done" || len(p.last[3].Messages) != 4 || p.last[3].Messages[3].Role != Assistant {
+	if err != nil || r.Text != "………done" || r.Turns != 1 || len(p.last[3].Messages) != 4 || p.last[3].Messages[3].Role != Assistant {
 		t.Errorf("%v: %+v", err, r)
 	}
 	_, ctx = play(t, pause, pause, pause, pause, speak("done"))

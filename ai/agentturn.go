@@ -38,15 +38,11 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 	v.messages = append(v.messages, resp.Message)
 	switch {
 	case resp.Stop == StopPause && len(resp.Message.Calls) == 0:
-		if v.pauses++; v.pauses > maxPauses {
-			return false, &Error{
-				Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage,
-				Err: fmt.Errorf("the model paused %d times in a row", v.pauses),
-			}
+		return false, &Error{ // the call has sent it back as often as is sensible
+			Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage,
+			Err: fmt.Errorf("the model paused %d times in a row", maxPauses+1),
 		}
-		return false, nil
 	case len(resp.Message.Calls) > 0:
-		v.pauses = 0
 		results, err := v.use(ctx, resp)
 		if err != nil {
 			v.messages = v.messages[:len(v.messages)-1] // calls without results are no conversation
@@ -55,7 +51,6 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 		v.messages = append(v.messages, results...)
 		return v.wants != nil && v.wants.done, nil
 	}
-	v.pauses = 0
 	if v.wants == nil {
 		return true, nil
 	}
