@@ -156,6 +156,10 @@ func (h *History) Fold(f *Fact, seq int) error {
 	case Cancelled:
 		if h.Cancel == nil { // the first stands
 			h.Cancel = f
+		} else if f.Undo && !h.Cancel.Undo { // but that it is to go back was promised, too
+			c := *h.Cancel
+			c.Undo = true
+			h.Cancel = &c
 		}
 		return nil
 	}

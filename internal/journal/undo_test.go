@@ -193,3 +193,22 @@ func TestCO6_ARevivedUndoWaitsAnew(t *testing.T) {
 		t.Errorf("the undo is at %+v", p)
 	}
 }
+
+// A run that cancelled itself, and is then cancelled from outside to go back, goes back:
+// its caller was told so. The first reason stands.
+func TestCO6_AllCancelsCount(t *testing.T) {
+	h := NewHistory()
+	for _, f := range []Fact{
+		{Kind: Began, Data: []byte(`{}`)},
+		{Kind: Cancelled, Err: &Error{Code: "cancelled", Message: "by itself"}},
+		{Kind: Cancelled, Err: &Error{Code: "cancelled", Message: "by a person"}, Undo: true},
+		{Kind: Cancelled, Err: &Error{Code: "cancelled", Message: "again"}},
+	} {
+		if err := h.Fold(&f, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := h.Cancel; !c.Undo || c.Err.Message != "by itself" {
+		t.Errorf("cancelled by %q, to go back: %v", c.Err.Message, c.Undo)
+	}
+}

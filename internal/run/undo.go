@@ -57,6 +57,9 @@ func (w *Worker) parkUndoing(r *run, rel *store.Release) {
 		rel.Due = fromMicros(r.hist.Last).Add(UndoFar)
 	}
 	rel.Status = store.Compensating
+	if r.mustTurn() { // nobody has looked at its messages and clocks
+		rel.Due = time.Time{}
+	}
 	if r.mustTurn() && len(r.plan.Bodies) > 0 {
 		rel.Queue = w.queueOf(r, r.plan.Bodies[0].Node)
 	}

@@ -237,9 +237,10 @@ func (w *Worker) Delivered(id store.ID, now time.Time) {
 	w.Poke("", now)
 }
 
-// Taken says that an execution was changed from outside its owner.
+// Taken says that an execution was changed from outside its owner. Such a change may
+// begin a rollback and never meets one: who has it as compensating has claimed it since.
 func (w *Worker) Taken(id store.ID, now time.Time) {
-	if r := w.runs[id]; r != nil {
+	if r := w.runs[id]; r != nil && !r.undoing {
 		w.drop(r, ErrTaken)
 	}
 	w.kin(id)
