@@ -56,9 +56,10 @@ func (q *queue) asks(now, renewing time.Time) bool {
 // to take from a shared limit: it would count their room as free.
 func (q *queue) open() bool { return q.free() > 0 && q.pledged == 0 }
 
-// when is the time at which a claim will be wanted, if nothing happens before.
+// when is the time at which a claim will be wanted, if nothing happens before. Zero: it
+// is now, and only what the queue yields can hold it up.
 func (q *queue) when(renewing time.Time) time.Time {
-	if q.wake && !q.rests.IsZero() {
+	if q.wake {
 		return q.rests
 	}
 	return later(q.at(renewing), q.rests)
