@@ -9,7 +9,7 @@ import (
 
 // What became due while a worker left a queue to others for a moment is claimed when that
 // moment is over, not with the next poll.
-func TestQU9_AWakeOutlivesAYield(t *testing.T) {
+func TestQueue_AWakeOutlivesAYield(t *testing.T) {
 	h := newHands(t, map[string]Queue{"default": {Concurrency: 4}}, node(tree.Step, "s"))
 	h.land()
 	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now}, nil, h.now)
