@@ -61,7 +61,8 @@ func TestAnthropicBodies(t *testing.T) {
 				sdk.NewUserMessage(sdk.NewTextBlock("Go")),
 				sdk.NewAssistantMessage(sdk.NewThinkingBlock("c2ln+/=", "Hm."), sdk.NewRedactedThinkingBlock("cmVk"), sdk.NewTextBlock("Hi.")),
 				sdk.NewUserMessage(sdk.NewTextBlock("On")),
-			}}, nil,
+			}},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

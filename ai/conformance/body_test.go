@@ -177,7 +177,8 @@ func tools() *model.Request {
 		Messages: []model.Message{
 			user("Weather?"),
 			{Role: model.Assistant, Text: "Let me look.", Calls: []model.ToolCall{{ID: "c1", Name: "get_weather", Args: json.RawMessage(`{"city":"Zürich"}`)}, {ID: "c2", Name: "get_weather", Args: json.RawMessage(`{"city":"Bern"}`)}}},
-			{Role: model.Tool, CallID: "c1", Text: "sunny"}, {Role: model.Tool, CallID: "c2", Text: "no such city", Failed: true},
+			{Role: model.Tool, CallID: "c1", Text: "sunny"},
+			{Role: model.Tool, CallID: "c2", Text: "no such city", Failed: true},
 		},
 	}
 }

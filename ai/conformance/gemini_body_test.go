@@ -37,18 +37,22 @@ func TestGeminiBodies(t *testing.T) {
 	}{
 		"plain": {plain(), []*sdk.Content{text("user", "Hello <you> & me")}, &sdk.GenerateContentConfig{MaxOutputTokens: 99}, nil},
 		"options": {
-			options(), []*sdk.Content{text("user", "Hello"), text("model", "Hi."), text("user", "Bye")},
+			options(),
+			[]*sdk.Content{text("user", "Hello"), text("model", "Hi."), text("user", "Bye")},
 			&sdk.GenerateContentConfig{
 				MaxOutputTokens: 77, SystemInstruction: &sdk.Content{Parts: []*sdk.Part{{Text: "Be brief."}}}, Temperature: new(float32(0.5)),
 				ThinkingConfig: &sdk.ThinkingConfig{ThinkingLevel: sdk.ThinkingLevelLow},
-			}, map[string]string{".systemInstruction.role": "theirs calls the system a user"},
+			},
+			map[string]string{".systemInstruction.role": "theirs calls the system a user"},
 		},
 		"object": {
-			object(), []*sdk.Content{text("user", "Extract")},
+			object(),
+			[]*sdk.Content{text("user", "Extract")},
 			&sdk.GenerateContentConfig{MaxOutputTokens: 99, ResponseMIMEType: "application/json", ResponseJsonSchema: schemaOf(t, answerSchema)}, nil,
 		},
 		"tools": {
-			tools(), []*sdk.Content{
+			tools(),
+			[]*sdk.Content{
 				text("user", "Weather?"),
 				{Role: "model", Parts: []*sdk.Part{{Text: "Let me look."}, callPart("c1", "Zürich"), callPart("c2", "Bern")}},
 				{Role: "user", Parts: []*sdk.Part{resultPart("c1", "result", "sunny"), resultPart("c2", "error", "no such city")}},
@@ -67,9 +71,11 @@ func TestGeminiBodies(t *testing.T) {
 				Raw: []byte(`[{"functionCall":{"name":"get_weather","args":{"city":"Bern"}},"thoughtSignature":"c2ln+/=="}]`),
 			}, {Role: model.Tool, Text: "sunny"}}},
 			[]*sdk.Content{
-				text("user", "Go"), {Role: "model", Parts: []*sdk.Part{{FunctionCall: callPart("", "Bern").FunctionCall, ThoughtSignature: []byte("sig\xfb\xf0")}}},
+				text("user", "Go"),
+				{Role: "model", Parts: []*sdk.Part{{FunctionCall: callPart("", "Bern").FunctionCall, ThoughtSignature: []byte("sig\xfb\xf0")}}},
 				{Role: "user", Parts: []*sdk.Part{resultPart("", "result", "sunny")}},
-			}, &sdk.GenerateContentConfig{MaxOutputTokens: 99},
+			},
+			&sdk.GenerateContentConfig{MaxOutputTokens: 99},
 			map[string]string{".contents[1].parts[0].thoughtSignature": "the same bytes: theirs is made of them anew, ours is the text that came"},
 		},
 	} {

@@ -37,7 +37,8 @@ func TestResponsesBodies(t *testing.T) {
 	}{
 		"plain": {plain(), responses.ResponseNewParams{MaxOutputTokens: sdk.Int(99), Input: items(message("user", "Hello <you> & me"))}, nil},
 		"options": {
-			options(), responses.ResponseNewParams{
+			options(),
+			responses.ResponseNewParams{
 				MaxOutputTokens: sdk.Int(77), Instructions: sdk.String("Be brief."), Temperature: sdk.Float(0.5), Reasoning: shared.ReasoningParam{Effort: "low"},
 				Input: items(message("user", "Hello"), message("assistant", "Hi."), message("user", "Bye")),
 			},
@@ -68,7 +69,8 @@ func TestResponsesBodies(t *testing.T) {
 			}, {Role: model.Tool, CallID: "c1", Text: "done"}}},
 			responses.ResponseNewParams{MaxOutputTokens: sdk.Int(99), Input: items(message("user", "Go"),
 				responses.ResponseInputItemUnionParam{OfReasoning: &responses.ResponseReasoningItemParam{ID: "rs_1", Summary: []responses.ResponseReasoningItemSummaryParam{}, EncryptedContent: sdk.String("c2ln+/=")}},
-				responses.ResponseInputItemParamOfFunctionCall("{}", "c1", "f"), functionOutput("c1", "done"))}, nil,
+				responses.ResponseInputItemParamOfFunctionCall("{}", "c1", "f"), functionOutput("c1", "done"))},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
