@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"os"
+	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/durable-go/durable/ai/anthropic"
@@ -147,8 +151,7 @@ func TestRedirects(t *testing.T) {
 	})
 }
 
-// Plain http never goes through a proxy of the environment, which could read the key. (https does,
-// which takes an environment of a process of its own to try.)
+// Plain http never goes through a proxy of the environment, which could read the key.
 func TestNoProxyForPlainHTTP(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") }))
 	defer proxy.Close()
@@ -160,6 +163,31 @@ func TestNoProxyForPlainHTTP(t *testing.T) {
 			t.Errorf("%v", e)
 		}
 	})
+}
+
+// A proxy of the environment is asked to connect to the host of https, and sees no key. The environment counts once in a
+// process, so another one asks.
+func TestProxyForHTTPS(t *testing.T) {
+	const child = "WIRE_TEST_ASKS_BY_PROXY"
+	if os.Getenv(child) != "" {
+		each(t, func(_ *testing.T, s speaker) { _, _ = ask(s.model(t, "https://provider.invalid", nil), nil) })
+		return
+	}
+	var seen atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		dump, err := httputil.DumpRequest(r, true)
+		if err != nil || r.Method != http.MethodConnect || r.Host != "provider.invalid:443" || bytes.Contains(dump, []byte(canary)) {
+			t.Errorf("%s %v", dump, err)
+		}
+		seen.Add(1)
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProxyForHTTPS$")
+	cmd.Env = append(os.Environ(), child+"=1", "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	if out, err := cmd.CombinedOutput(); err != nil || seen.Load() != 4 {
+		t.Errorf("the proxy was asked %d times: %s %v", seen.Load(), out, err)
+	}
 }
 
 // Ollama cuts long prompts and says nothing: that shows in the number of tokens it has read.
@@ -188,7 +216,7 @@ func TestOllamaCutsPrompts(t *testing.T) {
 }
 
 // Tokens that go into a cache stand apart, and nothing is below zero.
-func TestUsage(t *testing.T) {
+func TestAI23_Usage(t *testing.T) {
 	edit := func(s speaker, from, to string) *http.Client {
 		b := s.golden(t, "text")
 		if !bytes.Contains(b, []byte(from)) {

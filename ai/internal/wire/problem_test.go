@@ -169,7 +169,7 @@ func TestErrorTypesInStream(t *testing.T) {
 	}
 }
 
-func TestComeBack(t *testing.T) {
+func TestAI17_ComeBack(t *testing.T) {
 	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
 	for _, c := range []struct {
@@ -221,7 +221,7 @@ func TestComeBack(t *testing.T) {
 }
 
 // Each wire takes each form, and Gemini's stands in the body.
-func TestRetryAfterOfWires(t *testing.T) {
+func TestAI17_RetryAfterOfWires(t *testing.T) {
 	each(t, func(t *testing.T, s speaker) {
 		_, err := ask(s.model(t, "http://test", answers(429, "application/json", strings.NewReader("{}"), "retry-after", "12")), nil)
 		if e := fail(t, err); e.RetryAfter != 12*time.Second {

@@ -205,7 +205,7 @@ func TestRefusedRequests(t *testing.T) {
 }
 
 // What belongs to a provider goes back byte for byte, and not to another one.
-func TestRawGoesBack(t *testing.T) {
+func TestAI24_RawGoesBack(t *testing.T) {
 	each(t, func(t *testing.T, s speaker) {
 		stream := s.golden(t, "thinking")
 		if stream == nil {
@@ -264,7 +264,7 @@ func TestRawGoesBack(t *testing.T) {
 }
 
 // Blocks that say that they are another wire's, or nobody's, are not sent, whatever they look like.
-func TestRawOfAnotherWire(t *testing.T) {
+func TestAI24_RawOfAnotherWire(t *testing.T) {
 	for _, raw := range []string{`[{"type":"thinking","thinking":"x","signature":"SIGNED"}]`, `[{"type":"reasoning","summary":[],"encrypted_content":"SIGNED"}]`, `[{"text":"x","thoughtSignature":"SIGNED"}]`, `SIGNED`, `{"a":"SIGNED"}`} {
 		each(t, func(t *testing.T, s speaker) {
 			for _, from := range []string{"", "another", "anthropic", "openai", "gemini"} {

@@ -128,7 +128,7 @@ func fail(t *testing.T, err error) *model.Error {
 }
 
 // What comes of whole streams, over real HTTP; and the same of streams in single bytes.
-func TestStreams(t *testing.T) {
+func TestAI22_AI23_Streams(t *testing.T) {
 	usage := model.Usage{Input: 100, CacheRead: 40, Output: 30, Reasoning: 12}
 	each(t, func(t *testing.T, s speaker) {
 		for kind, want := range map[string]struct {
@@ -233,7 +233,7 @@ func TestErrorInStream(t *testing.T) {
 }
 
 // A stream that is cut anywhere is an error that may be tried again, never half an answer.
-func TestStreamCutAnywhere(t *testing.T) {
+func TestAI21_StreamCutAnywhere(t *testing.T) {
 	each(t, func(t *testing.T, s speaker) {
 		for _, kind := range []string{"text", "tools", "thinking", "length"} {
 			stream := s.golden(t, kind)
@@ -260,7 +260,7 @@ func TestStreamCutAnywhere(t *testing.T) {
 }
 
 // The same over real connections, which end in order or are torn down.
-func TestConnectionCutAnywhere(t *testing.T) {
+func TestAI21_ConnectionCutAnywhere(t *testing.T) {
 	each(t, func(t *testing.T, s speaker) {
 		stream := s.golden(t, "tools")
 		var n atomic.Int64
