@@ -31,6 +31,7 @@ type Chaos struct {
 	After    time.Duration // what a rate limit asks for; 0 means a second
 	Hold     time.Duration // 0 means 90 s
 	Slowness time.Duration // 0 means 2 s
+	Polite   bool          // every rate limit says when to come back
 	Most     int           // how often the same body may fail before it is answered; 0 means 3
 }
 
@@ -130,7 +131,11 @@ func (l luck) before(r *model.Request) (plan, bool) {
 	case "rate limited":
 		p.status, p.text, p.after = http.StatusTooManyRequests, "too many requests", l.chaos.After
 		forms := [...]Form{InSeconds, InMillis, InFraction, AsDate, AsReset, NotSaid}
-		if p.form = forms[l.dice%uint64(len(forms))]; p.form == NotSaid {
+		n := len(forms)
+		if l.chaos.Polite {
+			n--
+		}
+		if p.form = forms[l.dice%uint64(n)]; p.form == NotSaid {
 			p.after = 0
 		}
 	case "quota":

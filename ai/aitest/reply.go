@@ -196,23 +196,24 @@ func (o *reply) hold(d time.Duration) error { return pause(o.ctx, d) }
 // comeBack says when to come back, in the form asked for: in a header, or returned for the body.
 func (o *reply) comeBack(d time.Duration, form Form) (inBody string) {
 	h := o.w.Header()
+	whole := (d + time.Second - 1).Truncate(time.Second) // dates have no fractions
 	switch form {
 	case InMillis:
 		h.Set("Retry-After-Ms", strconv.FormatInt(d.Milliseconds(), 10))
 	case InFraction:
 		h.Set("Retry-After", strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
 	case AsDate:
-		h.Set("Retry-After", time.Now().Add(d).UTC().Format(http.TimeFormat))
+		h.Set("Retry-After", time.Now().Add(whole).UTC().Format(http.TimeFormat))
 	case AsReset:
 		if o.dialect.name() == wire.Gemini {
 			return fmt.Sprintf("%gs", d.Seconds())
 		}
-		wire.WriteHeadroom(h, o.dialect.name(), model.Headroom{Requests: model.Window{Limit: 50, Reset: d}}, time.Now())
+		wire.WriteHeadroom(h, o.dialect.name(), model.Headroom{Requests: model.Window{Limit: 50, Reset: whole}}, time.Now())
 	default:
 		if o.dialect.name() == wire.Gemini {
 			return fmt.Sprintf("%gs", d.Seconds())
 		}
-		h.Set("Retry-After", strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After", strconv.FormatInt(int64(whole/time.Second), 10))
 	}
 	return ""
 }

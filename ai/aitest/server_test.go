@@ -465,3 +465,34 @@ func TestOptionsMakeSense(t *testing.T) {
 		t.Errorf("two options: %q", got)
 	}
 }
+
+// Answers take the time that they are given, and who leaves early has paid.
+func TestSlow(t *testing.T) {
+	seen := make(chan aitest.Call, 2)
+	o := aitest.Options{First: 30 * time.Millisecond, Delay: time.Millisecond, Seen: func(c aitest.Call) { seen <- c }}
+	srv := aitest.NewServer(t, aitest.Script(t, aitest.Text("some words").Slow(40*time.Millisecond), aitest.Text("never seen").Slow(time.Hour)), o)
+	begin := time.Now()
+	if g := speakers()[0].say(t, srv.URL, "hi", true); g.status != 200 || time.Since(begin) < 75*time.Millisecond {
+		t.Errorf("after %v: %+v", time.Since(begin), g)
+	}
+	if c := <-seen; !c.Delivered {
+		t.Errorf("slow: %+v", c)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := adapters(srv)["chat"].Open("m-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { _, err := m.Generate(ctx, hello(), nil); done <- err }()
+	for len(srv.Requests()) < 2 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("who leaves gets %v", err)
+	}
+	if c := <-seen; !c.Paid || c.Delivered || c.Usage.Output == 0 {
+		t.Errorf("who leaves has %+v", c)
+	}
+}

@@ -49,7 +49,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestClassifies(t *testing.T) {
+func TestAI30_Classifies(t *testing.T) {
 	m := New()
 	for schema, want := range map[string]string{
 		enumSchema: `"invoice"`,
@@ -83,7 +83,7 @@ func TestNoneOfTheWords(t *testing.T) {
 	}
 }
 
-func TestExtracts(t *testing.T) {
+func TestAI30_Extracts(t *testing.T) {
 	const schema = `{"type":"object","properties":{
 		"number":{"type":"string"},"issueDate":{"type":"string","format":"date"},"vendor":{"type":"string"},
 		"buyer":{"type":"object","properties":{"name":{"type":"string"}}},"currency":{"enum":["EUR","USD"]},
@@ -131,7 +131,7 @@ It takes effect on 1 June 2025 for a fixed term of 24 months and is governed by 
 	}
 }
 
-func TestRefuses(t *testing.T) {
+func TestAI30_Refuses(t *testing.T) {
 	m := New()
 	for name, r := range map[string]*model.Request{
 		"free text":    {},
