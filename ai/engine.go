@@ -25,6 +25,9 @@ func bodyOver(cause error) bool {
 	return false
 }
 
+// misused says whether an error is that of a durable call in the wrong place.
+func misused(err error) bool { return errors.Is(err, durable.ErrNotInStep) }
+
 // logger is the step's, so that what is logged is kept with it.
 func logger(ctx context.Context) *slog.Logger { return durable.Logger(ctx) }
 

@@ -1,0 +1,198 @@
+package ai
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrNoApproval is the error of an agent whose model asks for something to which a person must agree, where nobody can
+// be asked: outside of a run, or in a step that cannot wait. The tool has not run.
+var ErrNoApproval = errors.New("ai: a person must agree to this call, and here nobody can be asked")
+
+// ApprovalDetails is what people see who are to agree to what an agent wants to do. The answer is a JSON object with
+// one Decision for each call, by its Call.
+type ApprovalDetails struct {
+	Agent string        `json:"agent"`
+	Turn  int           `json:"turn"`
+	Text  string        `json:"text,omitempty"` // what the model says with it; nobody has checked that
+	Cost  string        `json:"cost"`           // of the agent so far
+	Calls []GuardedCall `json:"calls"`
+	Note  string        `json:"note,omitempty"` // why it is asked again
+}
+
+// GuardedCall is a call of a tool to which a person must agree.
+type GuardedCall struct {
+	Call        string          `json:"call"` // turn and number, as 3.1
+	Tool        string          `json:"tool"`
+	Description string          `json:"description"`
+	Args        json.RawMessage `json:"args"`
+	Hash        string          `json:"hash"` // of the tool's name and the arguments
+}
+
+// Decision is what a person says to one call.
+type Decision struct {
+	// Decision is "approve", "reject", or "edit": approved, with the arguments in Args.
+	Decision string `json:"decision"`
+	// Hash is that of the call. A decision for another hash is for another call, and is refused.
+	Hash string `json:"hash"`
+	// Reason is for the model, with a reject.
+	Reason string `json:"reason,omitempty"`
+	// Args are the arguments to use instead, with an edit. They must fit the tool, too.
+	Args json.RawMessage `json:"args,omitempty"`
+}
+
+// plan is recorded before a person is asked: to which calls of the turn somebody must agree.
+type guardPlan struct {
+	Ask map[string]string `json:"ask"` // hash of the arguments by call
+}
+
+const maxAgain = 10 // times that people may answer what cannot be
+
+// guard finds out to which calls a person must agree. What was begun before is not asked for again.
+func (v *conversation) guard(ctx context.Context, uses []*use) error {
+	name := v.name("plan", fmt.Sprint(v.turn))
+	plan := guardPlan{Ask: map[string]string{}}
+	if !v.j.Recorded(ctx, name) {
+		for _, u := range uses {
+			began := v.name("tool", u.at())
+			if u.done || u.refused != "" || v.j.Recorded(ctx, began) || v.j.Recorded(ctx, began+"/try") || !u.tool.guarded(u.args) {
+				continue
+			}
+			if v.outside || !v.info.CanWait {
+				return permanent(fmt.Errorf("%w: tool %s of agent %s", ErrNoApproval, u.name, v.label))
+			}
+			if len(u.args) > maxApproved {
+				u.refused = fmt.Sprintf("the arguments have %d bytes; a person, who must agree, is shown at most %d", len(u.args), maxApproved)
+				continue
+			}
+			plan.Ask[u.at()] = argsHash(u.name, u.args)
+		}
+		if len(plan.Ask) == 0 {
+			return nil
+		}
+	}
+	raw, err := v.j.Do(ctx, name, func(context.Context) (json.RawMessage, error) { return canonical(plan), nil })
+	if err != nil {
+		return ended(ctx, err)
+	}
+	plan = guardPlan{}
+	if err := json.Unmarshal(raw, &plan); err != nil {
+		return fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
+	}
+	for _, u := range uses {
+		hash, ask := plan.Ask[u.at()]
+		if u.guarded = ask; ask && u.refused == "" && hash != argsHash(u.name, u.args) {
+			u.refused = "the tool has changed since a person was asked about this call; call it again"
+		}
+	}
+	return nil
+}
+
+// approvals asks a person about all guarded calls of a turn at once.
+func (v *conversation) approvals(ctx context.Context, uses []*use) error {
+	var open []*use
+	for _, u := range uses {
+		if u.guarded && u.refused == "" {
+			open = append(open, u)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	name := fmt.Sprintf("approve:%s[%d]", v.label, v.turn)
+	note := ""
+	for range maxAgain {
+		raw, err := v.j.Ask(ctx, name, v.question(open, note))
+		if err != nil {
+			return ended(ctx, err)
+		}
+		if note = decide(open, raw); note == "" {
+			return nil
+		}
+	}
+	for _, u := range open { // a person who cannot say yes has not said it
+		u.refused = "a person was asked, and gave no answer that can be used"
+	}
+	return nil
+}
+
+// question is what a person is asked. Its schema binds each decision to the hash of its call, and edited
+// arguments to the schema of its tool, so that what does not fit is refused when it is given.
+func (v *conversation) question(open []*use, note string) Question {
+	details := ApprovalDetails{Agent: v.label, Turn: v.turn, Text: open[0].text, Cost: v.paid.cost.String(), Note: note}
+	properties, late := map[string]any{}, map[string]Decision{}
+	var names, calls []string
+	within := time.Duration(0)
+	for _, u := range open {
+		hash := argsHash(u.name, u.args)
+		details.Calls = append(details.Calls, GuardedCall{u.at(), u.name, u.tool.description, u.args, hash})
+		properties[u.at()] = map[string]any{
+			"type": "object", "additionalProperties": false, "required": []string{"decision", "hash"},
+			"properties": map[string]any{
+				"decision": map[string]any{"type": "string", "enum": []string{"approve", "reject", "edit"}},
+				"hash":     map[string]any{"const": hash},
+				"reason":   map[string]any{"type": "string", "maxLength": 4000},
+				"args":     json.RawMessage(u.tool.schema),
+			},
+			"if":   map[string]any{"properties": map[string]any{"decision": map[string]any{"const": "edit"}}},
+			"then": map[string]any{"required": []string{"args"}},
+			"else": map[string]any{"properties": map[string]any{"args": false}},
+		}
+		late[u.at()] = Decision{Decision: "reject", Hash: hash, Reason: "nobody answered in time"}
+		names, calls = append(names, u.at()), append(calls, u.name)
+		if d := u.tool.within; d > 0 && (within == 0 || d < within) {
+			within = d
+		}
+	}
+	q := Question{
+		Prompt:  fmt.Sprintf("The agent %s wants to call %s. Approve, edit or reject each call.", v.label, strings.Join(calls, ", ")),
+		Details: details,
+		Schema:  canonical(map[string]any{"type": "object", "additionalProperties": false, "required": names, "properties": properties}),
+	}
+	if within > 0 {
+		q.Timed, q.Timeout, q.Default = true, within, canonical(late)
+	}
+	return q
+}
+
+// decide applies the decisions of a person, all or none: then it says what is wrong with them.
+func decide(open []*use, raw json.RawMessage) (note string) {
+	var answer map[string]Decision
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return "the answer cannot be read: " + err.Error()
+	}
+	edited := make([][]byte, len(open))
+	for i, u := range open {
+		d, given := answer[u.at()]
+		switch {
+		case !given:
+			return fmt.Sprintf("there is no decision for call %s", u.at())
+		case d.Hash != argsHash(u.name, u.args):
+			return fmt.Sprintf("the decision for call %s is for other arguments", u.at())
+		case d.Decision == "edit":
+			args, err := u.tool.take(d.Args)
+			if err != nil {
+				return fmt.Sprintf("the arguments given for call %s do not fit: %v", u.at(), err)
+			}
+			edited[i] = args
+		case d.Decision != "approve" && d.Decision != "reject":
+			return fmt.Sprintf("the decision for call %s is %q", u.at(), clip(d.Decision, 80))
+		}
+	}
+	for i, u := range open {
+		switch d := answer[u.at()]; d.Decision {
+		case "edit":
+			u.args = edited[i]
+		case "reject":
+			u.refused = "a person has rejected this call"
+			if d.Reason != "" {
+				u.refused += ": " + valid(d.Reason)
+			}
+		}
+	}
+	return ""
+}

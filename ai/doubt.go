@@ -1,0 +1,142 @@
+package ai
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// DoubtDetails is what people see of a call of a tool that was cut off: it was begun, and nobody knows whether it
+// happened.
+type DoubtDetails struct {
+	Agent string          `json:"agent"`
+	Call  string          `json:"call"` // turn and number, as 3.1
+	Tool  string          `json:"tool"`
+	Args  json.RawMessage `json:"args"`
+	Key   string          `json:"key"` // of idempotency
+	Began time.Time       `json:"began,omitzero"`
+	Error string          `json:"error,omitempty"` // why Reconcile could not tell
+}
+
+// DoubtAnswer is what a person says of such a call.
+type DoubtAnswer struct {
+	// Happened is "yes", "no" (then the tool runs), or "stop": the agent stops with an error.
+	Happened string `json:"happened"`
+	// Result is, after a yes, what the model is to read as the tool's result.
+	Result string `json:"result,omitempty"`
+}
+
+const doubtSchema = `{"type":"object","additionalProperties":false,"required":["happened"],"properties":{` +
+	`"happened":{"type":"string","enum":["yes","no","stop"]},"result":{"type":"string"}}}`
+
+// How often Reconcile may fail before a person is asked, and the pauses.
+const (
+	maxReconciles  = 5
+	firstReconcile = time.Second
+)
+
+// reconciled is what Reconcile found out.
+type reconciled struct {
+	Happened bool   `json:"happened,omitempty"`
+	Result   string `json:"result,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// resolve finds out whether a call that was cut off has happened. If so, the call is done; if not, it
+// is due once more. The error is that of an agent that a person has stopped.
+func (v *conversation) resolve(ctx context.Context, u *use, began time.Time) error {
+	why := ""
+	if u.tool.reconcile != nil {
+		r, err := v.findOut(ctx, u)
+		switch {
+		case err != nil:
+			return err
+		case r.Error == "" && r.Happened:
+			return v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) { return &toolOutcome{}, r.Result, nil })
+		case r.Error == "":
+			return nil
+		}
+		why = r.Error
+	}
+	if v.outside || !v.info.CanWait {
+		return permanent(fmt.Errorf("ai: tool %s of agent %s (%s): nobody knows whether it has happened, and nobody can be asked here", u.name, v.label, u.at()))
+	}
+	for {
+		a, err := v.askWhether(ctx, u, began, why)
+		if err != nil {
+			return err
+		}
+		switch a.Happened {
+		case "no":
+			return nil
+		case "yes":
+			text := a.Result
+			if text == "" {
+				text = "This call was cut off. A person says that it has happened; its result is not known."
+			}
+			return v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) { return &toolOutcome{}, text, nil })
+		}
+		o, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) {
+			return &toolOutcome{Stopped: true, Failures: v.info.Failures}, "", nil
+		})
+		if err != nil {
+			return err
+		}
+		if o.Failures >= v.info.Failures { // else that ended an earlier attempt, and is asked again
+			return v.stopped(u, o)
+		}
+	}
+}
+
+// findOut asks Reconcile, and again later if it fails.
+func (v *conversation) findOut(ctx context.Context, u *use) (*reconciled, error) {
+	name := v.name("reconcile", u.at())
+	for try := 1; ; try++ {
+		raw, err := v.j.Do(ctx, name, func(ctx context.Context) (json.RawMessage, error) {
+			text, happened, err := u.tool.reconcile(v.inside(ctx, u, nil), u.args)
+			if err != nil && context.Cause(ctx) != nil {
+				return nil, context.Cause(ctx)
+			}
+			r := reconciled{Happened: happened, Result: cut(text, u.tool.maxOutput)}
+			if err != nil {
+				r = reconciled{Error: valid(clip(err.Error(), maxErrorText))}
+			}
+			return canonical(r), nil
+		})
+		if err != nil {
+			return nil, ended(ctx, err)
+		}
+		r := new(reconciled)
+		if err := json.Unmarshal(raw, r); err != nil {
+			return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
+		}
+		if r.Error == "" || try == maxReconciles || v.outside || !v.info.CanWait {
+			return r, nil
+		}
+		if err := v.j.Sleep(ctx, name, firstReconcile<<(2*(try-1))); err != nil {
+			return nil, ended(ctx, err)
+		}
+	}
+}
+
+// askWhether asks a person.
+func (v *conversation) askWhether(ctx context.Context, u *use, began time.Time, why string) (*DoubtAnswer, error) {
+	name := fmt.Sprintf("doubt:%s[%s]", v.label, u.at())
+	raw, err := v.j.Ask(ctx, name, Question{
+		Prompt: fmt.Sprintf("Did this happen? The agent %s called its tool %s, and was cut off before it knew. "+
+			"Yes: it has happened. No: it has not, run it. Stop: end the agent with an error.", v.label, u.name),
+		Details: DoubtDetails{
+			Agent: v.label, Call: u.at(), Tool: u.name, Args: u.args, Key: usingOf(v.inside(ctx, u, nil)).key, Began: began.UTC(), Error: why,
+		},
+		Schema: json.RawMessage(doubtSchema),
+	})
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	a := new(DoubtAnswer)
+	if err := json.Unmarshal(raw, a); err != nil {
+		return nil, fmt.Errorf("ai: the answer to %s cannot be read: %w", name, err)
+	}
+	return a, nil
+}
