@@ -2,6 +2,7 @@ package ai
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -208,5 +209,55 @@ func TestToolsTogether(t *testing.T) {
 	r, err := Agent{Name: "a", Model: "smart", Tools: []Tool{NewTool("meet", "x", meet), NewTool("write", "x", write, Writes(), never)}}.Run(ctx, "x")
 	if err != nil || !slices.Equal(texts(r.Messages), []string{"1", "2", "3", "4", "5"}) {
 		t.Errorf("%v, %q", err, texts(r.Messages))
+	}
+}
+
+// An inline tool whose result is recorded does not run again, also not for another attempt of the step.
+func TestAgentInlineLeftOut(t *testing.T) {
+	e := new(effects)
+	pay := NewTool("pay", "pays", func(ctx context.Context, o order) (string, error) {
+		_, err := journalOf(ctx).Do(ctx, "pay", func(context.Context) (json.RawMessage, error) {
+			if e.add("pay " + o.Order); e.of("pay "+o.Order) == 1 {
+				return nil, errors.New("the bank is closed")
+			}
+			return json.RawMessage(`true`), nil
+		})
+		return "paid", err
+	}, Inline())
+	_, ctx := play(t, calls("pay", `{"order":"1"}`), calls("pay", `{"order":"2"}`), speak("done"))
+	j := newTape(t)
+	var r *AgentResult
+	body := func(ctx context.Context) (err error) {
+		if r, err = (Agent{Name: "a", Model: "smart", Tools: []Tool{pay}}).Run(ctx, "x"); err == nil && j.Step.Failures == 0 {
+			err = errors.New("the step does not like it")
+		}
+		return err
+	}
+	if err := j.finish(ctx, body); err == nil || j.Step.Failures != 1 {
+		t.Fatal(err)
+	}
+	err := j.finish(ctx, body)
+	want := []string{"! the bank is closed", "! the bank is closed"}
+	if err != nil || !slices.Equal(texts(r.Messages), want) || e.of("pay 1") != 1 || e.of("pay 2") != 1 {
+		t.Errorf("%v: %q, %s", err, texts(r.Messages), e)
+	}
+}
+
+// Agents that are the same, of one name, and do the same have different keys, if different calls have begun them.
+func TestAgentAsToolKeys(t *testing.T) {
+	e := new(effects)
+	inner := &played{lines: []func(*Request) Response{calls("book", `{"order":"1"}`), speak("done")}}
+	outer := &played{lines: []func(*Request) Response{calls("helper", `{"task":"x"}`), calls("helper", `{"task":"x"}`), speak("done")}}
+	c, err := New(Config{Providers: map[string]Provider{"in": inner, "out": outer}, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := Agent{Name: "helper", Model: "in:one", Tools: kit(e)}
+	err = newTape(t).finish(WithClient(t.Context(), c), func(ctx context.Context) error {
+		_, err := Agent{Name: "boss", Model: "out:one", Tools: []Tool{sub.AsTool("helper", "helps")}}.Run(ctx, "x")
+		return err
+	})
+	if err != nil || e.of("book 1") != 2 || len(e.done) != 3 {
+		t.Errorf("%v, %s", err, e)
 	}
 }

@@ -158,6 +158,9 @@ func TestApproveAndDeploys(t *testing.T) {
 			return deployed
 		}
 		j.answer = func(_ string, q Question) any {
+			if n := len(q.Details.(ApprovalDetails).Calls); n != map[bool]int{true: 2, false: 1}[first] {
+				t.Errorf("old code asks: %v: a person is asked about %d calls", first, n)
+			}
 			return approve(q, map[string]Decision{"1.2": {Decision: "reject"}})
 		}
 		err := j.finish(ctx, func(ctx context.Context) error {
