@@ -29,6 +29,10 @@ type Agent struct {
 	// MaxTurns is how often the model is asked for one prompt; 0: 10 times. It is also what ends an agent that
 	// calls the same tool again and again: nothing else looks for that.
 	MaxTurns int
+	// Budget is what its turns may cost in one Run with all that continues it, and the agents that it has as tools. An
+	// agent that is a tool counts when it is done, so give it a budget of its own, too. What does not fit waits for a person
+	// to raise the budget. Waiting for approvals costs nothing. The zero Budget does not limit.
+	Budget Budget
 	// Options are for each turn: MaxTokens, Fallback, Effort and others.
 	Options []Option
 }
@@ -111,7 +115,8 @@ type conversation struct {
 
 	messages []Message
 	thread   thread
-	turn     int // the last one
+	purse    *purse // nil: no budget
+	turn     int    // the last one
 	pauses   int
 	paid     bill
 }
@@ -153,6 +158,9 @@ func (a Agent) start(ctx context.Context, w *wanted, opts []Option) (*conversati
 	if n := strings.TrimPrefix(label, "agent:"+a.Name+"~"); n != label {
 		v.label += "#" + n
 	}
+	if a.Budget.limits() {
+		v.purse = newPurse("agent "+v.label, a.Budget)
+	}
 	v.messages, v.files = slices.Clone(v.set.before), v.set.files
 	return v, nil
 }
@@ -172,6 +180,9 @@ func (v *conversation) check() error {
 	}
 	if a.MaxTurns < 0 || a.MaxTurns > maxTurns {
 		s.wrong("MaxTurns is %d; give a number from 1 to %d", a.MaxTurns, maxTurns)
+	}
+	if b := a.Budget; b.Money < 0 || b.Tokens < 0 || b.Calls < 0 || b.Fail && !b.limits() {
+		s.wrong("Budget: give numbers above zero")
 	}
 	if s.system == "" {
 		s.system = a.System
@@ -251,6 +262,7 @@ func (v *conversation) name(kind, at string) string {
 func (v *conversation) request() *call {
 	k := v.set.call(v.agent.Model, v.messages)
 	k.name, k.position, k.thread = v.name("turn", fmt.Sprint(v.turn)), true, &v.thread
+	k.purse = v.purse
 	k.whole = len(v.defs) > 0
 	k.req.Tools = v.defs
 	return k

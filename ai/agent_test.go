@@ -74,14 +74,18 @@ func human(e *effects) func(name string, q Question) any {
 	}
 }
 
-func longTalk(t *testing.T) (*played, context.Context) {
-	return play(t,
+// talkLines are 5 turns with tools of every kind.
+func talkLines() []func(*Request) Response {
+	return []func(*Request) Response{
 		calls("look", `{"order":"1"}`, "note", `{"order":"1"}`),
 		calls("refund", `{"order":"1"}`, "refund", `{"order":"2"}`, "look", `{"order":"2"}`),
 		calls("book", `{"order":"1"}`, "stroll", `{"order":"1"}`, "book", `{"order":"2"}`),
 		calls("ask", `{"question":"which colour?"}`, "stroll", `{"order":"2"}`),
-		speak("done"))
+		speak("done"),
+	}
 }
+
+func longTalk(t *testing.T) (*played, context.Context) { return play(t, talkLines()...) }
 
 var errTranscript = errors.New("another transcript")
 

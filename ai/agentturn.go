@@ -70,6 +70,14 @@ func (v *conversation) pay(ctx context.Context, s bill) {
 	}
 }
 
+// paySub counts what an agent that is a tool has spent, against the budget, too.
+func (v *conversation) paySub(ctx context.Context, s bill) {
+	v.pay(ctx, s)
+	if v.purse != nil {
+		v.purse.add(spending{Money: s.cost.Known, Tokens: s.usage.Total(), Calls: s.calls})
+	}
+}
+
 // use is one call of a tool that the model asks for.
 type use struct {
 	turn, n int // from 1

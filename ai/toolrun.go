@@ -289,7 +289,7 @@ func (v *conversation) inBody(ctx context.Context, u *use) error {
 	if v.j.Recorded(ctx, name) {
 		o, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) { panic("ai: a record is gone") })
 		if err == nil {
-			v.pay(ctx, o.spent())
+			v.paySub(ctx, o.spent())
 		}
 		return err
 	}
@@ -309,7 +309,7 @@ func (v *conversation) inBody(ctx context.Context, u *use) error {
 	}); err != nil {
 		return err
 	}
-	v.pay(ctx, *paid)
+	v.paySub(ctx, *paid)
 	return nil
 }
 

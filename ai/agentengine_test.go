@@ -1,0 +1,238 @@
+package ai
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/durabletest"
+)
+
+// chat is the state of workflows with an agent.
+type chat struct {
+	Result *AgentResult
+}
+
+func talks(name string, a func() Agent) *durable.Workflow[chat] {
+	return durable.Define(name, durable.Step("s", func(ctx context.Context, c *chat) (err error) {
+		c.Result, err = a().Run(ctx, "do it")
+		return err
+	}).Retry(durable.Retry{MaxAttempts: 5}))
+}
+
+// operate answers what a run asks, as somebody who sees what has happened, until it ends.
+func operate(t *testing.T, e *durabletest.Engine, r *durabletest.Started[chat], answer func(name string, q Question) any) *AgentResult {
+	t.Helper()
+	for range 200 {
+		r.Settle()
+		page, err := e.PendingInputs(t.Context(), durable.InputFilter{})
+		if err == nil && len(page.Inputs) == 0 {
+			return r.Done().Result
+		}
+		for _, in := range page.Inputs {
+			q := Question{Prompt: in.Prompt, Schema: in.Schema}
+			switch {
+			case strings.HasPrefix(in.Name, "approve:"):
+				q.Details = decoded[ApprovalDetails](t, in.Details)
+			case strings.HasPrefix(in.Name, "doubt:"):
+				q.Details = decoded[DoubtDetails](t, in.Details)
+			}
+			// A worker that has just died does not take the answer; then it is asked for again.
+			_ = e.ProvideInput(t.Context(), in.Execution, in.ID, answer(in.Name, q))
+		}
+	}
+	t.Fatalf("run %s does not end", r.ID)
+	return nil
+}
+
+func decoded[T any](t *testing.T, raw json.RawMessage) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// AI-8: on the real engine, in virtual time, killed after each write in turn.
+func TestAI8_AgentKilledAfterEveryWrite(t *testing.T) {
+	for _, store := range []string{"memory", "sqlite"} {
+		t.Run(store, func(t *testing.T) {
+			var want []Message
+			step := map[string]int{"memory": 1, "sqlite": 4}[store]
+			for n := 0; ; n += step {
+				e, p := new(effects), &played{lines: talkLines()}
+				var opts []durabletest.Option
+				if store == "sqlite" {
+					opts = append(opts, durabletest.Store(sqliteOpener(t)))
+				}
+				w := talks("talk", func() Agent { return Agent{Name: "a", Model: "smart", Tools: kit(e)} })
+				kills, sum := 0, Sum{}
+				var got *AgentResult
+				durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
+					if n > 0 {
+						engine.CrashAfter(n)
+					}
+					r := durabletest.Start(engine, w, chat{}, durable.Key("1"))
+					got = operate(t, engine, r, human(e))
+					kills, sum = engine.Crashes(), sumOf(t, engine, r.ID)
+				}, append(opts, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))...)
+				if want == nil {
+					want = got.Messages
+				}
+				if !reflect.DeepEqual(got.Messages, want) || got.Turns != 5 {
+					t.Errorf("killed after write %d: another transcript: %+v", n, got.Messages)
+				}
+				if sum.Answers != 5 || sum.Requests < p.requests() || sum.PossiblyPaid != sum.Requests-5 || p.requests() > 5+kills {
+					t.Errorf("killed after write %d: %d requests, recorded %+v", n, p.requests(), sum)
+				}
+				for _, what := range []string{"note 1", "refund 1", "refund 2"} {
+					if k := e.of(what); k != 1 {
+						t.Errorf("killed after write %d: %s ran %d times: %s", n, what, k, e)
+					}
+				}
+				if n > 0 && kills == 0 {
+					if n < 20 {
+						t.Errorf("it took %d writes", n)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+// AI-12: what does not fit the question is refused when it is given, and changes nothing.
+func TestAI12_RefusedAnswers(t *testing.T) {
+	p, e := &played{lines: []func(*Request) Response{calls("refund", `{"order":"1"}`), speak("done")}}, new(effects)
+	w := talks("talk", func() Agent { return Agent{Name: "a", Model: "smart", Tools: kit(e)} })
+	onStores(t, WithClient(t.Context(), newClient(t, Config{}, p)), config(w), func(t *testing.T, engine *durabletest.Engine) {
+		p.asked, p.last = nil, nil
+		e.done = nil
+		r := durabletest.Start(engine, w, chat{})
+		r.Settle()
+		right := argsHash("refund", []byte(`{"order":"1"}`))
+		for _, wrong := range []Decision{
+			{Decision: "approve", Hash: argsHash("refund", []byte(`{"order":"2"}`))},
+			{Decision: "edit", Hash: right, Args: json.RawMessage(`{"order":2}`)},
+			{Decision: "edit", Hash: right, Args: json.RawMessage(`{"order":"1","more":"x"}`)},
+		} {
+			before := len(r.Look().Steps)
+			err := engine.ProvideInput(t.Context(), r.ID, "approve:a[1]", map[string]Decision{"1.1": wrong})
+			var refused *durable.AnswerError
+			if !errors.As(err, &refused) || len(r.Look().Steps) != before || e.of("refund 1") != 0 || len(r.Waits()) != 1 {
+				t.Errorf("%+v: %v", wrong, err)
+			}
+		}
+		r.Answer("approve:a[1]", map[string]Decision{"1.1": {Decision: "edit", Hash: right, Args: json.RawMessage(`{"order":"7"}`)}})
+		if r.Done(); e.of("refund 7") != 1 || e.of("refund 1") != 0 || p.requests() != 2 {
+			t.Errorf("%s, %v", e, p.asked)
+		}
+	})
+}
+
+// AI-5 for agents: a week of waiting for a yes costs no request, and holds no slot. Nobody who answers in time is a no.
+func TestAI5_ApprovalTakesAWeek(t *testing.T) {
+	p, e := &played{lines: []func(*Request) Response{calls("refund", `{"order":"1"}`), calls("slow", `{"order":"2"}`), speak("done")}}, new(effects)
+	w := talks("talk", func() Agent {
+		slow := NewTool("slow", "x", func(context.Context, order) (string, error) { e.add("slow"); return "", nil }, Approve(), ApproveWithin(24*time.Hour))
+		return Agent{Name: "a", Model: "smart", Tools: append(kit(e), slow)}
+	})
+	onStores(t, WithClient(t.Context(), newClient(t, Config{}, p)), config(w), func(t *testing.T, engine *durabletest.Engine) {
+		p.asked, p.last = nil, nil
+		e.done = nil
+		r := durabletest.Start(engine, w, chat{})
+		engine.Sleep(7 * 24 * time.Hour)
+		if x := r.Look(); x.Status != durable.Waiting || e.of("refund 1") != 0 || p.requests() != 1 {
+			t.Errorf("%s after %d requests", x.Status, p.requests())
+		}
+		engine.Restart()
+		r.Answer("approve:a[1]", map[string]Decision{"1.1": {Decision: "approve", Hash: argsHash("refund", []byte(`{"order":"1"}`))}})
+		got := r.Done().Result // a day passes
+		if p.requests() != 3 || e.of("refund 1") != 1 || e.of("slow") != 0 || texts(got.Messages)[1] != "! a person has rejected this call: nobody answered in time" {
+			t.Errorf("%v, %s, %q", p.asked, e, texts(got.Messages))
+		}
+	})
+}
+
+// A budget is kept over turns, and raised by a person; the turns before are not asked again.
+func TestAI29_AgentBudget(t *testing.T) {
+	p, e := &played{lines: []func(*Request) Response{calls("look", `{"order":"1"}`), calls("look", `{"order":"2"}`), speak("done")}}, new(effects)
+	w := talks("talk", func() Agent {
+		return Agent{Name: "a", Model: "smart", Tools: kit(e), Budget: Budget{Calls: 2}}
+	})
+	onStores(t, WithClient(t.Context(), newClient(t, Config{}, p)), config(w), func(t *testing.T, engine *durabletest.Engine) {
+		p.asked, p.last = nil, nil
+		r := durabletest.Start(engine, w, chat{})
+		r.Settle()
+		if p.requests() != 2 || len(r.Waits()) != 1 || r.Waits()[0] != "ai.hold" {
+			t.Fatalf("%d requests, waits %q", p.requests(), r.Waits())
+		}
+		r.Answer("ai.hold", map[string]any{"do": "raise", "calls": 3})
+		if got := r.Done().Result; p.requests() != 3 || got.Turns != 3 {
+			t.Errorf("%v", p.asked)
+		}
+	})
+}
+
+// What agents that are tools spend counts for the agent that has them.
+func TestAI29_BudgetOfSubAgents(t *testing.T) {
+	p := &played{lines: []func(*Request) Response{calls("look", `{"order":"1"}`), speak("done")}}
+	boss := &played{lines: []func(*Request) Response{calls("helper", `{"task":"x"}`), speak("done")}}
+	c, err := New(Config{Providers: map[string]Provider{"in": p, "out": boss}, Getenv: noEnv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := Agent{Name: "helper", Model: "in:x", Tools: kit(new(effects))}
+	_, err = Agent{Name: "boss", Model: "out:x", Tools: []Tool{sub.AsTool("helper", "helps")}, Budget: Budget{Calls: 3, Fail: true}}.Run(WithClient(t.Context(), c), "x")
+	if !IsKind(err, OverBudget) || p.requests() != 2 || boss.requests() != 1 {
+		t.Errorf("%v after %d and %d requests", err, boss.requests(), p.requests())
+	}
+}
+
+// A durable call in a tool that is not Inline is a mistake of the code, and stops the step.
+func TestAgentDurableCallInPlainTool(t *testing.T) {
+	p := &played{lines: []func(*Request) Response{calls("nap", `{}`), speak("done")}}
+	w := talks("talk", func() Agent {
+		return Agent{Name: "a", Model: "smart", Tools: []Tool{
+			NewTool("nap", "x", func(ctx context.Context, _ struct{}) (string, error) { return "", durable.Sleep(ctx, time.Hour) }, ReadOnly()),
+		}}
+	})
+	durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
+		end := durabletest.Start(engine, w, chat{}).Fails()
+		if !strings.Contains(end.Cause.Message, "make the tool Inline") || end.Cause.Attempt != 1 {
+			t.Errorf("%+v", end.Cause)
+		}
+	}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
+}
+
+// A step's timeout that cuts a tool off leaves it in doubt: it is not told to the model as the tool's error.
+func TestAgentStepTimeout(t *testing.T) {
+	p, runs := &played{lines: []func(*Request) Response{calls("slow", `{}`), speak("done")}}, 0
+	w := durable.Define("talk", durable.Step("s", func(ctx context.Context, c *chat) (err error) {
+		slow := NewTool("slow", "x", func(ctx context.Context, _ struct{}) (string, error) {
+			runs++
+			<-ctx.Done()
+			return "", ctx.Err()
+		})
+		c.Result, err = Agent{Name: "a", Model: "smart", Tools: []Tool{slow}}.Run(ctx, "do it")
+		return err
+	}).Timeout(time.Minute).Retry(durable.Retry{MaxAttempts: 2}))
+	durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
+		r := durabletest.Start(engine, w, chat{})
+		r.Settle()
+		if fmt.Sprint(r.Waits()) != "[doubt:a[1.1]]" || runs != 1 {
+			t.Fatalf("%q, ran %d times", r.Waits(), runs)
+		}
+		r.Answer("doubt:a[1.1]", DoubtAnswer{Happened: "yes", Result: "slowly"})
+		if got := r.Done().Result; texts(got.Messages)[0] != "slowly" || runs != 1 || p.requests() != 2 {
+			t.Errorf("%+v, ran %d times", got, runs)
+		}
+	}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
+}
