@@ -118,17 +118,17 @@ type conversation struct {
 	purse    *purse // nil: no budget
 	turn     int    // the last one
 	pauses   int
-	paid     bill
+	paid     expense
 }
 
-// bill is what an agent has spent, and those that it has as tools.
-type bill struct {
+// expense is what an agent has spent, and those that it has as tools.
+type expense struct {
 	usage Usage
 	cost  Cost
 	calls int
 }
 
-func (s *bill) add(t bill) {
+func (s *expense) add(t expense) {
 	s.usage, s.cost, s.calls = s.usage.Add(t.usage), s.cost.Add(t.cost), s.calls+t.calls
 }
 

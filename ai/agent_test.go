@@ -91,7 +91,7 @@ var errTranscript = errors.New("another transcript")
 
 // Acceptance 8: killed right after each record in turn, and right before each, an agent of 5 turns pays each once, and
 // no tool runs twice that may not.
-func TestAgentKilledEverywhere(t *testing.T) {
+func TestAI8_AgentKilledEverywhere(t *testing.T) {
 	var want *AgentResult
 	for _, after := range []bool{true, false} {
 		for n := 0; ; n++ {
@@ -145,7 +145,7 @@ func TestAgentKilledEverywhere(t *testing.T) {
 }
 
 // Acceptance 9: an edited system prompt acts from the next turn on.
-func TestAgentEditedPrompt(t *testing.T) {
+func TestAI9_EditedPrompt(t *testing.T) {
 	e := new(effects)
 	p, ctx := play(t,
 		calls("note", `{"order":"1"}`), calls("note", `{"order":"2"}`), calls("note", `{"order":"3"}`), speak("done"))
@@ -171,7 +171,7 @@ func TestAgentEditedPrompt(t *testing.T) {
 }
 
 // Acceptance 14: what was not declared and what does not fit is refused, in words that the model reads.
-func TestAgentRefusals(t *testing.T) {
+func TestAI14_Refusals(t *testing.T) {
 	e := new(effects)
 	deep := `{"order":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + `}`
 	_, ctx := play(t,

@@ -162,7 +162,7 @@ func TestAI5_ApprovalTakesAWeek(t *testing.T) {
 }
 
 // A budget is kept over turns, and raised by a person; the turns before are not asked again.
-func TestAI29_AgentBudget(t *testing.T) {
+func TestAgentAgentBudget(t *testing.T) {
 	p, e := &played{lines: []func(*Request) Response{calls("look", `{"order":"1"}`), calls("look", `{"order":"2"}`), speak("done")}}, new(effects)
 	w := talks("talk", func() Agent {
 		return Agent{Name: "a", Model: "smart", Tools: kit(e), Budget: Budget{Calls: 2}}
@@ -182,7 +182,7 @@ func TestAI29_AgentBudget(t *testing.T) {
 }
 
 // What agents that are tools spend counts for the agent that has them.
-func TestAI29_BudgetOfSubAgents(t *testing.T) {
+func TestAgentBudgetOfSubAgents(t *testing.T) {
 	p := &played{lines: []func(*Request) Response{calls("look", `{"order":"1"}`), speak("done")}}
 	boss := &played{lines: []func(*Request) Response{calls("helper", `{"task":"x"}`), speak("done")}}
 	c, err := New(Config{Providers: map[string]Provider{"in": p, "out": boss}, Getenv: noEnv})

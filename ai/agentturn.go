@@ -31,7 +31,7 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 		v.turn--
 		return false, err
 	}
-	v.pay(ctx, bill{resp.Usage, resp.Cost, 1})
+	v.pay(ctx, expense{resp.Usage, resp.Cost, 1})
 	if v.set.result != nil {
 		*v.set.result = *resp
 	}
@@ -63,7 +63,7 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 }
 
 // pay counts what was spent, here and in the agent whose tool this one is.
-func (v *conversation) pay(ctx context.Context, s bill) {
+func (v *conversation) pay(ctx context.Context, s expense) {
 	v.paid.add(s)
 	if u := usingOf(ctx); u != nil && u.paid != nil {
 		u.paid.add(s)
@@ -71,7 +71,7 @@ func (v *conversation) pay(ctx context.Context, s bill) {
 }
 
 // paySub counts what an agent that is a tool has spent, against the budget, too.
-func (v *conversation) paySub(ctx context.Context, s bill) {
+func (v *conversation) paySub(ctx context.Context, s expense) {
 	v.pay(ctx, s)
 	if v.purse != nil {
 		v.purse.add(spending{Money: s.cost.Known, Tokens: s.usage.Total(), Calls: s.calls})

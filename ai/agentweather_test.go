@@ -13,11 +13,11 @@ import (
 )
 
 // More kills take longer: go test ./ai -run Weather -agent.kills 20000
-var weatherKills = flag.Int("agent.kills", 1000, "how often agents are killed at moments of chance") // lint:var a flag
+var weatherKills = flag.Int("agent.kills", 1000, "how often agents are killed at moments of chance")
 
 // Killed at moments of chance, again and again, agents record no call twice, give no money back twice, and every
 // request that may have been paid without an answer is in the records.
-func TestAgentWeather(t *testing.T) {
+func TestAI8_AgentWeather(t *testing.T) {
 	kills, runs, possibly := 0, 0, 0
 	var want []Message
 	for seed := uint64(1); kills < *weatherKills && !t.Failed(); seed++ {
@@ -103,7 +103,7 @@ func audit(p *played, e *effects, m *Memory) (possiblyPaid int, err error) {
 }
 
 // Acceptance 15: what an agent stores grows with what is said, not with its square.
-func TestAgentStorage(t *testing.T) {
+func TestAI15_AgentStorage(t *testing.T) {
 	text := func(n, size int) string {
 		return fmt.Sprintf("%d %s", n, strings.Repeat(string(rune('a'+n%26)), size))
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Acceptance 11: what is free runs at once; one wait lists all that is guarded, and each call has a decision of its own.
-func TestApproveTogether(t *testing.T) {
+func TestAI11_ApproveTogether(t *testing.T) {
 	e := new(effects)
 	p, ctx := play(t, calls("refund", `{"order":"1"}`, "look", `{"order":"9"}`, "refund", `{"order":"2"}`, "refund", `{"order":"3","euros":900}`), speak("done"))
 	j := newTape(t)
@@ -44,7 +44,7 @@ func TestApproveTogether(t *testing.T) {
 }
 
 // Acceptance 12: a decision for other arguments, and edited arguments that do not fit, are refused and change nothing.
-func TestApproveRefused(t *testing.T) {
+func TestAI12_ApproveRefused(t *testing.T) {
 	e := new(effects)
 	_, ctx := play(t, calls("refund", `{"order":"1"}`, "refund", `{"order":"2"}`), speak("done"))
 	j := newTape(t)
@@ -118,7 +118,7 @@ func TestApproveWithin(t *testing.T) {
 }
 
 // Acceptance 13: where nobody can be asked, nothing that needs a yes runs.
-func TestApproveOutside(t *testing.T) {
+func TestAI13_ApproveOutside(t *testing.T) {
 	e := new(effects)
 	limit := ApproveIf(func(o order) bool { return o.Euros > 50 })
 	tools := kit(e)

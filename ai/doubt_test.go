@@ -32,7 +32,7 @@ func cutOff(t *testing.T, j *tape, times int, reply string, opts ...ToolOption) 
 }
 
 // Acceptance 10: an unmarked tool that was cut off waits for a person, one that may be repeated runs again with the same key.
-func TestDoubt(t *testing.T) {
+func TestAI10_Doubt(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts    []ToolOption
 		answers []DoubtAnswer
@@ -92,7 +92,7 @@ func TestDoubtStop(t *testing.T) {
 }
 
 // Reconcile finds out by itself; a person is asked only when it cannot.
-func TestDoubtReconcile(t *testing.T) {
+func TestAI10_Reconcile(t *testing.T) {
 	down := errors.New("the bank does not answer")
 	for name, c := range map[string]struct {
 		fails    int

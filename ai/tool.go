@@ -259,7 +259,7 @@ type using struct {
 	key   string // of idempotency
 	label string // of the agent
 	at    string // 3.1
-	paid  *bill  // of agents that it runs
+	paid  *expense  // of agents that it runs
 }
 
 func usingOf(ctx context.Context) *using {

@@ -144,7 +144,7 @@ func (v *conversation) call(ctx context.Context, u *use, ends chan<- toolEnd) {
 }
 
 // inside is the context of a tool's function.
-func (v *conversation) inside(ctx context.Context, u *use, paid *bill) context.Context {
+func (v *conversation) inside(ctx context.Context, u *use, paid *expense) context.Context {
 	key := hashOf([]byte(fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s", v.key, v.label, u.at(), u.name, u.args)))
 	return context.WithValue(ctx, usingKey{}, &using{key: key[:32], label: v.label, at: u.at(), paid: paid})
 }
@@ -293,7 +293,7 @@ func (v *conversation) inBody(ctx context.Context, u *use) error {
 		}
 		return err
 	}
-	paid := new(bill)
+	paid := new(expense)
 	end := toolEnd{u: u}
 	end.text, end.err = u.tool.call(v.inside(inner, u, paid), u.args)
 	var f *fatalError
@@ -313,7 +313,7 @@ func (v *conversation) inBody(ctx context.Context, u *use) error {
 	return nil
 }
 
-func (o *toolOutcome) spent() (s bill) {
+func (o *toolOutcome) spent() (s expense) {
 	if o.Usage != nil {
 		s.usage = *o.Usage
 	}
