@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -27,10 +28,13 @@ func talks(name string, a func() Agent) *durable.Workflow[chat] {
 }
 
 // operate answers what a run asks, as somebody who sees what has happened, until it ends.
-func operate(t *testing.T, e *durabletest.Engine, r *durabletest.Started[chat], answer func(name string, q Question) any) *AgentResult {
+func operate(t *testing.T, e *durabletest.Engine, r *durabletest.Started[chat], answer func(name string, q Question) any, settled ...func()) *AgentResult {
 	t.Helper()
 	for range 200 {
 		r.Settle()
+		for _, fn := range settled {
+			fn()
+		}
 		page, err := e.PendingInputs(t.Context(), durable.InputFilter{})
 		if err == nil && len(page.Inputs) == 0 {
 			return r.Done().Result
@@ -106,6 +110,38 @@ func TestAI8_AgentKilledAfterEveryWrite(t *testing.T) {
 			}
 		})
 	}
+}
+
+// AI-8: on SQLite, killed at moments of chance, again and again.
+func TestAI8_AgentWeatherSQLite(t *testing.T) {
+	kills, possibly := 0, 0
+	for seed := uint64(1); kills < *weatherKills/20 && !t.Failed(); seed++ {
+		e, p := new(effects), &played{lines: talkLines()}
+		chance := rand.New(rand.NewPCG(seed, 7))
+		w := talks("talk", func() Agent { return Agent{Name: "a", Model: "smart", Tools: kit(e)} })
+		durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
+			engine.CrashAfter(1 + chance.IntN(12))
+			r := durabletest.Start(engine, w, chat{}, durable.Key("1"))
+			seen := 0
+			got := operate(t, engine, r, human(e), func() {
+				if engine.Crashes() > seen {
+					seen = engine.Crashes()
+					engine.CrashAfter(1 + chance.IntN(12))
+				}
+			})
+			sum := sumOf(t, engine, r.ID)
+			if sum.Answers != 5 || sum.Requests < p.requests() || sum.PossiblyPaid != sum.Requests-5 || got.Turns != 5 {
+				t.Errorf("seed %d: %d requests, recorded %+v", seed, p.requests(), sum)
+			}
+			for _, what := range []string{"note 1", "refund 1", "refund 2"} {
+				if k := e.of(what); k != 1 {
+					t.Errorf("seed %d: %s ran %d times: %s", seed, what, k, e)
+				}
+			}
+			kills, possibly = kills+engine.Crashes(), possibly+sum.PossiblyPaid
+		}, durabletest.Store(sqliteOpener(t)), durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
+	}
+	t.Logf("%d kills, %d requests listed as possibly paid", kills, possibly)
 }
 
 // AI-12: what does not fit the question is refused when it is given, and changes nothing.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"time"
 
@@ -224,7 +223,12 @@ func (t *tool) look(in reflect.Type, noFunction bool) {
 
 // nameMistake says what is wrong with the name of a tool or an agent; "" if nothing.
 func nameMistake(name string) string {
-	if !regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,63}$`).MatchString(name) {
+	good := len(name) > 0 && len(name) <= 64
+	for i, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		good = good && (letter || i > 0 && (r >= '0' && r <= '9' || r == '_' || r == '-'))
+	}
+	if !good {
 		return fmt.Sprintf("the name %q is bad: it has 1 to 64 letters, digits, _ and -, and begins with a letter", clip(name, 80))
 	}
 	return ""
@@ -256,10 +260,10 @@ type usingKey struct{}
 
 // using is what the context of a tool's function leads to.
 type using struct {
-	key   string // of idempotency
-	label string // of the agent
-	at    string // 3.1
-	paid  *expense  // of agents that it runs
+	key   string   // of idempotency
+	label string   // of the agent
+	at    string   // 3.1
+	paid  *expense // of agents that it runs
 }
 
 func usingOf(ctx context.Context) *using {
