@@ -248,27 +248,39 @@ func TestAgentDurableCallInPlainTool(t *testing.T) {
 	}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
 }
 
-// A step's timeout that cuts a tool off leaves it in doubt: it is not told to the model as the tool's error.
-func TestAgentStepTimeout(t *testing.T) {
-	p, runs := &played{lines: []func(*Request) Response{calls("slow", `{}`), speak("done")}}, 0
-	w := durable.Define("talk", durable.Step("s", func(ctx context.Context, c *chat) (err error) {
-		slow := NewTool("slow", "x", func(ctx context.Context, _ struct{}) (string, error) {
-			runs++
-			<-ctx.Done()
-			return "", ctx.Err()
-		})
-		c.Result, err = Agent{Name: "a", Model: "smart", Tools: []Tool{slow}}.Run(ctx, "do it")
-		return err
-	}).Timeout(time.Minute).Retry(durable.Retry{MaxAttempts: 2}))
-	durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
-		r := durabletest.Start(engine, w, chat{})
-		r.Settle()
-		if fmt.Sprint(r.Waits()) != "[doubt:a[1.1]]" || runs != 1 {
-			t.Fatalf("%q, ran %d times", r.Waits(), runs)
+// A timeout that cuts a tool off, the step's or the body's own, leaves it in doubt: it is not told to the model as the
+// tool's error.
+func TestAgentCutOffByTimeout(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		p, runs := &played{lines: []func(*Request) Response{calls("slow", `{}`), speak("done")}}, 0
+		step := durable.Step("s", func(ctx context.Context, c *chat) (err error) {
+			if own {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeout(ctx, time.Minute)
+				defer stop()
+			}
+			slow := NewTool("slow", "x", func(ctx context.Context, _ struct{}) (string, error) {
+				runs++
+				<-ctx.Done()
+				return "", ctx.Err()
+			})
+			c.Result, err = Agent{Name: "a", Model: "smart", Tools: []Tool{slow}}.Run(ctx, "do it")
+			return err
+		}).Retry(durable.Retry{MaxAttempts: 2})
+		if !own {
+			step.Timeout(time.Minute)
 		}
-		r.Answer("doubt:a[1.1]", DoubtAnswer{Happened: "yes", Result: "slowly"})
-		if got := r.Done().Result; texts(got.Messages)[0] != "slowly" || runs != 1 || p.requests() != 2 {
-			t.Errorf("%+v, ran %d times", got, runs)
-		}
-	}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
+		w := durable.Define("talk", step)
+		durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
+			r := durabletest.Start(engine, w, chat{})
+			r.Settle()
+			if fmt.Sprint(r.Waits()) != "[doubt:a[1.1]]" || runs != 1 {
+				t.Fatalf("own: %v: waits %q, ran %d times", own, r.Waits(), runs)
+			}
+			r.Answer("doubt:a[1.1]", DoubtAnswer{Happened: "yes", Result: "slowly"})
+			if got := r.Done().Result; texts(got.Messages)[0] != "slowly" || runs != 1 || p.requests() != 2 {
+				t.Errorf("own: %v: %+v, ran %d times", own, got, runs)
+			}
+		}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
+	}
 }
