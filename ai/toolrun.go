@@ -115,7 +115,7 @@ func (v *conversation) together(ctx context.Context, group []*use) error {
 		if end.panics != nil {
 			panic(fmt.Sprintf("tool %s of agent %s: %v\n%s", end.u.tool.name, v.label, end.panics, end.stack))
 		}
-		if err := v.record(ctx, end.u, func(context.Context) (*toolOutcome, string, error) { return v.outcome(ctx, end) }); err != nil {
+		if err := v.record(ctx, end.u, func(context.Context) (*toolOutcome, string, error) { return v.outcome(end) }); err != nil {
 			return err
 		}
 	}
@@ -149,13 +149,11 @@ func (v *conversation) inside(ctx context.Context, u *use, paid *expense) contex
 	return context.WithValue(ctx, usingKey{}, &using{key: key[:32], label: v.label, at: u.at(), paid: paid})
 }
 
-// outcome is what a function's end comes to. The error is that of a body that is over: then nothing is known.
-func (v *conversation) outcome(ctx context.Context, end toolEnd) (*toolOutcome, string, error) {
+// outcome is what a function's end comes to. It is asked for by a Do, which refuses when the context is over: what was cut
+// off has no outcome.
+func (v *conversation) outcome(end toolEnd) (*toolOutcome, string, error) {
 	if end.err == nil {
 		return &toolOutcome{}, end.text, nil
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return nil, "", cause
 	}
 	if misused(end.err) {
 		return nil, "", permanent(fmt.Errorf("ai: tool %s: %w: make the tool Inline", end.u.tool.name, end.err))
@@ -301,7 +299,7 @@ func (v *conversation) inBody(ctx context.Context, u *use) error {
 		return fmt.Errorf("ai: tool %s of agent %s (%s): %w", u.name, v.label, u.at(), f.err)
 	}
 	if err := v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) {
-		o, text, err := v.outcome(ctx, end)
+		o, text, err := v.outcome(end)
 		if o != nil && paid.calls > 0 {
 			o.Usage, o.Cost, o.Calls = &paid.usage, &paid.cost, paid.calls
 		}
