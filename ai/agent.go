@@ -53,7 +53,6 @@ type AgentResult struct {
 const (
 	defaultTurns = 10
 	maxTurns     = 1000
-	maxPauses    = 3 // in a row, that a model may ask for
 	agentCache   = 5 * time.Minute
 )
 
@@ -117,7 +116,6 @@ type conversation struct {
 	thread   thread
 	purse    *purse // nil: no budget
 	turn     int    // the last one
-	pauses   int
 	paid     expense
 }
 

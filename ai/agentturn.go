@@ -2,6 +2,7 @@ package ai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -37,16 +38,7 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 	}
 	v.messages = append(v.messages, resp.Message)
 	switch {
-	case resp.Stop == StopPause && len(resp.Message.Calls) == 0:
-		if v.pauses++; v.pauses > maxPauses {
-			return false, &Error{
-				Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage,
-				Err: fmt.Errorf("the model paused %d times in a row", v.pauses),
-			}
-		}
-		return false, nil
 	case len(resp.Message.Calls) > 0:
-		v.pauses = 0
 		results, err := v.use(ctx, resp)
 		if err != nil {
 			v.messages = v.messages[:len(v.messages)-1] // calls without results are no conversation
@@ -54,9 +46,9 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 		}
 		v.messages = append(v.messages, results...)
 		return v.wants != nil && v.wants.done, nil
-	}
-	v.pauses = 0
-	if v.wants == nil {
+	case resp.Stop == StopPause: // once too often
+		return false, &Error{Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage, Err: errors.New("the model pauses again and again, and does not end its answer")}
+	case v.wants == nil:
 		return true, nil
 	}
 	return false, v.wants.remind(v)

@@ -24,6 +24,23 @@ type ApprovalDetails struct {
 	Note  string        `json:"note,omitempty"` // why it is asked again
 }
 
+// Approve is the answer that approves all calls.
+func (d ApprovalDetails) Approve() map[string]Decision { return d.all(Decision{Decision: "approve"}) }
+
+// Reject is the answer that rejects all calls, for a reason that the model reads.
+func (d ApprovalDetails) Reject(reason string) map[string]Decision {
+	return d.all(Decision{Decision: "reject", Reason: reason})
+}
+
+func (d ApprovalDetails) all(one Decision) map[string]Decision {
+	answer := make(map[string]Decision)
+	for _, c := range d.Calls {
+		one.Hash = c.Hash
+		answer[c.Call] = one
+	}
+	return answer
+}
+
 // GuardedCall is a call of a tool to which a person must agree.
 type GuardedCall struct {
 	Call        string          `json:"call"` // turn and number, as 3.1

@@ -104,6 +104,9 @@ func TestApproveWithin(t *testing.T) {
 		if !q.Timed || q.Timeout != time.Hour {
 			t.Errorf("%+v", q)
 		}
+		if no := canonical(q.Details.(ApprovalDetails).Reject("nobody answered in time")); string(no) != string(q.Default) {
+			t.Errorf("the default is %s, want %s", q.Default, no)
+		}
 		return q.Default // an hour later
 	}
 	var r *AgentResult

@@ -211,16 +211,12 @@ func (e *effects) String() string {
 
 // approve says yes to everything in a question about approvals, but for what other says.
 func approve(q Question, other map[string]Decision) map[string]Decision {
-	all := map[string]Decision{}
-	for _, c := range q.Details.(ApprovalDetails).Calls {
-		d := Decision{Decision: "approve"}
-		if o, ok := other[c.Call]; ok {
-			d = o
-		}
+	all := q.Details.(ApprovalDetails).Approve()
+	for call, d := range other {
 		if d.Hash == "" {
-			d.Hash = c.Hash
+			d.Hash = all[call].Hash
 		}
-		all[c.Call] = d
+		all[call] = d
 	}
 	return all
 }
