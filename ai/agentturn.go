@@ -2,6 +2,7 @@ package ai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -37,11 +38,6 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 	}
 	v.messages = append(v.messages, resp.Message)
 	switch {
-	case resp.Stop == StopPause && len(resp.Message.Calls) == 0:
-		return false, &Error{ // the call has sent it back as often as is sensible
-			Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage,
-			Err: fmt.Errorf("the model paused %d times in a row", maxPauses+1),
-		}
 	case len(resp.Message.Calls) > 0:
 		results, err := v.use(ctx, resp)
 		if err != nil {
@@ -50,8 +46,9 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 		}
 		v.messages = append(v.messages, results...)
 		return v.wants != nil && v.wants.done, nil
-	}
-	if v.wants == nil {
+	case resp.Stop == StopPause: // once too often
+		return false, &Error{Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage, Err: errors.New("the model pauses again and again, and does not end its answer")}
+	case v.wants == nil:
 		return true, nil
 	}
 	return false, v.wants.remind(v)

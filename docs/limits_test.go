@@ -59,7 +59,7 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"internal/plan/step.go", "maxAskings", "5", "| questions to `Reconcile` | 5 errors |"},
 		{"ai/agent.go", "maxTurns", "1000", "| turns of an agent for one prompt (`Agent.MaxTurns`) | 1,000 | 10 |"},
 		{"ai/agent.go", "defaultTurns", "10", "| turns of an agent for one prompt (`Agent.MaxTurns`) | 1,000 | 10 |"},
-		{"ai/agent.go", "maxPauses", "3", "| pauses of a model in a row that an agent goes along with | 3 |"},
+		{"ai/pause.go", "maxPauses", "3", "| parts in which a model may give one answer (pauses) | 3, and the last |"},
 		{"ai/tool.go", "maxArgs", "1 << 20", "| arguments that a model gives to a tool | 1 MiB, 64 levels |"},
 		{"ai/tool.go", "maxDepth", "64", "| arguments that a model gives to a tool | 1 MiB, 64 levels |"},
 		{"ai/tool.go", "maxApproved", "64 << 10", "| arguments that a person is asked about | 64 KiB |"},
