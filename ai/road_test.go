@@ -213,3 +213,12 @@ func TestDeltasAndPrompts(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// The alias that an error names is that of the model which was asked.
+func TestInvalidFallbackIsNamed(t *testing.T) {
+	_, ctx := scriptedClient(t, fails(Error{Kind: Refused}), fails(Error{Kind: Invalid, Status: 404}))
+	_, err := GenerateText(ctx, "smart", "x", Fallback("fake:two"))
+	if !IsKind(err, Invalid) || !strings.Contains(err.Error(), `"fake:two"`) || !strings.Contains(err.Error(), "AI_MODEL_FAKE_TWO") || strings.Contains(err.Error(), `"smart"`) {
+		t.Error(err)
+	}
+}
