@@ -23,7 +23,7 @@ type call struct {
 	whole    bool // half an answer is none: an object is asked for
 	keep     bool
 	key      string
-	prompt   string        // name and hash of the prompt file
+	prompt   string        // name and hash of the template, if there is one
 	patience time.Duration // 0: none
 	onDelta  func(Delta)
 	thread   *thread // of the conversation, if there is one; else nil
@@ -57,6 +57,9 @@ func (s *settings) call(modelName string, msgs []Message) *call {
 	}
 	if s.patience != nil {
 		k.patience = *s.patience
+	}
+	if s.render != nil {
+		k.prompt = s.render.version
 	}
 	return k
 }

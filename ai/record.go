@@ -311,14 +311,14 @@ func (k *call) recordName(p *paper, failures int) string {
 		name = "ai:" + k.key
 	default:
 		name = "ai:" + hashOf(canonical(struct {
-			Model, System, List, Tools, Schema, Choice, Effort, Prompt string
-			Tail, Stop                                                 []string
-			MaxTokens                                                  int
-			Temperature                                                *float64
-			Cache                                                      time.Duration
-			Extra                                                      map[string]any
+			Model, System, List, Tools, Schema, Choice, Effort string
+			Tail, Stop                                         []string
+			MaxTokens                                          int
+			Temperature                                        *float64
+			Cache                                              time.Duration
+			Extra                                              map[string]any
 		}{
-			k.model, p.system, p.list, p.tools, p.schema, k.req.ToolChoice, k.req.Effort, k.prompt, p.tail, k.req.Stop,
+			k.model, p.system, p.list, p.tools, p.schema, k.req.ToolChoice, k.req.Effort, p.tail, k.req.Stop,
 			k.req.MaxTokens, k.req.Temperature, k.req.Cache, k.req.Extra,
 		}))[:16]
 	}
