@@ -34,7 +34,7 @@ func (p *pair) tell(r *store.Release) {
 	}
 	if p.rnd.IntN(3) > 0 {
 		r.Report = fmt.Append(nil, "ended\x00", p.rnd.IntN(10))
-		r.Topic, r.Dedupe = pick(p.rnd, "", "", "t1", "items"), pick(p.rnd, "", "", "again")
+		r.Topic, r.Dedupe = pick(p.rnd, "", "", "t1", "items"), pick(p.rnd, "", "again")
 	}
 	if p.rnd.IntN(2) == 0 {
 		r.Family = &store.Notice{Topic: pick(p.rnd, "t1", "parent"), Payload: []byte{0, byte(p.rnd.IntN(256))}}
