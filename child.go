@@ -171,19 +171,19 @@ func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (
 		if err != nil {
 			return zero, fmt.Errorf("await child %s: %w", spawned.ID, err)
 		}
-		return recordEnd[C](ctx, b, key, &rec, h.State)
+		return recordEnd[C](ctx, b, key, &rec, h)
 	}
 	w := &journal.Wait{Kind: "call", Name: rec.Workflow, Topic: store.ChildTopic(spawned.ID)}
 	return awaitChild[C](ctx, b, key, w, calling(opts), nil)
 }
 
 // recordEnd records the end of a child that has ended.
-func recordEnd[C any](ctx context.Context, b *body, key string, rec *store.Record, state []byte) (C, error) {
+func recordEnd[C any](ctx context.Context, b *body, key string, rec *store.Record, h *journal.History) (C, error) {
 	var zero C
 	report := run.ChildReport{ID: rec.ID, Workflow: rec.Workflow, Status: rec.Status, Error: storedError(rec.Error)}
 	req := &run.CallRequest{Key: key}
 	if report.Status == store.Completed {
-		report.State = state
+		report.State, req.Undo = h.State, h.Undoable() && !rec.Detached
 	} else {
 		req.Err = &journal.Error{Code: "child", Path: b.h.Path, Message: "the child has not completed"}
 	}
