@@ -259,6 +259,9 @@ func (w *Worker) released(r *run, b *batch, told bool) {
 	delete(w.mortal, r)
 	delete(w.alarms, r)
 	w.returnAll(r)
+	if b.release.Status == store.Compensating && r.waitsForOpen() {
+		w.do.Ended(r.id, store.Compensating, nil, r.hist.Back.Err)
+	}
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
 		w.do.Ended(r.id, s, r.hist.State, b.err)

@@ -28,6 +28,13 @@ type Recall struct {
 	Round  int      `json:"round"`
 }
 
+// openLook is how long a rollback that waits for children which had not ended rests before it has them looked
+// after again: one that is blocked hears of nothing.
+const openLook = 10 * time.Minute
+
+// waitsForOpen tells whether a rollback waits for children that had not ended when it began.
+func (r *run) waitsForOpen() bool { return len(r.plan.Kin) > 0 && r.plan.Kin[0].Undo.Kin.Open }
+
 // order is the dedupe name of an order.
 func order(round int) string { return "recall:" + strconv.Itoa(round) }
 

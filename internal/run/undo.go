@@ -56,6 +56,9 @@ func (w *Worker) takeHalt(r *run, at int64) bool {
 func (w *Worker) parkUndoing(r *run, rel *store.Release) {
 	if rel.Status == store.Waiting && rel.Due.IsZero() {
 		rel.Due = fromMicros(r.hist.Last).Add(UndoFar)
+		if r.waitsForOpen() {
+			rel.Due = w.clock.high(r.since).Add(openLook)
+		}
 	}
 	rel.Status = store.Compensating
 	if r.mustTurn() { // nobody has looked at its messages and clocks
