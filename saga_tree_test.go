@@ -137,7 +137,7 @@ func TestCO3_CO7_CrashAfterEveryCommitOfATree(t *testing.T) {
 			s.reset()
 			crashes := e.Crashes()
 			e.CrashAfter(n)
-			r := durabletest.Start(e.Engine, w, note{})
+			r := durabletest.Start(e.Engine, w, note{}, durable.Key(fmt.Sprint("tree ", n)))
 			_, err := r.End()
 			wantFailure(t, err, durable.Compensated, "permanent", "end")
 			if got := s.undone(); !slices.Equal(got, want) {

@@ -54,7 +54,7 @@ func (w *Worker) takeHalt(r *run, at int64) bool {
 
 // parkUndoing is how a run is let go in the middle of its rollback.
 func (w *Worker) parkUndoing(r *run, rel *store.Release) {
-	if rel.Status == store.Waiting && rel.Due.IsZero() {
+	if rel.Status == store.Waiting && rel.Due.IsZero() && !(r.mustTurn() && len(r.plan.Kin) > 0) { // only what goes back gives orders
 		rel.Due = fromMicros(r.hist.Last).Add(UndoFar)
 		if r.waitsForOpen() {
 			rel.Due = w.clock.high(r.since).Add(openLook)
