@@ -290,7 +290,12 @@ func TestCO3_CN6_AtEveryMomentOfATree(t *testing.T) {
 	var s saga
 	deep := durable.Define("deep", s.step("d1"), body("dw", func(ctx context.Context, _ *note) error { return durable.Sleep(ctx, 3*time.Second) }), s.step("d2"))
 	mid := durable.Define("mid", s.step("m1"), s.calls("m2", deep), s.step("m3"))
-	w := durable.Define("w", s.step("a"), durable.Parallel("p", s.calls("l", mid), s.calls("r", deep)), body("ww", func(ctx context.Context, _ *note) error {
+	quiet := body("r", func(ctx context.Context, _ *note) error { // changes nothing that the other lane changes
+		s.add("r")
+		_, err := durable.Call(ctx, deep, note{})
+		return err
+	}).Compensate(s.undo("r"))
+	w := durable.Define("w", s.step("a"), durable.Parallel("p", s.calls("l", mid), quiet), body("ww", func(ctx context.Context, _ *note) error {
 		return durable.Sleep(ctx, 3*time.Second)
 	}), s.step("z"))
 	cfg := serve(w, mid, deep)
