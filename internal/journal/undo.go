@@ -199,6 +199,8 @@ func (h *History) undone(f *Fact) error {
 		return fmt.Errorf("%w: %s at %s, and the run goes back", ErrCorrupt, f.Kind, f.Path)
 	case u.Ended() && f.Kind != Handed:
 		return fmt.Errorf("%w: %s at %s, which has ended", ErrCorrupt, f.Kind, f.Path)
+	case u.Kin != nil && (f.Kind == Done || f.Kind == Failed) && len(u.Kin.Todo)+len(u.Kin.Told) > 0:
+		return fmt.Errorf("%w: %s at %s, and not all children have answered", ErrCorrupt, f.Kind, f.Path)
 	case u.Place == nil:
 		u.Place = &Place{}
 	}
