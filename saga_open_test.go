@@ -364,3 +364,55 @@ func (e env) look(t *testing.T, id durable.ID) *durable.Execution {
 	}
 	return x
 }
+
+// The process dies after each commit of a rollback that goes down to open children and to spread items: what is
+// left is undone by the next, and each undo is recorded once.
+func TestCO3_CO7_CrashAfterEveryCommitOfWhatIsOpen(t *testing.T) {
+	var s saga
+	deep := s.leaf("deep")
+	kid := durable.Define("kid", s.step("k1"), s.callsOnly("k2", deep), body("hold", func(ctx context.Context, _ *note) error { return durable.Sleep(ctx, time.Hour) }))
+	mid := durable.Define("mid", s.callsOnly("m", kid))
+	open := durable.Define("open", s.step("a"), durable.Parallel("p", s.callsOnly("c", mid), body("f", func(ctx context.Context, _ *note) error {
+		if err := durable.Sleep(ctx, time.Minute); err != nil {
+			return err
+		}
+		return durable.Permanent(errFlaky)
+	})))
+	one := read("one", func(_ context.Context, p *page) error { return nil }).Compensate(func(context.Context, *page) error { return nil })
+	whole := durable.Define("whole", durable.Each("pages", pagesOf, one).Spread().Into(intoPages), durable.Step("end", func(context.Context, *board) error { return durable.Permanent(errFlaky) }))
+	torn := durable.Define("torn", set("first", func(b *board) { b.A = 1 }).Compensate(func(context.Context, *board) error { return nil }),
+		durable.Each("pages", pagesOf, one, read("two", func(ctx context.Context, p *page) error {
+			if p.N != 1 {
+				return durable.Sleep(ctx, time.Hour)
+			}
+			if err := durable.Sleep(ctx, time.Minute); err != nil {
+				return err
+			}
+			return durable.Permanent(errFlaky)
+		})).Spread().Into(intoPages))
+	cfg := serve(open, kid, mid, deep, whole, torn)
+	cfg.Lease = 10 * time.Second
+	onStores(t, cfg, func(t *testing.T, e env) {
+		crashing(t, e, open, note{}, "p[f]/f")
+		crashing(t, e, whole, ofPages(3), "end")
+		crashing(t, e, torn, ofPages(3), "pages[1]/two")
+	})
+}
+
+func crashing[S any](t *testing.T, e env, w *durable.Workflow[S], in S, path string) {
+	t.Helper()
+	for n := 1; ; n++ {
+		crashes := e.Crashes()
+		e.CrashAfter(n)
+		r := durabletest.Start(e.Engine, w, in, durable.Key(fmt.Sprint("killed ", n)))
+		_, err := r.End()
+		wantFailure(t, err, durable.Compensated, "permanent", path)
+		e.treeUndone(t, r.ID)
+		if t.Failed() {
+			t.Fatalf("killed after commit %d of %s", n, w.Name())
+		}
+		if e.Crashes() == crashes {
+			return
+		}
+	}
+}

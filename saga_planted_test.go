@@ -3,8 +3,10 @@ package durable_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,5 +104,34 @@ func TestCO3_PlantedBugs(t *testing.T) {
 			t.Errorf("%s: not caught", name)
 		}
 		t.Logf("%s: %s", name, problem)
+	}
+}
+
+// Writes that are refused, as when a message came before them, are decided again: each child is ordered back
+// once, and no answer is lost.
+func TestCO3_QU8_RefusedWrites(t *testing.T) {
+	var s saga
+	w, all, want := s.forest()
+	items := durable.Define("items", durable.Each("pages", pagesOf, read("one", func(_ context.Context, p *page) error { return nil }).Compensate(
+		func(_ context.Context, p *page) error {
+			s.add(fmt.Sprint("undo item ", p.N))
+			return nil
+		})).Spread().Into(intoPages), durable.Step("end", func(context.Context, *board) error { return durable.Permanent(errFlaky) }))
+	for seed := range uint64(30) {
+		o := refuserOpener{memory.New(), refuser{mu: new(sync.Mutex), rnd: rand.New(rand.NewPCG(seed, 7))}}
+		durabletest.Run(t, serve(append(all, items)...), func(t *testing.T, e *durabletest.Engine) {
+			s.reset()
+			_, err := durabletest.Start(e, w, note{}).End()
+			wantFailure(t, err, durable.Compensated, "permanent", "end")
+			if got := s.undone(); !slices.Equal(got, want) || len(s.undos()) != len(want) {
+				t.Fatalf("seed %d: undone were %q, want %q", seed, s.undos(), want)
+			}
+			s.reset()
+			_, err = durabletest.Start(e, items, ofPages(150)).End()
+			wantFailure(t, err, durable.Compensated, "permanent", "end")
+			if got := slices.Compact(slices.Sorted(slices.Values(s.undos()))); len(got) != 150 || len(s.undos()) != 150 {
+				t.Fatalf("seed %d: %d items of 150 were undone, %d times", seed, len(got), len(s.undos()))
+			}
+		}, durabletest.Store(o))
 	}
 }
