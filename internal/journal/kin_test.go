@@ -102,7 +102,8 @@ func waitsFor(path, call, id string) Fact {
 func TestCO3_WhatHasNotEndedWhenTheRunTurns(t *testing.T) {
 	list := Fact{Kind: Answered, Path: "e", Answer: &Answer{Way: WayItems, Items: 9, Spread: true}, At: 5}
 	facts := []Fact{
-		{Kind: Began, Data: []byte(`{}`)}, list, Scatter("e", Spreading{Begun: 6}, nil, 6),
+		{Kind: Began, Data: []byte(`{}`)},
+		list, Scatter("e", Spreading{Begun: 6}, nil, 6),
 		Scatter("e", Spreading{Ended: []Range{{1, 3}}, Failed: []Range{{2, 2}}, Undo: []Range{{1, 1}, {3, 3}}}, &Error{Code: "x"}, 7),
 		tried("a", true), waitsFor("a", "call:x#1", "x"), tried("b", false), waitsFor("b", "await:y#1", "y"), waitsFor("c", "call:z#1", "z"),
 	}
