@@ -140,9 +140,9 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 		return
 	}
 	for _, c := range r.hist.OpenCalls("") {
-		r.dismiss(c, ofEnd, "what called it has ended", rel.Status == store.Failed)
+		r.dismiss(c, ofEnd, "what called it has ended", false)
 	}
-	r.dismissItems(r.hist.OpenItems(""), ofEnd, "what it is an item of has ended", rel.Status == store.Failed)
+	r.dismissItems(r.hist.OpenItems(""), ofEnd, "what it is an item of has ended", false)
 }
 
 // born says that children have begun, or have been told something.
