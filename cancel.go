@@ -75,7 +75,7 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 	case v.Code == store.Applied || v.Code == store.Landed:
 		e.runner.Taken(id)
 		if !o.undo {
-			e.cancelBlocked(ctx, id, cause.Message)
+			e.cancelBlocked(ctx, id, cause.Message, false)
 			e.hub.tell(id, ended{status: store.Cancelled, err: cause})
 		}
 		return nil
@@ -88,8 +88,8 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 }
 
 // cancelBlocked cancels children that no worker takes up to hear of it: those that
-// are blocked. The others have a message.
-func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string) {
+// are blocked. The others have a message. With undo they go back, if they have anything to undo.
+func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string, undo bool) {
 	page, err := e.store.List(ctx, store.Filter{Parent: parent, Statuses: []store.Status{store.Blocked}, Limit: 1000})
 	if err != nil {
 		e.log.Warn("blocked children of a cancelled run could not be looked for", "execution", parent.String(), "error", err)
@@ -99,10 +99,24 @@ func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string) {
 		if x.Detached {
 			continue
 		}
-		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason); err != nil && !errors.Is(err, ErrRunDone) && !errors.Is(err, ErrCompensating) {
+		var opts []ActOption
+		if undo && e.undoable(ctx, x.ID) {
+			opts = append(opts, AndCompensate())
+		}
+		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason, opts...); err != nil && !errors.Is(err, ErrRunDone) && !errors.Is(err, ErrCompensating) {
 			e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", x.ID.String(), "error", err)
 		}
 	}
+}
+
+// undoable tells whether a run that is cancelled may have anything to undo.
+func (e *Engine) undoable(ctx context.Context, id ID) bool {
+	rec, err := e.store.Load(ctx, id, false)
+	if err != nil {
+		return true // the cancel will say so
+	}
+	h, err := run.Replay(&rec)
+	return err != nil || h.Undoable() || h.OpenKin()
 }
 
 // refusedChange says why a change from outside was not made.

@@ -78,7 +78,9 @@ type Spawned[C any] struct {
 // A child that did not complete is a *ChildError. When the step is retried, children that
 // completed are kept, and those that failed are begun anew. With Timeout the child is
 // cancelled when the time is over, and the call returns the value of OnTimeout, or ErrTimeout.
-// When the run is cancelled, or fails meanwhile, the child is cancelled.
+// When the run is cancelled, or fails meanwhile, the child is cancelled. If the run goes back later (see
+// StepNode.Compensate), a child that completed and has something to undo goes back with it, after the compensation of
+// this step.
 //
 // Children may have children, 32 deep. A workflow may call itself: declare its
 // variable first and define it in an init function.
@@ -149,7 +151,8 @@ func Spawn[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...C
 }
 
 // Await waits for the end of a child that this run has spawned, and returns its last
-// state, also if it has ended before. Several may await it. A child that did not complete is a
+// state, also if it has ended before. Several may await it. Once a step has awaited a child that completed, that goes
+// back with the run as if it had been called here, unless it is Detached. A child that did not complete is a
 // *ChildError. Timeout ends the waiting, not the child.
 func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (C, error) {
 	var zero C
@@ -171,19 +174,19 @@ func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (
 		if err != nil {
 			return zero, fmt.Errorf("await child %s: %w", spawned.ID, err)
 		}
-		return recordEnd[C](ctx, b, key, &rec, h.State)
+		return recordEnd[C](ctx, b, key, &rec, h)
 	}
 	w := &journal.Wait{Kind: "call", Name: rec.Workflow, Topic: store.ChildTopic(spawned.ID)}
 	return awaitChild[C](ctx, b, key, w, calling(opts), nil)
 }
 
 // recordEnd records the end of a child that has ended.
-func recordEnd[C any](ctx context.Context, b *body, key string, rec *store.Record, state []byte) (C, error) {
+func recordEnd[C any](ctx context.Context, b *body, key string, rec *store.Record, h *journal.History) (C, error) {
 	var zero C
 	report := run.ChildReport{ID: rec.ID, Workflow: rec.Workflow, Status: rec.Status, Error: storedError(rec.Error)}
 	req := &run.CallRequest{Key: key}
 	if report.Status == store.Completed {
-		report.State = state
+		report.State, req.Undo = h.State, h.Undoable() && !rec.Detached
 	} else {
 		req.Err = &journal.Error{Code: "child", Path: b.h.Path, Message: "the child has not completed"}
 	}

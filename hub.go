@@ -40,6 +40,10 @@ func (e *code) Ended(id store.ID, status store.Status, state []byte, err *journa
 func (h *hub) tell(id ID, end ended) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if end.status == store.Compensating { // what was remembered may not last
+		delete(h.recent, id)
+		return
+	}
 	if end.status.Ended() && end.status != store.CompensationFailed && len(end.state) <= maxRecentState {
 		if h.recent == nil {
 			h.recent = make(map[ID]ended)

@@ -8,10 +8,10 @@ import (
 	"github.com/durable-go/durable/store"
 )
 
-// orphans are cancelled runs whose children may be blocked: no worker takes those up
+// orphans are cancelled runs, and such as go back, whose children may be blocked: no worker takes those up
 // to read that they are cancelled, too. They are looked for beside the worker. Should
 // this process die before, such a child stays blocked until somebody has its code
-// or cancels it.
+// or cancels it; a run that goes back waits for it, and looks again now and then.
 type orphans struct {
 	mu   sync.Mutex
 	list []orphan
@@ -21,15 +21,17 @@ type orphans struct {
 type orphan struct {
 	parent ID
 	reason string
+	undo   bool
 }
 
 // bereave notes a run that has ended, if its children are to end with it.
 func (o *orphans) bereave(id ID, status Status, err *journal.Error) {
-	if !status.Ended() || status == store.Completed || err == nil || err.Code != "cancelled" {
+	back := status == store.Compensating
+	if err == nil || !back && (!status.Ended() || status == store.Completed || err.Code != "cancelled") {
 		return
 	}
 	o.mu.Lock()
-	o.list = append(o.list, orphan{id, err.Message})
+	o.list = append(o.list, orphan{id, err.Message, back})
 	o.mu.Unlock()
 	select {
 	case o.news <- struct{}{}:
@@ -49,7 +51,7 @@ func (e *Engine) cancelOrphans(ctx context.Context) {
 	for {
 		for _, o := range e.orphans.take() {
 			if ctx.Err() == nil {
-				e.cancelBlocked(ctx, o.parent, o.reason)
+				e.cancelBlocked(ctx, o.parent, o.reason, o.undo)
 			}
 		}
 		select {

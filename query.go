@@ -70,7 +70,7 @@ type StepRecord struct {
 	Waited   time.Duration   `json:"waited,omitempty"`
 	Error    *Failure        `json:"error,omitempty"`
 	Change   json.RawMessage `json:"change,omitempty"`   // what it changed in the state; of a compensation: in what it saw, which nobody else does
-	Children []string        `json:"children,omitempty"` // ids of runs that it began
+	Children []string        `json:"children,omitempty"` // ids of runs that it began; of the undo of a child: that child
 	Waits    []WaitRecord    `json:"waits,omitempty"`    // in the order of opening
 	Calls    []CallRecord    `json:"calls,omitempty"`    // with WithCalls: in the order of recording
 

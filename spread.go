@@ -42,7 +42,8 @@ const (
 // at most. The first item that fails ends this node, and those that are running are cancelled; they
 // may still end a moment later. When the run is cancelled or fails, so are they.
 //
-// Steps in a spread item cannot have a Compensate: Open refuses it.
+// Steps in a spread item may have a Compensate. When the run goes back, items that have completed are undone with
+// it: those with the highest numbers first, 100 at once.
 func (e *EachNode[S, T]) Spread() *EachNode[S, T] {
 	e.n.Spread = true
 	return e

@@ -390,13 +390,11 @@ func TestEA6_BadDefinitions(t *testing.T) {
 	each := func() *durable.EachNode[board, page] {
 		return durable.Each("pages", pagesOf, read("one", func(context.Context, *page) error { return nil })).Spread()
 	}
-	undone := read("pay", func(context.Context, *page) error { return nil }).Compensate(func(context.Context, *page) error { return nil })
 	for _, c := range []struct {
 		w    durable.Definition
 		says []string
 	}{
 		{durable.Define("w", each().Concurrency(10_001)), []string{"w: pages", "10001", "10000"}},
-		{durable.Define("w", durable.Each("pages", pagesOf, durable.Sequence[page]("s", undone)).Spread()), []string{"w: pages", `"pay"`, "compensation", "leave out Spread"}},
 	} {
 		bad := refusal(t, serve(c.w))
 		for _, text := range c.says {

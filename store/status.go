@@ -22,7 +22,8 @@ func Statuses() []Status {
 	return []Status{Pending, Running, Waiting, Compensating, Blocked, Completed, Failed, Cancelled, Compensated, CompensationFailed}
 }
 
-// Ended tells whether nothing can happen to the execution any more.
+// Ended tells whether the execution has come to an end. Nothing happens to it any more, unless
+// Legal has a way from there.
 func (s Status) Ended() bool {
 	switch s {
 	case Completed, Failed, Cancelled, Compensated, CompensationFailed:
@@ -53,6 +54,8 @@ func Legal(from, to Status) bool {
 		return to == Compensated || to == CompensationFailed || to == Compensating || to == Blocked
 	case CompensationFailed:
 		return to == Compensating // what could not be undone is tried again
+	case Completed:
+		return to == Compensating // its parent goes back: see Advance.Recall
 	}
 	return false
 }

@@ -252,6 +252,7 @@ type Advance struct {
 	Blobs    [][]byte  // kept under the hex SHA-256 of their content
 	Children []Begin   // executions that begin with this row, see family.go
 	Tell     []Deliver // messages to children, see family.go
+	Recall   []Deliver // orders to children to go back, see family.go
 	Holds    []Hold    // all or nothing: if one does not fit, verdict Full
 }
 
@@ -268,6 +269,7 @@ type Release struct {
 	Blocked   string    // blocked: fingerprint of the code that could not go on, without spaces; see Execution.Blocked
 	Report    []byte    // ended: told to the parent, see family.go; empty: nothing is
 	Topic     string    // of the Report, if it is not ChildTopic
+	Dedupe    string    // of the Report, if it is not ChildTopic
 	Family    *Notice   // ended: told to the children, see family.go; nil: nothing is
 }
 

@@ -48,7 +48,7 @@ type Attempt struct {
 	Calls  int        // durable calls recorded in it
 	Done   []DoneCall // those that did something: no waits, and no children
 
-	Children []string // executions that it began
+	Children []string // executions that it began; of an undo of a child: that one
 	Undo     string   // of a step: the path at which it is undone if the run goes back
 	Undoes   string   // of an undo: the path of the step
 	InDoubt  bool     // of an undo: the step was cut off
@@ -126,7 +126,7 @@ func (v *view) link(f *Fact) {
 	}
 	a := &v.list[i]
 	if u := v.hist.UndoAt(f.Path); u != nil && v.hist.Back != nil {
-		a.InDoubt = !u.Done
+		a.InDoubt, a.Children = !u.Done, u.children(a.Children)
 	} else if p := v.hist.At(f.Path); p != nil && a.Kind == "step" {
 		a.Undo = ""
 		if p.Undo > 0 {
@@ -150,7 +150,7 @@ func (v *view) skipped() {
 			v.list[last].Outcome, v.list[last].End = OutcomeSkipped, v.hist.Last
 			continue
 		}
-		v.add(Attempt{Path: u.At(), Kind: "compensate", Outcome: OutcomeSkipped, Undoes: u.Path, InDoubt: !u.Done})
+		v.add(Attempt{Path: u.At(), Kind: "compensate", Outcome: OutcomeSkipped, Undoes: u.Path, InDoubt: !u.Done, Children: u.children(nil)})
 	}
 }
 
@@ -169,7 +169,7 @@ type cutOff struct {
 
 func (v *view) take(f *Fact) {
 	switch f.Kind {
-	case Began, Halted, Revived:
+	case Began, Halted, Revived, Recalled:
 	case Cancelled, Turned, Expired:
 		v.cancelled(f, "")
 	case Tried:
@@ -183,6 +183,9 @@ func (v *view) take(f *Fact) {
 	default:
 		if _, ok := v.last[f.Path]; !ok && f.Kind == Waited && f.Wait != nil {
 			v.add(Attempt{Path: f.Path, Kind: "wait", Outcome: OutcomeRunning, Start: f.At})
+		} else if f.Kind == Recalling && (!ok || v.list[v.last[f.Path]].End != 0) {
+			step, _, _ := CutUndo(f.Path)
+			v.add(Attempt{Path: f.Path, Kind: "compensate", Number: f.Attempt, Outcome: OutcomeWaiting, Start: f.At, Undoes: step})
 		}
 		if i, ok := v.last[f.Path]; ok {
 			a := &v.list[i]

@@ -33,6 +33,8 @@ const (
 	Turned    Kind = 15 // the run goes back, because of Err: nothing goes forward from here
 	Halted    Kind = 16 // the rollback was stopped from outside: no further undo begins
 	Revived   Kind = 17 // what could not be undone is tried again
+	Recalled  Kind = 24 // the parent told the run to go back: Attempt is its order, Err; Undo: the run turns back because of it
+	Recalling Kind = 25 // children of an undo were told to go back, or have answered: Attempt, Data, Err
 	Gathered  Kind = 20 // a message came for a wait that needs others too: Call, Message, Topic, Data
 )
 
@@ -85,6 +87,10 @@ func (k Kind) String() string {
 		return "revived"
 	case Gathered:
 		return "gathered"
+	case Recalled:
+		return "recalled"
+	case Recalling:
+		return "recalling"
 	}
 	return "unknown"
 }
@@ -106,7 +112,7 @@ type Fact struct {
 	Kind    Kind
 	Why     Why
 	Derived bool   // it follows from what is recorded, by the plan or a question; not stored
-	Undo    bool   // of Tried and Done: the step has a compensation; of Cancelled: the run is to go back
+	Undo    bool   // of Tried and Done: the step has a compensation; of Called and Received: the child has something to undo; of Failed and Turned: children that have not ended are undone, too; of Cancelled and Recalled: the run is to go back
 	Path    string // the place; "" is the run itself
 	At      int64  // microseconds since 1970, an estimate of the store's clock
 	Attempt int    // from 1

@@ -28,6 +28,7 @@ type History struct {
 	Undos    []Undo // what is to be undone, last done last
 	Numbered int    // how many undos there have been
 	Back     *Back  // the run goes back; nil: it does not
+	Recall   *Recall
 }
 
 // Place is what happened at one path element. A place exists if anything
@@ -67,6 +68,7 @@ type Place struct {
 
 	Undo  int `json:"undo,omitempty"`  // number of what undoes this visit; 0: nothing does
 	Spent int `json:"spent,omitempty"` // attempts before the budget was last renewed
+	Kin   int `json:"kin,omitempty"`   // entries for children of this visit in the list of undos
 
 	turns int    // see Turns
 	path  string // see Path
@@ -231,7 +233,7 @@ func (h *History) visited(p *Place, f *Fact) error {
 	case Handed:
 		p.handed(f)
 	case Scattered:
-		return p.scattered(f)
+		return h.scattered(p, f)
 	case Altered:
 		return p.alter(f)
 	case Called, Waited, Received, Fired, Revoked, Gathered:
@@ -249,7 +251,7 @@ func (h *History) visited(p *Place, f *Fact) error {
 // check refuses facts that lack what their kind needs.
 func (f *Fact) check() error {
 	switch {
-	case f.Kind == Began || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived:
+	case f.Kind == Began || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived || f.Kind == Recalled:
 	case f.Path == "":
 		return fmt.Errorf("%w: %s without a path", ErrCorrupt, f.Kind)
 	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil, f.Kind == Altered && f.Note == nil:
@@ -323,7 +325,7 @@ func (h *History) Tried(path string) bool {
 // nothing of it needs to be kept.
 func (h *History) count(p *Place, f *Fact) {
 	switch {
-	case f.Kind == Scattered,
+	case f.Kind == Scattered, f.Kind == Recalling,
 		f.Kind == Tried && p.Snoozed,
 		f.Kind == Delayed && f.Why == BySnooze && p.Live > 1,
 		f.Kind == Answered && p.Answer != nil,

@@ -26,6 +26,8 @@ type image struct {
 	From   int64  `json:"from,omitempty"`
 	Limit  int64  `json:"limit,omitempty"`
 	Late   *Error `json:"late,omitempty"`
+
+	Recall *Recall `json:"recall,omitempty"`
 }
 
 // Snapshot writes a history such that Restore gives it back. What a snapshot
@@ -33,7 +35,7 @@ type image struct {
 func (h *History) Snapshot() []byte {
 	im := image{
 		Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails, Opened: h.Opened,
-		Undos: h.Undos, Number: h.Numbered, Back: h.Back, From: h.From, Limit: h.Limit, Late: h.Late,
+		Undos: h.Undos, Number: h.Numbered, Back: h.Back, From: h.From, Limit: h.Limit, Late: h.Late, Recall: h.Recall,
 	}
 	if h.Cancel != nil {
 		im.Cancel = Encode([]Fact{*h.Cancel})
@@ -66,7 +68,7 @@ func Restore(b []byte) (*History, error) {
 	}
 	h := &History{
 		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails, Opened: im.Opened,
-		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late,
+		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late, Recall: im.Recall,
 	}
 	if im.Cancel != nil {
 		facts, err := Decode(im.Cancel)

@@ -34,6 +34,7 @@ type Spreading struct {
 	Begun  int     `json:"begun,omitempty"`  // so many more have begun
 	Ended  []Range `json:"ended,omitempty"`  // have ended, in order, apart
 	Failed []Range `json:"failed,omitempty"` // of those, did not end well; Err is of the first
+	Undo   []Range `json:"undo,omitempty"`   // of those, completed and have something to undo
 }
 
 // Scatter makes the fact that says it.
@@ -105,7 +106,7 @@ func joinRanges(a, b []Range) (list []Range) {
 }
 
 // scattered folds what became of items.
-func (p *Place) scattered(f *Fact) error {
+func (h *History) scattered(p *Place, f *Fact) error {
 	s := p.Spread
 	if s == nil {
 		return fmt.Errorf("%w: items of %s, which has none of their own", ErrCorrupt, f.Path)
@@ -132,7 +133,11 @@ func (p *Place) scattered(f *Fact) error {
 	if next.Err == nil {
 		next.Err = f.Err
 	}
+	if !within(d.Undo, d.Ended) {
+		return fmt.Errorf("%w: items of %s are to be undone that have not ended", ErrCorrupt, f.Path)
+	}
 	p.Spread = &next
+	h.completedItems(p, f.Path, d.Undo)
 	return nil
 }
 

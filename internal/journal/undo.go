@@ -20,6 +20,7 @@ type Undo struct {
 	Visit string `json:"visit,omitempty"` // of the step: see History.Visit
 	Done  bool   `json:"done,omitempty"`  // else it is in doubt
 	Place *Place `json:"place,omitempty"` // what happened while it was undone; nil before
+	Kin   *Kin   `json:"kin,omitempty"`   // not the step is undone, but children that it called
 }
 
 // At is the path at which the undo is recorded.
@@ -75,8 +76,16 @@ func (h *History) undoIndex(n int) int {
 func (h *History) note(p *Place, f *Fact) {
 	switch f.Kind {
 	case Tried, Done:
+		h.moveKin(p, f.Path)
 		h.keep(p, f)
+	case Called, Received:
+		if f.Undo {
+			h.completed(p, f)
+		}
 	case Delayed, Failed:
+		if f.Undo && p.Spread != nil {
+			h.openItems(p, f.Path)
+		}
 		// What an attempt that returned an error did, the step itself takes for
 		// undone.
 		if f.Kind == Delayed && f.Why != ByError || cutOffBy(f.Err) {
@@ -131,6 +140,9 @@ func (h *History) turn(f *Fact) (bool, error) {
 		if h.Back != nil {
 			return true, fmt.Errorf("%w: the run turned back twice", ErrCorrupt)
 		}
+		if f.Undo {
+			h.openKin()
+		}
 		h.Back = &Back{Err: f.Err}
 		h.Root, h.Live = &Place{}, len(h.Undos) // no way leads forward any more
 		return true, nil
@@ -140,10 +152,18 @@ func (h *History) turn(f *Fact) (bool, error) {
 		}
 		h.Back.Halted = f.Kind == Halted
 		for i := range h.Undos {
-			if p := h.Undos[i].Place; f.Kind == Revived && p != nil {
+			if f.Kind != Revived {
+				break
+			}
+			u := &h.Undos[i]
+			u.again()
+			if p := u.Place; p != nil {
 				p.revive()
 			}
 		}
+		return true, nil
+	case Recalled:
+		h.Recall = &Recall{Round: f.Attempt, Err: f.Err, Undo: f.Undo}
 		return true, nil
 	}
 	return false, nil
@@ -179,12 +199,16 @@ func (h *History) undone(f *Fact) error {
 		return fmt.Errorf("%w: %s at %s, and the run goes back", ErrCorrupt, f.Kind, f.Path)
 	case u.Ended() && f.Kind != Handed:
 		return fmt.Errorf("%w: %s at %s, which has ended", ErrCorrupt, f.Kind, f.Path)
+	case u.Kin != nil && (f.Kind == Done || f.Kind == Failed) && len(u.Kin.Todo)+len(u.Kin.Told) > 0:
+		return fmt.Errorf("%w: %s at %s, and not all children have answered", ErrCorrupt, f.Kind, f.Path)
 	case u.Place == nil:
 		u.Place = &Place{}
 	}
 	p := u.Place
 	h.count(p, f)
 	switch f.Kind {
+	case Recalling:
+		return u.ordered(f)
 	case Done:
 		p.Done = true
 		p.close()

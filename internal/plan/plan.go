@@ -21,6 +21,7 @@ type Plan struct {
 	Questions []Question     // user code to be asked before anything else can go on
 	Waits     []Wait         // open, in the order of their opening: first come, first served
 	Spreads   []Spread       // items that are executions of their own, some of them open
+	Kin       []Kin          // children that go back with the run
 	Opens     []Wait         // should be opened: the engine's own questions to people
 	Facts     []journal.Fact // follow from what is recorded, without asking anybody
 	Closes    []journal.Fact // end a lane or item, once nothing of it runs any more
@@ -111,7 +112,9 @@ func Eval(w *tree.Workflow, h *journal.History) Plan {
 		return Plan{Outcome: Turning, Err: h.Cancel.Err}
 	case h.Cancel != nil:
 		return Plan{Outcome: Cancelled, Err: h.Cancel.Err}
-	case h.Late != nil && len(h.Undos) > 0:
+	case h.Recall != nil && h.Recall.Undo:
+		return Plan{Outcome: Turning, Err: h.Recall.Err}
+	case h.Late != nil && h.Undoable():
 		return Plan{Outcome: Turning, Err: h.Late}
 	case h.Late != nil:
 		return Plan{Outcome: Failed, Err: h.Late}
@@ -121,7 +124,7 @@ func Eval(w *tree.Workflow, h *journal.History) Plan {
 		e.plan.Outcome = Completed
 	case failed:
 		e.plan = Plan{Outcome: Failed, Err: e.plan.Err}
-		if len(h.Undos) > 0 {
+		if h.Undoable() {
 			e.plan.Outcome = Turning
 		}
 	case missing:

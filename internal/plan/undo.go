@@ -10,10 +10,20 @@ import (
 // back plans a run that goes back: one undo at a time, what was done last first.
 // What failed to be undone does not stop the others.
 //
-// Children that a step has called and that have completed will stand in the same
-// list, after the undo of the step that called them.
+// Children that a step has called and that have completed stand in the same
+// list, after the undo of the step that called them. Those that had not ended come
+// before everything else, all at once.
 func (e *eval) back(w *tree.Workflow) Plan {
 	h := e.hist
+	for i := len(h.Undos) - 1; i >= 0; i-- {
+		if u := &h.Undos[i]; u.Kin != nil && u.Kin.Open && !u.Ended() {
+			e.kin(u)
+		}
+	}
+	if len(e.plan.Kin)+len(e.plan.Facts) > 0 {
+		e.plan.Outcome = Going
+		return e.plan
+	}
 	e.plan.Outcome = Compensated
 	for i := len(h.Undos) - 1; i >= 0; i-- {
 		u := &h.Undos[i]
@@ -23,6 +33,13 @@ func (e *eval) back(w *tree.Workflow) Plan {
 				e.plan.Outcome = CompensationFailed
 			}
 			continue
+		case u.Kin != nil:
+			if !e.kin(u) {
+				e.plan.Outcome = CompensationFailed
+				continue
+			}
+			e.plan.Outcome = Going
+			return e.plan
 		case h.Back.Halted && (u.Place == nil || u.Place.Open == 0):
 			e.plan.Outcome = CompensationFailed
 			continue
@@ -38,6 +55,39 @@ func (e *eval) back(w *tree.Workflow) Plan {
 	}
 	e.plan.Err = h.Back.Err
 	return e.plan
+}
+
+// recallsAtOnce is how many items go back at once, at most.
+const recallsAtOnce = 100
+
+// Kin is children that go back, of one entry in the list of undos.
+type Kin struct {
+	Undo *journal.Undo
+	Tell []journal.Range // are to be told now
+}
+
+// kin plans an undo of children: false if nothing of it is to happen any more, although
+// it has not ended.
+func (e *eval) kin(u *journal.Undo) bool {
+	k, halted := u.Kin, e.hist.Back.Halted
+	told := journal.Count(k.Told)
+	switch {
+	case told+len(k.Todo) == 0:
+		f := journal.Fact{Kind: journal.Done, Path: u.At(), Attempt: u.Round(), Err: k.Err}
+		if k.Err != nil {
+			f.Kind = journal.Failed
+		}
+		e.plan.Facts = append(e.plan.Facts, f)
+		return true
+	case halted && told == 0:
+		return false
+	}
+	c := Kin{Undo: u}
+	if !halted {
+		c.Tell = journal.Last(k.Todo, recallsAtOnce-told)
+	}
+	e.plan.Kin = append(e.plan.Kin, c)
+	return true
 }
 
 // judgeUndo turns the ending of a compensation into the fact that records it.

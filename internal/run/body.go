@@ -26,7 +26,7 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 		return
 	}
 	if c.Wait == nil {
-		f := journal.Fact{Kind: journal.Called, Path: v.Path, Call: c.Key, Data: c.Data, Err: c.Err, At: micros(w.clock.low(now))}
+		f := journal.Fact{Kind: journal.Called, Path: v.Path, Call: c.Key, Data: c.Data, Err: c.Err, Undo: c.Undo, At: micros(w.clock.low(now))}
 		if c.Child != nil {
 			f.Child = c.Child.ID.String()
 			r.batch.children = append(r.batch.children, child{callKey(v.Path, c.Key), *c.Child})

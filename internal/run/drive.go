@@ -57,6 +57,8 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 	w.stopUnplanned(r, p)
 	at := micros(w.clock.low(now))
 	switch {
+	case r.stuck == nil && w.takeRecall(r, at):
+		return true
 	case p.Outcome == plan.Turning && len(r.visits) == 0:
 		w.turn(r, p, at)
 		return true
@@ -66,7 +68,8 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		return true
 	}
 	switch {
-	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeItems(r, p, at, now), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now):
+	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeItems(r, p, at, now), w.takeAnswers(r, p, at, now), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now),
+		w.recall(r, p, at):
 		return true
 	}
 	w.answerCalls(r, at)

@@ -31,7 +31,9 @@ type Effects interface {
 	Stop(v *Visit, cause error)
 	// Reply answers a call of a visit.
 	Reply(v *Visit, r CallReply)
-	// Ended tells that an execution has ended or is blocked, durably.
+	// Ended tells that an execution has ended or is blocked, durably. With the status compensating: it
+	// may go back, so what was told of it before is not to be remembered; with an error: it goes back, and
+	// waits for children that had not ended.
 	Ended(id store.ID, status store.Status, state []byte, err *journal.Error)
 	// Note reports something that an operator should see.
 	Note(text string, id store.ID, err error)

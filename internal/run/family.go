@@ -20,6 +20,7 @@ type ChildReport struct {
 	Status   store.Status    `json:"status"`
 	State    json.RawMessage `json:"state,omitempty"` // completed: the last state
 	Error    *journal.Error  `json:"error,omitempty"`
+	Undo     bool            `json:"undo,omitempty"` // completed: it has something to undo, if its parent goes back
 }
 
 // Encode writes a report as the payload of its message.
@@ -67,14 +68,31 @@ func (w *Worker) takeCancel(r *run, at int64) bool {
 		r.batch.took = append(r.batch.took, m.Seq)
 		var d Dismissal
 		if json.Unmarshal(m.Payload, &d) == nil {
-			w.add(r, journal.Fact{
-				Kind: journal.Cancelled, At: at, Data: []byte("run " + d.Parent.String()), Message: m.Seq, Undo: d.Undo && len(r.hist.Undos) > 0,
-				Err: &journal.Error{Code: "cancelled", Message: "by its parent " + d.Parent.String() + ": " + d.Reason},
-			})
+			f := r.cancelled(d.Parent, d.Reason, d.Undo, at)
+			f.Message = m.Seq
+			w.add(r, f)
 		}
 		return true
 	}
 	return false
+}
+
+// cancelled is the fact that its parent cancels a run. With undo it goes back, if it may have anything to
+// undo.
+func (r *run) cancelled(parent store.ID, reason string, undo bool, at int64) journal.Fact {
+	return journal.Fact{
+		Kind: journal.Cancelled, At: at, Data: []byte("run " + parent.String()), Undo: undo && (r.hist.Undoable() || r.hist.OpenKin()),
+		Err: &journal.Error{Code: "cancelled", Message: "by its parent " + parent.String() + ": " + reason},
+	}
+}
+
+// mayGoBack tells whether a message says that a child has completed which has something to undo.
+func mayGoBack(m store.Message) bool {
+	if !strings.HasPrefix(m.Topic, "child:") {
+		return false
+	}
+	var p ChildReport
+	return json.Unmarshal(m.Payload, &p) == nil && p.Undo
 }
 
 // ofEnd is the key of what the end of the run itself tells.
@@ -91,7 +109,7 @@ func (r *run) dismiss(c journal.CallAt, key, reason string, undo bool) {
 	if err != nil {
 		return
 	}
-	r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(id, reason, undo)})
+	r.batch.tells = append(r.batch.tells, tell{key: key, Deliver: r.dismissal(id, reason, undo)})
 }
 
 // dismissal is the message that cancels a child.
@@ -106,12 +124,13 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 	if r.parent != (store.ID{}) {
 		p := ChildReport{ID: r.id, Workflow: r.def.Tree.Name, Status: rel.Status, Error: cause}
 		if rel.Status == store.Completed {
-			p.State = r.hist.State
+			p.State, p.Undo = r.hist.State, r.hist.Undoable() && !r.detached
 		}
 		if rel.Topic = ItemsTopic(r.def.Tree.Name); rel.Topic != "" {
 			p = p.short()
 		}
 		rel.Report = p.Encode()
+		r.reportBack(rel)
 	}
 	if r.hist.Cancel != nil { // ended by that, or rolled back
 		rel.Family = Notice(r.id, cause.Message)
@@ -123,7 +142,7 @@ func (w *Worker) end(r *run, rel *store.Release, cause *journal.Error) {
 	for _, c := range r.hist.OpenCalls("") {
 		r.dismiss(c, ofEnd, "what called it has ended", false)
 	}
-	r.dismissItems(r.hist.OpenItems(""), ofEnd, "what it is an item of has ended")
+	r.dismissItems(r.hist.OpenItems(""), ofEnd, "what it is an item of has ended", false)
 }
 
 // born says that children have begun, or have been told something.

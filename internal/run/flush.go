@@ -106,13 +106,17 @@ func (w *Worker) send(r *run) {
 	}
 	a.Blobs = b.bodies()
 	for i := range b.tells {
-		a.Tell = append(a.Tell, b.tells[i].Deliver)
+		if t := &b.tells[i]; t.recall {
+			a.Recall = append(a.Recall, t.Deliver)
+		} else {
+			a.Tell = append(a.Tell, t.Deliver)
+		}
 	}
 	if len(b.shut) > 0 {
 		a.Shut = b.shuts()
 	}
 	a.Alter = r.altered(b.facts)
-	if len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating) {
+	if len(b.heard) > 0 || b.release != nil && (b.release.Status == store.Waiting || b.release.Status == store.Compensating || b.release.Status.Ended() && r.parent != store.ID{}) {
 		a.Seen = r.seen
 	}
 	if b.fires {
@@ -255,9 +259,15 @@ func (w *Worker) released(r *run, b *batch, told bool) {
 	delete(w.mortal, r)
 	delete(w.alarms, r)
 	w.returnAll(r)
+	if b.release.Status == store.Compensating && r.waitsForOpen() {
+		w.do.Ended(r.id, store.Compensating, nil, r.hist.Back.Err)
+	}
 	switch s := b.release.Status; {
 	case s.Ended() || s == store.Blocked:
 		w.do.Ended(r.id, s, r.hist.State, b.err)
+		if s == store.Completed && r.parent != (store.ID{}) {
+			w.do.Ended(r.id, store.Compensating, nil, nil) // it may go back with its parent
+		}
 		w.reported(r)
 		if b.release.Family != nil {
 			w.kin(r.id)

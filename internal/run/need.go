@@ -190,7 +190,7 @@ func (w *Worker) park(r *run, rel *store.Release) {
 		due = x
 	}
 	rel.Due = fromMicros(due)
-	if len(r.plan.Waits)+len(r.plan.Spreads) > 0 { // a message wakes it, too
+	if len(r.plan.Waits)+len(r.plan.Spreads)+len(r.plan.Kin) > 0 { // a message wakes it, too
 		rel.Status = store.Waiting
 		if rel.Queue == "" {
 			rel.Queue = w.queueOfWaits(r)

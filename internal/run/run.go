@@ -22,6 +22,7 @@ type run struct {
 	depth    int
 	tags     []string
 	parent   store.ID         // zero: none
+	detached bool             // nothing of the parent's ends it
 	undoing  bool             // it is claimed as compensating
 	expires  int64            // when its own time is over; 0: never
 	since    time.Time        // when this worker learned that it owns the run
@@ -92,6 +93,7 @@ type blob struct {
 type tell struct {
 	key string // of the fact, or ofEnd
 	store.Deliver
+	recall bool // an order to go back
 }
 
 type reply struct {
@@ -159,7 +161,7 @@ func (r *run) sortedIf(so func(v *Visit) bool) (list []*Visit) {
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
 		id: rec.ID, def: w.defs[[2]string{rec.Workflow, rec.Version}], epoch: rec.Epoch, base: rec.Length,
-		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, undoing: rec.Status == store.Compensating,
+		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, detached: rec.Detached, undoing: rec.Status == store.Compensating,
 		since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
 	w.forgo(rec)

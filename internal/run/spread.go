@@ -133,12 +133,12 @@ func (w *Worker) gathered(r *run, now time.Time) {
 // gathering tells whether a run of which nothing runs here is kept for a moment, since
 // more of its items may have ended.
 func (w *Worker) gathering(r *run) bool {
-	return len(r.plan.Spreads) > 0 && r.plan.Outcome == plan.Going && !w.stopping && (!r.gathers.IsZero() || r.fetching)
+	return len(r.plan.Spreads)+len(r.plan.Kin) > 0 && r.plan.Outcome == plan.Going && !w.stopping && (!r.gathers.IsZero() || r.fetching)
 }
 
 // itemsEnded is the fact that reports of items come to.
 func itemsEnded(s plan.Spread, list []ChildReport, parent store.ID, generation string) (journal.Fact, bool) {
-	var ended, failed []int
+	var ended, failed, undo []int
 	var first *journal.Error
 	seen := make(map[int]bool, len(list))
 	for _, p := range list {
@@ -148,6 +148,9 @@ func itemsEnded(s plan.Spread, list []ChildReport, parent store.ID, generation s
 		}
 		seen[n] = true
 		ended = append(ended, n)
+		if p.Undo {
+			undo = append(undo, n)
+		}
 		if p.Status == store.Completed {
 			continue
 		}
@@ -156,7 +159,7 @@ func itemsEnded(s plan.Spread, list []ChildReport, parent store.ID, generation s
 			first = plan.ItemError(s.Path, n, string(p.Status), p.Error)
 		}
 	}
-	return journal.Scatter(s.Path, journal.Spreading{Ended: journal.Ranges(ended), Failed: journal.Ranges(failed)}, first, 0), len(ended) > 0
+	return journal.Scatter(s.Path, journal.Spreading{Ended: journal.Ranges(ended), Failed: journal.Ranges(failed), Undo: journal.Ranges(undo)}, first, 0), len(ended) > 0
 }
 
 // listed records the list of a spread Each: the answer has its number and where it
@@ -211,22 +214,24 @@ func (w *Worker) conclude(r *run, f journal.Fact) {
 	} else if f.Kind == journal.Closed {
 		list = r.hist.OpenItems(f.Path)
 	}
-	reason := "an item has failed"
+	reason, undo := "an item has failed", true
 	if f.Kind == journal.Closed {
-		reason = "what it is an item of has failed"
+		reason, undo = "what it is an item of has failed", false
 	}
-	r.dismissItems(list, callKey(f.Path, ""), reason)
+	f.Undo = f.Undo || f.Kind == journal.Failed && len(list) > 0
+	r.dismissItems(list, callKey(f.Path, ""), reason, undo)
 	w.add(r, f)
 }
 
-// dismissItems cancels items that are open, and closes the waits for them.
-func (r *run) dismissItems(list []journal.ItemsAt, key, reason string) {
+// dismissItems cancels items that are open, and closes the waits for them. With undo they are
+// rolled back.
+func (r *run) dismissItems(list []journal.ItemsAt, key, reason string, undo bool) {
 	for _, o := range list {
 		generation := r.hist.Visit(o.Path)
 		r.batch.close(o.Path, itemsCall, "", []string{r.itemsWait(o.Path)})
 		t := tagOf(r.id, o.Path, generation)
 		o.Spread.EachOpen(func(n int) {
-			r.batch.tells = append(r.batch.tells, tell{key, r.dismissal(itemID(t, o.Spread.At, n), reason, false)})
+			r.batch.tells = append(r.batch.tells, tell{key: key, Deliver: r.dismissal(itemID(t, o.Spread.At, n), reason, undo)})
 		})
 	}
 }

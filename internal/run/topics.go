@@ -120,6 +120,7 @@ func (w *Worker) receive(r *run, path, call string, wait *journal.Wait, m store.
 			f.Kind = journal.Gathered
 		}
 	}
+	f.Undo = f.Err == nil && mayGoBack(m)
 	r.batch.took = append(r.batch.took, m.Seq)
 	w.add(r, f)
 	return f.Kind == journal.Received

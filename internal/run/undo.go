@@ -27,8 +27,8 @@ func (w *Worker) turn(r *run, p plan.Plan, at int64) {
 		r.batch.close(c.Path, c.Call, "", rowsOf(c.Wait))
 		r.dismiss(c, callKey("", ""), "what called it goes back", true)
 	}
-	r.dismissItems(r.hist.OpenItems(""), callKey("", ""), "what it is an item of goes back")
-	w.add(r, journal.Fact{Kind: journal.Turned, Err: p.Err, At: at, Derived: true})
+	r.dismissItems(r.hist.OpenItems(""), callKey("", ""), "what it is an item of goes back", true)
+	w.add(r, journal.Fact{Kind: journal.Turned, Err: p.Err, At: at, Derived: true, Undo: true})
 }
 
 // mustTurn tells whether the run goes back and its header does not say so yet.
@@ -45,6 +45,7 @@ func (w *Worker) takeHalt(r *run, at int64) bool {
 			r.inbox = append(r.inbox[:i:i], r.inbox[i+1:]...)
 			r.batch.took = append(r.batch.took, m.Seq)
 			w.add(r, journal.Fact{Kind: journal.Halted, Message: m.Seq, Data: m.Payload, At: at})
+			r.haltKin(m)
 			return true
 		}
 	}
@@ -53,8 +54,11 @@ func (w *Worker) takeHalt(r *run, at int64) bool {
 
 // parkUndoing is how a run is let go in the middle of its rollback.
 func (w *Worker) parkUndoing(r *run, rel *store.Release) {
-	if rel.Status == store.Waiting && rel.Due.IsZero() {
+	if rel.Status == store.Waiting && rel.Due.IsZero() && !(r.mustTurn() && len(r.plan.Kin) > 0) { // only what goes back gives orders
 		rel.Due = fromMicros(r.hist.Last).Add(UndoFar)
+		if r.waitsForOpen() {
+			rel.Due = w.clock.high(r.since).Add(openLook)
+		}
 	}
 	rel.Status = store.Compensating
 	if r.mustTurn() { // nobody has looked at its messages and clocks

@@ -63,6 +63,8 @@ type CallRequest struct {
 	Timed bool
 	// Child is an execution that begins with the record of the call.
 	Child *store.Begin
+	// Undo says that Data tells of a child that has completed and has something to undo.
+	Undo bool
 	// Blobs are kept with the record of the call, at the latest.
 	Blobs []Blob
 

@@ -353,6 +353,9 @@ func (s *Sim) judgeClaim(p *process, owner store.Incarnation, r *store.Record) {
 
 // judgeEnded looks at what a worker tells about an end.
 func (s *Sim) judgeEnded(id store.ID, status store.Status, state []byte) {
+	if status == store.Compensating { // what was told of it is not to be remembered
+		return
+	}
 	w := s.work(id)
 	again := status == store.CompensationFailed && w.back.revived // it was tried again meanwhile
 	if w.status != status && !(status == store.Blocked && w.epoch > 0) && !again {

@@ -18,11 +18,6 @@ func (c *checker) items(path string, n *Node) {
 	if n.Concurrency > MaxSpreadAhead {
 		c.add(path, fmt.Sprintf("Concurrency is %d; with Spread give at most %d", n.Concurrency, MaxSpreadAhead))
 	}
-	walk(n.Body, func(x *Node) {
-		if x.Undo != nil {
-			c.add(path, fmt.Sprintf("step %q has a compensation, and items of a Spread that have completed cannot be rolled back with their run; leave out Spread, or undo them in a step after it", x.Name))
-		}
-	}, 1)
 }
 
 // SpreadMark stands in the names of definitions that are the items of a spread Each.

@@ -97,6 +97,8 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 		return store.Verdict{Code: store.Unseen, Inbox: x.Inbox}, nil
 	case !a.NotBefore.IsZero() && t.now.Before(a.NotBefore):
 		return store.Verdict{Code: store.Early}, nil
+	case len(a.Recall) > 0 && x.Status != store.Compensating:
+		return store.Verdict{}, fmt.Errorf("memory: execution %s is %s and recalls children: %w", x.ID, x.Status, store.ErrRefused)
 	}
 	x = t.edit(a.ID)
 	was := *x
@@ -129,6 +131,9 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 		if err := t.release(x, &r); err != nil {
 			return store.Verdict{}, err
 		}
+	}
+	if err := t.recallAll(x, a.Recall); err != nil {
+		return store.Verdict{}, err
 	}
 	return store.Verdict{Code: store.Applied, Inbox: x.Inbox}, nil
 }

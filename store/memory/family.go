@@ -23,9 +23,42 @@ func (t *tx) tellAll(parent store.ID, list []store.Deliver) {
 	for i := range list {
 		d := &list[i]
 		if c := t.look(d.ID); c != nil && c.Parent == parent {
-			t.tell(d.ID, d, func(c *execution) bool { return c.Status == store.Waiting || c.Status == store.Pending }, false)
+			t.tell(d.ID, d, t.wakesChild, false)
 		}
 	}
+}
+
+// wakesChild tells whether what a parent tells makes a child pending. A rollback becomes due.
+func (t *tx) wakesChild(c *execution) bool {
+	c.hurry(t.now)
+	return c.Status == store.Waiting || c.Status == store.Pending
+}
+
+// recallAll orders children to go back.
+func (t *tx) recallAll(parent *execution, list []store.Deliver) error {
+	for i := range list {
+		d, status := &list[i], store.Status("")
+		if c := t.look(d.ID); c != nil && c.Parent == parent.ID {
+			status = c.Status
+		}
+		_, told := t.dedupes.get(dedupe{d.ID, d.Dedupe})
+		switch {
+		case status != "" && told:
+		case store.Recallable(status):
+			c := t.put(d, true)
+			if err := t.release(c, &store.Release{Status: store.Compensating}); err != nil {
+				return err
+			}
+		case status != "" && !status.Ended():
+			t.tell(d.ID, d, t.wakesChild, false)
+		default:
+			t.tell(parent.ID, store.RecallAnswer(parent.ID, d, status), func(p *execution) bool {
+				p.hurry(t.now)
+				return false
+			}, false)
+		}
+	}
+	return nil
 }
 
 // release ends an ownership and tells the family.
@@ -35,7 +68,7 @@ func (t *tx) release(x *execution, r *store.Release) error {
 	}
 	if parent := t.look(x.Parent); len(r.Report) > 0 && parent != nil {
 		topic := r.ReportTopic(x.ID)
-		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(x.ID)}, func(p *execution) bool {
+		t.tell(parent.ID, &store.Deliver{ID: parent.ID, Topic: topic, Payload: r.Report, Dedupe: r.ReportDedupe(x.ID)}, func(p *execution) bool {
 			p.hurry(t.now)
 			return p.Status == store.Waiting && p.listens(topic)
 		}, r.Topic != "")

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,8 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 		return store.Verdict{Code: store.Unseen, Inbox: x.inbox}, nil
 	case !a.NotBefore.IsZero() && t.now.Before(stamp(a.NotBefore)):
 		return store.Verdict{Code: store.Early}, nil
+	case len(a.Recall) > 0 && x.status != store.Compensating:
+		return store.Verdict{}, fmt.Errorf("execution %s is %s and recalls children: %w", a.ID, x.status, store.ErrRefused)
 	}
 	if len(a.Holds) > 0 {
 		if fits, at, err := t.hold(ctx, a.ID, x, a.Holds); err != nil || !fits {
@@ -45,6 +48,9 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 		if err := t.release(a.ID, x, &r); err != nil {
 			return store.Verdict{}, err
 		}
+	}
+	if err := t.recallAll(a.ID, a.Recall); err != nil {
+		return store.Verdict{}, err
 	}
 	return store.Verdict{Code: store.Applied, Inbox: x.inbox}, nil
 }

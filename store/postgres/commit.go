@@ -193,6 +193,9 @@ func check(writes []store.Write) error {
 			for i := range w.Advance.Tell {
 				size += len(w.Advance.Tell[i].Payload)
 			}
+			for i := range w.Advance.Recall {
+				size += len(w.Advance.Recall[i].Payload)
+			}
 			size += told(w.Advance.Release)
 		case w.Begin != nil:
 			size += len(w.Begin.Row)

@@ -52,8 +52,10 @@ const (
 type kin struct {
 	reporters ids                   // what ends with a report
 	topics    map[store.ID]string   // of their reports
+	dedupes   map[store.ID]string   // and their dedupe names
 	enders    ids                   // what ends with a notice
 	told      []*store.Deliver      // to children, with a row of their parent
+	recalls   []*store.Deliver      // what would answer those that are orders
 	parents   map[store.ID]store.ID // of reporters
 	before    map[store.ID]ids      // children of enders, before anything is locked
 	children  map[store.ID]ids      // and as the locks have them
@@ -88,6 +90,11 @@ func kinOf(writes []store.Write, of []int) (k kin) {
 			for n := range w.Advance.Tell {
 				k.told = append(k.told, &w.Advance.Tell[n])
 			}
+			for n := range w.Advance.Recall {
+				d := &w.Advance.Recall[n]
+				k.told = append(k.told, d)
+				k.recalls = append(k.recalls, store.RecallAnswer(w.Advance.ID, d, ""))
+			}
 		}
 		if r == nil {
 			continue
@@ -95,9 +102,9 @@ func kinOf(writes []store.Write, of []int) (k kin) {
 		if len(r.Report) > 0 {
 			k.reporters = append(k.reporters, id)
 			if k.topics == nil {
-				k.topics = map[store.ID]string{}
+				k.topics, k.dedupes = map[store.ID]string{}, map[store.ID]string{}
 			}
-			k.topics[id] = r.ReportTopic(id)
+			k.topics[id], k.dedupes[id] = r.ReportTopic(id), r.ReportDedupe(id)
 		}
 		if r.Family != nil {
 			k.enders = append(k.enders, id)
@@ -166,7 +173,7 @@ func (t *tx) kinEvidence() {
 	for _, child := range k.reporters {
 		if parent, there := k.parents[uuid.UUID(child)]; there {
 			of, topics = append(of, parent), append(topics, k.topics[child])
-			named, names = append(named, parent), append(names, store.ChildTopic(child))
+			named, names = append(named, parent), append(names, k.dedupes[child])
 		}
 	}
 	if len(of) > 0 {
@@ -187,7 +194,7 @@ func (t *tx) kinEvidence() {
 			}
 		}
 	}
-	for _, d := range k.told {
+	for _, d := range slices.Concat(k.told, k.recalls) {
 		named, names = append(named, d.ID), append(names, d.Dedupe)
 	}
 	if len(named) > 0 {
@@ -222,7 +229,8 @@ func (t *tx) kinTaken(w *store.Write) bool {
 		return false
 	}
 	id := idOf(w)
-	if w.Advance != nil && slices.ContainsFunc(w.Advance.Tell, func(d store.Deliver) bool { return t.taken(d.ID) }) {
+	is := func(d store.Deliver) bool { return t.taken(d.ID) }
+	if w.Advance != nil && (slices.ContainsFunc(w.Advance.Tell, is) || slices.ContainsFunc(w.Advance.Recall, is)) {
 		return true
 	}
 	if parent, there := k.parents[id]; there && t.taken(parent) {
@@ -287,16 +295,49 @@ func (t *tx) bear(children []store.Begin) {
 func (t *tx) tellAll(parent store.ID, list []store.Deliver) {
 	for i := range list {
 		if d := &list[i]; t.kin.parents[d.ID] == parent {
-			t.tell(d, func(c *head) bool { return c.status == store.Waiting || c.status == store.Pending })
+			t.tell(d, wakesChild)
 		}
 	}
+}
+
+// wakesChild tells whether what a parent tells makes a child pending. A rollback becomes due.
+func wakesChild(c *head) bool {
+	c.hurry()
+	return c.status == store.Waiting || c.status == store.Pending
+}
+
+// recallAll orders children to go back.
+func (t *tx) recallAll(parent store.ID, list []store.Deliver) error {
+	for i := range list {
+		d, status := &list[i], store.Status("")
+		c := t.heads[d.ID]
+		if c != nil && t.kin.parents[d.ID] == parent {
+			status = c.status
+		}
+		switch {
+		case status != "" && c.used[d.Dedupe]:
+		case store.Recallable(status):
+			if err := t.release(d.ID, c, &store.Release{Status: store.Compensating}); err != nil {
+				return err
+			}
+			t.tell(d, wakesChild)
+		case status != "" && !status.Ended():
+			t.tell(d, wakesChild)
+		default:
+			t.tell(store.RecallAnswer(parent, d, status), func(p *head) bool {
+				p.hurry()
+				return false
+			})
+		}
+	}
+	return nil
 }
 
 // tellFamily tells an end to the parent and to the children.
 func (t *tx) tellFamily(id store.ID, r *store.Release) {
 	if parent, there := t.kin.parents[id]; there && len(r.Report) > 0 {
 		topic := r.ReportTopic(id)
-		d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(id)}
+		d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: r.ReportDedupe(id)}
 		t.tell(d, func(p *head) bool {
 			p.hurry()
 			p.first = p.first || r.Topic != "" && p.status == store.Waiting && p.hears(topic)

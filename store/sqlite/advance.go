@@ -3,6 +3,7 @@ package sqlite
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,8 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 		return store.Verdict{Code: store.Unseen, Inbox: x.inbox}, nil
 	case !a.NotBefore.IsZero() && t.now < micros(a.NotBefore):
 		return store.Verdict{Code: store.Early}, nil
+	case len(a.Recall) > 0 && x.status != store.Compensating:
+		return store.Verdict{}, fmt.Errorf("execution %s is %s and recalls children: %w", a.ID, x.status, store.ErrRefused)
 	}
 	if len(a.Holds) > 0 {
 		if fits, at, err := t.hold(x, a.Holds); err != nil || !fits {
@@ -54,6 +57,9 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 		if err := t.release(a.ID, x, &r); err != nil {
 			return store.Verdict{}, err
 		}
+	}
+	if err := t.recallAll(a.ID, x, a.Recall); err != nil {
+		return store.Verdict{}, err
 	}
 	return store.Verdict{Code: store.Applied, Inbox: x.inbox}, nil
 }

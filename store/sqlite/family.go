@@ -62,22 +62,75 @@ func (t *tx) tellAll(parent store.ID, list []store.Deliver) error {
 			}
 			continue
 		}
-		if err := t.put(c, d, true); err != nil {
+		if err := t.tellChild(c, d); err != nil {
 			return err
-		}
-		if _, err := t.exec(wakeChild, c.n, c.inbox, t.now); err != nil {
-			return err
-		}
-		if c.status == store.Waiting {
-			c.status = store.Pending
 		}
 	}
 	return nil
 }
 
+func (t *tx) tellChild(c *head, d *store.Deliver) error {
+	if err := t.put(c, d, true); err != nil {
+		return err
+	}
+	if _, err := t.exec(wakeChild, c.n, c.inbox, t.now); err != nil {
+		return err
+	}
+	if c.status == store.Waiting {
+		c.status = store.Pending
+	}
+	return nil
+}
+
+// recallAll orders children to go back.
+func (t *tx) recallAll(parent store.ID, p *head, list []store.Deliver) error {
+	for i := range list {
+		if err := t.recall(parent, p, &list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) recall(parent store.ID, p *head, d *store.Deliver) error {
+	c, err := t.head(d.ID)
+	if err != nil {
+		return err
+	}
+	if c == nil || c.parent != parent {
+		return t.answer(p, store.RecallAnswer(parent, d, ""))
+	}
+	switch told, err := t.used(c, d); {
+	case err != nil || told:
+		return err
+	case store.Recallable(c.status):
+		if err := t.put(c, d, true); err != nil {
+			return err
+		}
+		if err := t.release(d.ID, c, &store.Release{Status: store.Compensating}); err != nil {
+			return err
+		}
+		return t.heard(c, false, false)
+	case c.status.Ended():
+		return t.answer(p, store.RecallAnswer(parent, d, c.status))
+	}
+	return t.tellChild(c, d)
+}
+
+// answer tells the one that recalls that a child cannot go back.
+func (t *tx) answer(p *head, d *store.Deliver) error {
+	if told, err := t.used(p, d); err != nil || told || p.status.Ended() {
+		return err
+	}
+	if err := t.put(p, d, true); err != nil {
+		return err
+	}
+	return t.heard(p, false, false)
+}
+
 const wakeChild = `
 	UPDATE execution SET inbox = ?2,
-		due = CASE WHEN status IN ('pending', 'waiting') THEN ?3 ELSE due END,
+		due = CASE WHEN status IN ('pending', 'waiting') OR status = 'compensating' AND owner IS NULL THEN ?3 ELSE due END,
 		status = CASE WHEN status = 'waiting' THEN 'pending' ELSE status END
 	WHERE n = ?1`
 
@@ -104,7 +157,7 @@ func (t *tx) report(child, parent store.ID, r *store.Release) error {
 		return err
 	}
 	topic := r.ReportTopic(child)
-	d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: store.ChildTopic(child)}
+	d := &store.Deliver{ID: parent, Topic: topic, Payload: r.Report, Dedupe: r.ReportDedupe(child)}
 	if told, err := t.used(p, d); err != nil || told {
 		return err
 	}

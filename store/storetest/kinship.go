@@ -34,7 +34,7 @@ func (p *pair) tell(r *store.Release) {
 	}
 	if p.rnd.IntN(3) > 0 {
 		r.Report = fmt.Append(nil, "ended\x00", p.rnd.IntN(10))
-		r.Topic = pick(p.rnd, "", "", "t1", "items")
+		r.Topic, r.Dedupe = pick(p.rnd, "", "", "t1", "items"), pick(p.rnd, "", "again")
 	}
 	if p.rnd.IntN(2) == 0 {
 		r.Family = &store.Notice{Topic: pick(p.rnd, "t1", "parent"), Payload: []byte{0, byte(p.rnd.IntN(256))}}
@@ -60,6 +60,21 @@ func (p *pair) tells(parent store.ID) (list []store.Deliver) {
 	return list
 }
 
+// recalls draws whom a rollback orders to go back, and now and then who is no child.
+func (p *pair) recalls(x store.Execution) (list []store.Deliver) {
+	if x.Status != store.Compensating && p.rnd.IntN(60) > 0 {
+		return nil
+	}
+	seen := map[store.ID]bool{}
+	for _, d := range append(p.tells(x.ID), store.Deliver{ID: newID(), Topic: "back", Dedupe: "recall"}) {
+		if !seen[d.ID] || p.rnd.IntN(30) == 0 {
+			seen[d.ID] = true
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
 // topic draws one that a wait may have: mostly what others send, or the end of a child.
 func (p *pair) topic() string {
 	if p.rnd.IntN(3) == 0 {
@@ -80,10 +95,11 @@ func (p *pair) kinBoth() {
 		}
 		a := store.Advance{ID: rec.ID, Owner: rec.Owner, Epoch: rec.Epoch, Base: rec.Length, Seen: -1, Row: fmt.Append(nil, "kin ", len(p.trace))}
 		if rec.Status == store.Running && p.rnd.IntN(3) > 0 {
-			a.Release = &store.Release{Status: pick(p.rnd, store.Completed, store.Failed, store.Cancelled)}
+			a.Release = &store.Release{Status: pick(p.rnd, store.Completed, store.Completed, store.Failed, store.Cancelled, store.Compensating)}
 			p.tell(a.Release)
 		}
-		for len(a.Children) == 0 && a.Release == nil || p.rnd.IntN(4) == 0 {
+		a.Recall = p.recalls(rec.Execution)
+		for len(a.Children)+len(a.Recall) == 0 && a.Release == nil || p.rnd.IntN(4) == 0 {
 			a.Children = append(a.Children, p.children(rec.Execution)...)
 		}
 		a.Tell = p.tells(rec.ID)

@@ -25,6 +25,11 @@ func familyBugs() []bug {
 		{"a notice reaches the detached", []string{"family/a notice reaches neither the detached nor the ended"}, onChildren(func(b *store.Begin) { b.Detached = false })},
 		{"a child begins without the row", []string{"family/a refused write begins no child", "race/a parent is cancelled while it begins children"}, orphaning},
 		{"what a row tells is lost", []string{"family/a row tells children"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Tell = nil })},
+		{"orders to go back are lost", []string{"recall/a completed child goes back", "recall/what cannot go back is answered at once"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Recall = nil })},
+		{"an order is a message and no more", []string{"recall/a completed child goes back", "recall/what could not be undone is tried again"}, onAdvance(func(a *store.Advance, _ store.Record) {
+			a.Tell, a.Recall = append(a.Tell, a.Recall...), nil
+		})},
+		{"the second end of a child is told under the old name", []string{"recall/the second end of a child is told under another name"}, onRelease(func(r *store.Release) { r.Dedupe = "" })},
 		{"children are lost", []string{"family/a child begins with a row of its parent"}, onAdvance(func(a *store.Advance, _ store.Record) { a.Children = nil })},
 		{"a child forgets its depth", []string{"family/a child begins with a row of its parent"}, onChildren(func(b *store.Begin) { b.Depth = 0 })},
 		{"a family is pruned while a child is open", []string{"prune/a family goes when all have ended"}, func() func(store.Store) store.Store {

@@ -95,6 +95,7 @@ func clauses() []clause {
 		waitClauses(),
 		pruneClauses(),
 		familyClauses(),
+		recallClauses(),
 		lifeClauses(),
 		outsideClauses(),
 		guestClauses(),
