@@ -191,8 +191,13 @@ func TestAI14_Refusals(t *testing.T) {
 	}
 	got := texts(r.Messages)
 	for i, want := range [][]string{
-		{"! there is no tool \"hammer\""}, {"! the arguments do not fit", "/colour", "/euros", "/order"}, {"no JSON"}, {"deeper than 64"}, {"at most 1048576"},
-		{"! the arguments do not fit", "JSON"}, {"note of 5"},
+		{"! there is no tool \"hammer\""},
+		{"! the arguments do not fit", "/colour", "/euros", "/order"},
+		{"no JSON"},
+		{"deeper than 64"},
+		{"at most 1048576"},
+		{"! the arguments do not fit", "JSON"},
+		{"note of 5"},
 	} {
 		for _, part := range want {
 			if !strings.Contains(got[i], part) {
@@ -312,7 +317,8 @@ func TestAgentMistakes(t *testing.T) {
 	_, err := Agent{
 		Name: "no good", Model: "smart", MaxTurns: -1, Options: []Option{Repair(2)},
 		Tools: []Tool{
-			{}, good, good, NewTool("a b", "", id), NewTool("both", "x", id, ReadOnly(), Writes()), NewTool("rec", "x", func(context.Context, loop) (int, error) { return 0, nil }),
+			{},
+			good, good, NewTool("a b", "", id), NewTool("both", "x", id, ReadOnly(), Writes()), NewTool("rec", "x", func(context.Context, loop) (int, error) { return 0, nil }),
 			NewTool("text", "x", func(context.Context, string) (int, error) { return 0, nil }), NewTool[order, order]("none", "x", nil),
 			NewTool("if", "x", id, ApproveIf(func(int) bool { return true })), NewTool("late", "x", id, ApproveWithin(time.Hour)),
 			NewTool("find", "x", id, Reconcile(func(context.Context, int) (int, bool, error) { return 0, false, nil })),

@@ -78,7 +78,8 @@ func TestAgentAsTool(t *testing.T) {
 			return calls("refund", `{"order":"`+r.Messages[0].Text+`"}`)(r)
 		}, speak("it is done"))
 		outer := &played{lines: []func(*Request) Response{
-			calls("helper", `{"task":"1"}`, "helper", `{"task":"2"}`), speak("all done")}}
+			calls("helper", `{"task":"1"}`, "helper", `{"task":"2"}`), speak("all done"),
+		}}
 		c, err := New(Config{Providers: map[string]Provider{"in": inner, "out": outer}, Getenv: func(string) string { return "" }})
 		if err != nil {
 			t.Fatal(err)
