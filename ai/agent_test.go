@@ -308,6 +308,28 @@ func TestAgentPauses(t *testing.T) {
 	}
 }
 
+// A tool call that MaxTokens cut off is asked for once more with twice as many, and nothing of the half one runs.
+func TestAgentTruncatedCall(t *testing.T) {
+	e := new(effects)
+	half := func(r *Request) Response {
+		resp := calls("note", `{"order":"1"}`)(r)
+		if r.MaxTokens < 200 {
+			resp = calls("note", `{"order":"half"}`)(r)
+			resp.Stop = StopLength
+		}
+		return resp
+	}
+	p, ctx := play(t, half, speak("done"))
+	r, err := Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(100)}}.Run(ctx, "x")
+	if err != nil || r.Turns != 2 || p.requests() != 3 || e.of("note 1") != 1 || e.of("note half") != 0 {
+		t.Errorf("%v, %v, %s", err, p.asked, e)
+	}
+	_, ctx = play(t, half, speak("done"))
+	if _, err := (Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(50)}}).Run(ctx, "x"); !IsKind(err, Truncated) {
+		t.Errorf("%v", err)
+	}
+}
+
 // All mistakes of an agent come together, before anything is asked.
 func TestAgentMistakes(t *testing.T) {
 	type loop struct{ Next []loop }

@@ -54,6 +54,18 @@ func TestRunFor(t *testing.T) {
 	if _, r, err := RunFor[verdict](ctx, Agent{Name: "judge", Model: "smart"}, "Guilty?"); !IsKind(err, BadAnswer) || len(r.Messages) != 4 {
 		t.Errorf("text twice: %v", err)
 	}
+	p, ctx = play(t, speak("yes"), speak("yes"), calls("answer", `{"guilty":false}`), calls("answer", `{"guilty":false,"why":""}`))
+	j := newTape(t)
+	body := func(ctx context.Context) error {
+		_, _, err := RunFor[verdict](ctx, Agent{Name: "judge", Model: "smart"}, "Guilty?")
+		return err
+	}
+	if err := j.finish(ctx, body); !IsKind(err, BadAnswer) || p.requests() != 2 {
+		t.Errorf("text twice: %v", err)
+	}
+	if err := j.finish(ctx, body); err != nil || p.requests() != 4 { // the next attempt goes on from there
+		t.Errorf("the next attempt: %v after %d requests", err, p.requests())
+	}
 	_, ctx = play(t, calls("answer", `{"value":[1,2]}`))
 	if v, _, err := RunFor[[]int](ctx, Agent{Name: "judge", Model: "smart"}, "Which?"); err != nil || !slices.Equal(v, []int{1, 2}) {
 		t.Errorf("%v, %v", v, err)
