@@ -324,6 +324,18 @@ func TestAgentTruncatedCall(t *testing.T) {
 	if err != nil || r.Turns != 2 || p.requests() != 3 || e.of("note 1") != 1 || e.of("note half") != 0 {
 		t.Errorf("%v, %v, %s", err, p.asked, e)
 	}
+	dropped := func(r *Request) Response { // some wires leave the half call out
+		resp := speak("I will")(r)
+		if r.MaxTokens < 200 {
+			resp.Stop = StopLength
+			return resp
+		}
+		return calls("note", `{"order":"2"}`)(r)
+	}
+	_, ctx = play(t, dropped, speak("done"))
+	if r, err := (Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(100)}}).Run(ctx, "x"); err != nil || r.Text != "done" || e.of("note 2") != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
 	_, ctx = play(t, half, speak("done"))
 	if _, err := (Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(50)}}).Run(ctx, "x"); !IsKind(err, Truncated) {
 		t.Errorf("%v", err)
