@@ -116,6 +116,7 @@ type conversation struct {
 	thread   thread
 	purse    *purse // nil: no budget
 	turn     int    // the last one
+	pauses   int    // answers that did not end
 	paid     expense
 }
 

@@ -191,8 +191,13 @@ func TestAI14_Refusals(t *testing.T) {
 	}
 	got := texts(r.Messages)
 	for i, want := range [][]string{
-		{"! there is no tool \"hammer\""}, {"! the arguments do not fit", "/colour", "/euros", "/order"}, {"no JSON"}, {"deeper than 64"}, {"at most 1048576"},
-		{"! the arguments do not fit", "JSON"}, {"note of 5"},
+		{"! there is no tool \"hammer\""},
+		{"! the arguments do not fit", "/colour", "/euros", "/order"},
+		{"no JSON"},
+		{"deeper than 64"},
+		{"at most 1048576"},
+		{"! the arguments do not fit", "JSON"},
+		{"note of 5"},
 	} {
 		for _, part := range want {
 			if !strings.Contains(got[i], part) {
@@ -303,6 +308,40 @@ func TestAgentPauses(t *testing.T) {
 	}
 }
 
+// A tool call that MaxTokens cut off is asked for once more with twice as many, and nothing of the half one runs.
+func TestAgentTruncatedCall(t *testing.T) {
+	e := new(effects)
+	half := func(r *Request) Response {
+		resp := calls("note", `{"order":"1"}`)(r)
+		if r.MaxTokens < 200 {
+			resp = calls("note", `{"order":"half"}`)(r)
+			resp.Stop = StopLength
+		}
+		return resp
+	}
+	p, ctx := play(t, half, speak("done"))
+	r, err := Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(100)}}.Run(ctx, "x")
+	if err != nil || r.Turns != 2 || p.requests() != 3 || e.of("note 1") != 1 || e.of("note half") != 0 {
+		t.Errorf("%v, %v, %s", err, p.asked, e)
+	}
+	dropped := func(r *Request) Response { // some wires leave the half call out
+		resp := speak("I will")(r)
+		if r.MaxTokens < 200 {
+			resp.Stop = StopLength
+			return resp
+		}
+		return calls("note", `{"order":"2"}`)(r)
+	}
+	_, ctx = play(t, dropped, speak("done"))
+	if r, err := (Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(100)}}).Run(ctx, "x"); err != nil || r.Text != "done" || e.of("note 2") != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
+	_, ctx = play(t, half, speak("done"))
+	if _, err := (Agent{Name: "a", Model: "smart", Tools: kit(e), Options: []Option{MaxTokens(50)}}).Run(ctx, "x"); !IsKind(err, Truncated) {
+		t.Errorf("%v", err)
+	}
+}
+
 // All mistakes of an agent come together, before anything is asked.
 func TestAgentMistakes(t *testing.T) {
 	type loop struct{ Next []loop }
@@ -312,7 +351,8 @@ func TestAgentMistakes(t *testing.T) {
 	_, err := Agent{
 		Name: "no good", Model: "smart", MaxTurns: -1, Options: []Option{Repair(2)},
 		Tools: []Tool{
-			{}, good, good, NewTool("a b", "", id), NewTool("both", "x", id, ReadOnly(), Writes()), NewTool("rec", "x", func(context.Context, loop) (int, error) { return 0, nil }),
+			{},
+			good, good, NewTool("a b", "", id), NewTool("both", "x", id, ReadOnly(), Writes()), NewTool("rec", "x", func(context.Context, loop) (int, error) { return 0, nil }),
 			NewTool("text", "x", func(context.Context, string) (int, error) { return 0, nil }), NewTool[order, order]("none", "x", nil),
 			NewTool("if", "x", id, ApproveIf(func(int) bool { return true })), NewTool("late", "x", id, ApproveWithin(time.Hour)),
 			NewTool("find", "x", id, Reconcile(func(context.Context, int) (int, bool, error) { return 0, false, nil })),

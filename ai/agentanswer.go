@@ -10,7 +10,7 @@ type wanted struct {
 	tool     *tool
 	args     []byte
 	done     bool
-	reminded bool
+	reminded int
 }
 
 // answerTool is the name of the tool by which a model gives its answer.
@@ -90,13 +90,12 @@ func (w *wanted) take(ctx context.Context, v *conversation, uses []*use) error {
 
 // remind tells a model that has answered with text how to answer.
 func (w *wanted) remind(v *conversation) error {
-	if w.reminded {
+	if w.reminded++; w.reminded > 1+v.info.Failures { // else that ended an earlier attempt
 		return &Error{
 			Kind: BadAnswer, Model: v.agent.Model,
 			Err: fmt.Errorf("agent %s answered with plain text twice, and not with its tool %s", v.label, answerTool),
 		}
 	}
-	w.reminded = true
 	v.messages = append(v.messages, Message{Role: User, Text: "Give the final answer by calling the tool " + answerTool + "; if something is missing, use the other tools first."})
 	return nil
 }

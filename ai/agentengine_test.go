@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai/model"
 	"github.com/durable-go/durable/durabletest"
 )
 
@@ -283,4 +284,35 @@ func TestAgentCutOffByTimeout(t *testing.T) {
 			}
 		}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
 	}
+}
+
+// Agents within agents within agents: long names of records, and a person asked at the bottom.
+func TestAgentNested(t *testing.T) {
+	const depth = 6
+	p := &counted{answer: func(_ int, name string, r *model.Request) (*Response, error) {
+		if r.Messages[len(r.Messages)-1].Role != User {
+			return answer("done"), nil
+		}
+		tool, args := "down", `{"task":"x"}`
+		if name == "bottom" {
+			tool, args = "ask", `{"question":"how deep?"}`
+		}
+		return &Response{Message: Message{Calls: []ToolCall{{ID: "1", Name: tool, Args: json.RawMessage(args)}}}, Stop: StopTools}, nil
+	}}
+	name := strings.Repeat("n", 64)
+	a := Agent{Name: name, Model: "fake:bottom", Tools: []Tool{AskHuman("ask", "asks", 0)}}
+	for range depth {
+		a = Agent{Name: name, Model: "fake:level", Tools: []Tool{a.AsTool("down", "goes down")}}
+	}
+	w := talks("talk", func() Agent { return a })
+	onStores(t, WithClient(t.Context(), newClient(t, Config{}, p)), config(w), func(t *testing.T, engine *durabletest.Engine) {
+		before := p.count()
+		r := durabletest.Start(engine, w, chat{})
+		r.Settle()
+		engine.Restart()
+		r.Answer("ask:"+name+"[1.1]", "six")
+		if got := r.Done().Result; got.Text != "done" || p.count()-before != 2*(depth+1) {
+			t.Errorf("%+v after %d requests", got, p.count()-before)
+		}
+	})
 }

@@ -54,6 +54,18 @@ func TestRunFor(t *testing.T) {
 	if _, r, err := RunFor[verdict](ctx, Agent{Name: "judge", Model: "smart"}, "Guilty?"); !IsKind(err, BadAnswer) || len(r.Messages) != 4 {
 		t.Errorf("text twice: %v", err)
 	}
+	p, ctx = play(t, speak("yes"), speak("yes"), calls("answer", `{"guilty":false}`), calls("answer", `{"guilty":false,"why":""}`))
+	j := newTape(t)
+	body := func(ctx context.Context) error {
+		_, _, err := RunFor[verdict](ctx, Agent{Name: "judge", Model: "smart"}, "Guilty?")
+		return err
+	}
+	if err := j.finish(ctx, body); !IsKind(err, BadAnswer) || p.requests() != 2 {
+		t.Errorf("text twice: %v", err)
+	}
+	if err := j.finish(ctx, body); err != nil || p.requests() != 4 { // the next attempt goes on from there
+		t.Errorf("the next attempt: %v after %d requests", err, p.requests())
+	}
 	_, ctx = play(t, calls("answer", `{"value":[1,2]}`))
 	if v, _, err := RunFor[[]int](ctx, Agent{Name: "judge", Model: "smart"}, "Which?"); err != nil || !slices.Equal(v, []int{1, 2}) {
 		t.Errorf("%v, %v", v, err)
@@ -78,7 +90,8 @@ func TestAgentAsTool(t *testing.T) {
 			return calls("refund", `{"order":"`+r.Messages[0].Text+`"}`)(r)
 		}, speak("it is done"))
 		outer := &played{lines: []func(*Request) Response{
-			calls("helper", `{"task":"1"}`, "helper", `{"task":"2"}`), speak("all done")}}
+			calls("helper", `{"task":"1"}`, "helper", `{"task":"2"}`), speak("all done"),
+		}}
 		c, err := New(Config{Providers: map[string]Provider{"in": inner, "out": outer}, Getenv: func(string) string { return "" }})
 		if err != nil {
 			t.Fatal(err)

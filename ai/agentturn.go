@@ -47,6 +47,9 @@ func (v *conversation) once(ctx context.Context) (done bool, err error) {
 		v.messages = append(v.messages, results...)
 		return v.wants != nil && v.wants.done, nil
 	case resp.Stop == StopPause: // once too often
+		if v.pauses++; v.pauses <= v.info.Failures { // that ended an earlier attempt
+			return false, nil
+		}
 		return false, &Error{Kind: BadAnswer, Model: resp.Served, Code: string(StopPause), Usage: resp.Usage, Err: errors.New("the model pauses again and again, and does not end its answer")}
 	case v.wants == nil:
 		return true, nil
@@ -93,6 +96,10 @@ func (v *conversation) use(ctx context.Context, resp *Response) ([]Message, erro
 	for i, c := range resp.Message.Calls {
 		u := &use{turn: v.turn, n: i + 1, id: c.ID, name: c.Name, tool: v.tools[c.Name], text: resp.Message.Text}
 		uses[i] = u
+		if i >= maxCalls {
+			u.refused = fmt.Sprintf("these are more than %d calls at once; call it again later", maxCalls)
+			continue
+		}
 		if u.tool == nil {
 			u.refused = fmt.Sprintf("there is no tool %q; call only those that are declared", clip(c.Name, 80))
 			continue

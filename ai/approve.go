@@ -67,30 +67,37 @@ type guardPlan struct {
 	Ask map[string]string `json:"ask"` // hash of the arguments by call
 }
 
-const maxAgain = 10 // times that people may answer what cannot be
+// Of questions to people.
+const (
+	maxAgain = 10      // times that they may answer what cannot be
+	maxShown = 8 << 10 // bytes of what the model says with its calls
+)
 
-// guard finds out to which calls a person must agree. What was begun before is not asked for again.
+// guard finds out to which calls a person must agree. What was begun before is not asked for again. Once it is recorded who
+// is asked for what, that stays so, and what needs a yes only since then is refused.
 func (v *conversation) guard(ctx context.Context, uses []*use) error {
 	name := v.name("plan", fmt.Sprint(v.turn))
-	plan := guardPlan{Ask: map[string]string{}}
-	if !v.j.Recorded(ctx, name) {
-		for _, u := range uses {
-			began := v.name("tool", u.at())
-			if u.done || u.refused != "" || v.j.Recorded(ctx, began) || v.j.Recorded(ctx, began+"/try") || !u.tool.guarded(u.args) {
-				continue
-			}
-			if v.outside || !v.info.CanWait {
-				return permanent(fmt.Errorf("%w: tool %s of agent %s", ErrNoApproval, u.name, v.label))
-			}
-			if len(u.args) > maxApproved {
-				u.refused = fmt.Sprintf("the arguments have %d bytes; a person, who must agree, is shown at most %d", len(u.args), maxApproved)
-				continue
-			}
-			plan.Ask[u.at()] = argsHash(u.name, u.args)
+	planned := v.j.Recorded(ctx, name)
+	plan, size := guardPlan{Ask: map[string]string{}}, 0
+	var needs []*use
+	for _, u := range uses {
+		began := v.name("tool", u.at())
+		if u.done || u.refused != "" || v.j.Recorded(ctx, began) || v.j.Recorded(ctx, began+"/try") || !u.tool.guarded(u.args) {
+			continue
 		}
-		if len(plan.Ask) == 0 {
-			return nil
+		if v.outside || !v.info.CanWait {
+			return permanent(fmt.Errorf("%w: tool %s of agent %s", ErrNoApproval, u.name, v.label))
 		}
+		if size+len(u.args) > maxApproved {
+			u.refused = fmt.Sprintf("a person must agree to this call, and is shown arguments of at most %d bytes in a turn", maxApproved)
+			continue
+		}
+		size += len(u.args)
+		needs = append(needs, u)
+		plan.Ask[u.at()] = argsHash(u.name, u.args)
+	}
+	if !planned && len(needs) == 0 {
+		return nil
 	}
 	raw, err := v.j.Do(ctx, name, func(context.Context) (json.RawMessage, error) { return canonical(plan), nil })
 	if err != nil {
@@ -100,9 +107,14 @@ func (v *conversation) guard(ctx context.Context, uses []*use) error {
 	if err := json.Unmarshal(raw, &plan); err != nil {
 		return fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
 	}
+	for _, u := range needs {
+		if _, asked := plan.Ask[u.at()]; !asked {
+			u.refused = "a person must agree to this call, and was not asked; call it again"
+		}
+	}
 	for _, u := range uses {
-		hash, ask := plan.Ask[u.at()]
-		if u.guarded = ask; ask && u.refused == "" && hash != argsHash(u.name, u.args) {
+		hash, asked := plan.Ask[u.at()]
+		if u.guarded = asked; asked && u.refused == "" && hash != argsHash(u.name, u.args) {
 			u.refused = "the tool has changed since a person was asked about this call; call it again"
 		}
 	}
@@ -140,8 +152,8 @@ func (v *conversation) approvals(ctx context.Context, uses []*use) error {
 // question is what a person is asked. Its schema binds each decision to the hash of its call, and edited
 // arguments to the schema of its tool, so that what does not fit is refused when it is given.
 func (v *conversation) question(open []*use, note string) Question {
-	details := ApprovalDetails{Agent: v.label, Turn: v.turn, Text: open[0].text, Cost: v.paid.cost.String(), Note: note}
-	properties, late := map[string]any{}, map[string]Decision{}
+	details := ApprovalDetails{Agent: v.label, Turn: v.turn, Text: clip(open[0].text, maxShown), Cost: v.paid.cost.String(), Note: note}
+	properties, tools, late := map[string]any{}, map[string]any{}, map[string]Decision{}
 	var names, calls []string
 	within := time.Duration(0)
 	for _, u := range open {
@@ -153,12 +165,13 @@ func (v *conversation) question(open []*use, note string) Question {
 				"decision": map[string]any{"type": "string", "enum": []string{"approve", "reject", "edit"}},
 				"hash":     map[string]any{"const": hash},
 				"reason":   map[string]any{"type": "string", "maxLength": 4000},
-				"args":     json.RawMessage(u.tool.schema),
+				"args":     map[string]any{"$ref": "#/$defs/" + u.name},
 			},
 			"if":   map[string]any{"properties": map[string]any{"decision": map[string]any{"const": "edit"}}},
 			"then": map[string]any{"required": []string{"args"}},
 			"else": map[string]any{"properties": map[string]any{"args": false}},
 		}
+		tools[u.name] = json.RawMessage(u.tool.schema)
 		late[u.at()] = Decision{Decision: "reject", Hash: hash, Reason: "nobody answered in time"}
 		names, calls = append(names, u.at()), append(calls, u.name)
 		if d := u.tool.within; d > 0 && (within == 0 || d < within) {
@@ -168,7 +181,7 @@ func (v *conversation) question(open []*use, note string) Question {
 	q := Question{
 		Prompt:  fmt.Sprintf("The agent %s wants to call %s. Approve, edit or reject each call.", v.label, strings.Join(calls, ", ")),
 		Details: details,
-		Schema:  canonical(map[string]any{"type": "object", "additionalProperties": false, "required": names, "properties": properties}),
+		Schema:  canonical(map[string]any{"type": "object", "additionalProperties": false, "required": names, "properties": properties, "$defs": tools}),
 	}
 	if within > 0 {
 		q.Timed, q.Timeout, q.Default = true, within, canonical(late)

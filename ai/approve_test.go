@@ -216,3 +216,59 @@ func TestApproveInjection(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A call that is too long to be shown does not run, whatever dies between what is recorded; nor does one that needs a yes only
+// since a deploy that came after others were asked about.
+func TestApproveLongAndLate(t *testing.T) {
+	long := `{"order":"` + strings.Repeat("x", maxApproved) + `"}`
+	e := new(effects)
+	_, ctx := play(t, calls("refund", `{"order":"1"}`, "refund", long, "late", `{"order":"3"}`), speak("done"))
+	j := newTape(t)
+	j.answer = human(e)
+	j.dies = func(key string, after bool) bool { return after && key == "agent:a/plan[1]" && j.dead == 0 }
+	var r *AgentResult
+	err := j.finish(ctx, func(ctx context.Context) (err error) {
+		did := func(ctx context.Context, o order) (string, error) {
+			e.add("refund " + clip(o.Order, 5))
+			return "ok", nil
+		}
+		late := NewTool("late", "x", did)
+		if j.dead > 0 {
+			late = NewTool("late", "x", did, Writes())
+		}
+		r, err = Agent{Name: "a", Model: "smart", Tools: []Tool{NewTool("refund", "x", did, Writes()), late}}.Run(ctx, "do it")
+		return err
+	})
+	if err != nil || e.String() != "refund 1:1" {
+		t.Fatalf("%v, %s", err, e)
+	}
+	if got := texts(r.Messages); got[0] != "ok" || !strings.Contains(got[1], "at most 65536 bytes") || !strings.Contains(got[2], "was not asked") {
+		t.Errorf("%q", got)
+	}
+}
+
+// A question about many calls has each tool's schema once.
+func TestApproveMany(t *testing.T) {
+	var pairs []string
+	for i := range maxCalls + 2 {
+		pairs = append(pairs, "refund", fmt.Sprintf(`{"order":"%d"}`, i))
+	}
+	e := new(effects)
+	_, ctx := play(t, calls(pairs...), speak("done"))
+	j := newTape(t)
+	j.answer = func(name string, q Question) any {
+		if n := strings.Count(string(q.Schema), `"euros"`); n != 1 {
+			t.Errorf("the schema of the tool is there %d times", n)
+		}
+		return human(e)(name, q)
+	}
+	var r *AgentResult
+	err := j.finish(ctx, func(ctx context.Context) (err error) {
+		r, err = Agent{Name: "a", Model: "smart", Tools: kit(e)}.Run(ctx, "do it")
+		return err
+	})
+	got := texts(r.Messages)
+	if err != nil || len(got) != maxCalls+2 || got[maxCalls-1] != "refund of 99" || !strings.Contains(got[maxCalls], "more than 100 calls") {
+		t.Errorf("%v, %q", err, got)
+	}
+}

@@ -45,7 +45,8 @@ const (
 	maxOutput     = 1 << 20
 	maxArgs       = 1 << 20  // bytes of arguments
 	maxDepth      = 64       // of arguments, in brackets
-	maxApproved   = 64 << 10 // bytes of arguments that a person can be asked about
+	maxApproved   = 64 << 10 // bytes of arguments that a person can be asked about, in a turn
+	maxCalls      = 100      // in a turn
 )
 
 // ReadOnly says that the tool changes nothing. If its process dies in it, it runs again.

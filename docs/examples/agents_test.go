@@ -170,7 +170,8 @@ func inline(shop *durable.Workflow[Letter]) ai.Tool {
 	return ai.NewTool("delegate", "opens a ticket, and waits until it is done",
 		func(ctx context.Context, in struct {
 			Text string `json:"text"`
-		}) (string, error) {
+		},
+		) (string, error) {
 			done, err := durable.Call(ctx, shop, Letter{Text: in.Text}) // days may pass
 			return done.Answer, err
 		}, ai.Inline())
