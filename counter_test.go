@@ -50,7 +50,7 @@ func TestCR3_TakeSleepSettle(t *testing.T) {
 				}
 			}
 			spent, err := durable.Do(ctx, "call", func(context.Context) (int64, error) {
-				sent.add(fmt.Sprint(i, " at ", time.Now().Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Round(time.Second)))
+				sent.add(fmt.Sprint(i, " at ", time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Round(time.Second)))
 				return 50, nil
 			})
 			if err != nil {
