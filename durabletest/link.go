@@ -110,6 +110,26 @@ func (l *link) Publish(ctx context.Context, p store.Publication) (res store.Publ
 	return res, err
 }
 
+func (l *link) Draw(ctx context.Context, d store.Drawing) (res store.Drawn, err error) {
+	if dead := l.change(func() bool {
+		res, err = l.Store.Draw(ctx, d)
+		return err == nil && res.Code == store.Applied
+	}); dead != nil {
+		return store.Drawn{}, dead
+	}
+	return res, err
+}
+
+func (l *link) Settle(ctx context.Context, s store.Settling) (err error) {
+	if dead := l.change(func() bool {
+		err = l.Store.Settle(ctx, s)
+		return err == nil
+	}); dead != nil {
+		return dead
+	}
+	return err
+}
+
 func (l *link) Claim(ctx context.Context, req store.ClaimRequest) (c store.Claimed, err error) {
 	if dead := l.change(func() bool {
 		c, err = l.Store.Claim(ctx, req)

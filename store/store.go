@@ -2,12 +2,12 @@
 //
 // A store keeps executions (one header row each), their journals (one row per
 // write, opaque bytes), their inboxes (messages not yet taken), their open
-// waits, logs, blobs and named holds, the leases of workers, and which queues
+// waits, logs, blobs, named holds and counters, the leases of workers, and which queues
 // are paused. It knows owners, epochs and lengths, and refuses every write whose precondition does
 // not hold. It does not know steps, branches or retries: rows and payloads are
 // bytes to it, and it wakes executions by comparing topics.
 //
-// Every change goes through Commit, Publish, Claim, Renew, Expire, Retire, Prune or
+// Every change goes through Commit, Publish, Draw, Settle, Claim, Renew, Expire, Retire, Prune or
 // SetPaused, each of them atomic. The store's clock decides what is due and what has expired; no
 // caller passes the current time.
 //
@@ -60,6 +60,18 @@ type Store interface {
 	// that will, in one transaction: see Publication. ErrRefused for a malformed
 	// one. After any other error it is unknown whether it happened; asking again is harmless.
 	Publish(ctx context.Context, p Publication) (Published, error)
+
+	// Draw takes amounts from counters: see Drawing. ErrRefused for a malformed one. After any
+	// other error it is unknown whether it happened; asking again with the same ID is
+	// harmless. The cost grows with what counts of these counters and is not settled, not with others.
+	Draw(ctx context.Context, d Drawing) (Drawn, error)
+
+	// Settle says what amounts have turned out to be: see Settling. ErrRefused for a malformed
+	// one; after any other error asking again is harmless.
+	Settle(ctx context.Context, s Settling) error
+
+	// Count returns what counts of a counter, nothing of one that nobody has drawn from.
+	Count(ctx context.Context, c Counter) (Count, error)
 
 	// Claim takes due executions for a worker: status pending, waiting or
 	// compensating with Due at or before the store's now, no owner, in one of

@@ -43,6 +43,7 @@ type data struct {
 	dedupes    map[dedupe]bool
 	waits      map[string]store.ID // open waits
 	blobs      map[blob][]byte
+	draws      map[store.Counter][]draw
 	logs       map[store.ID]map[logKey]store.Log
 	leases     map[store.Incarnation]store.Living
 	owned      map[store.Incarnation]map[store.ID]struct{} // by owner
@@ -75,6 +76,7 @@ func New(opts ...Option) *Store {
 		dedupes:    map[dedupe]bool{},
 		waits:      map[string]store.ID{},
 		blobs:      map[blob][]byte{},
+		draws:      map[store.Counter][]draw{},
 		logs:       map[store.ID]map[logKey]store.Log{},
 		leases:     map[store.Incarnation]store.Living{},
 		owned:      map[store.Incarnation]map[store.ID]struct{}{},

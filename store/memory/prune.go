@@ -24,6 +24,7 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (store.Pruned
 	defer s.leave()
 	d, res := s.data, store.Pruned{Now: now}
 	d.sweep(now)
+	d.sweepDraws(now)
 	wanted, gone := req.Wanted(), map[store.ID]bool{}
 	for _, id := range d.ids {
 		x := d.executions[id]
@@ -91,5 +92,6 @@ func (d *data) remove(gone map[store.ID]bool) {
 	}
 	d.ids = slices.DeleteFunc(d.ids, func(id store.ID) bool { return gone[id] })
 	maps.DeleteFunc(d.dedupes, func(k dedupe, _ bool) bool { return gone[k.id] })
+	maps.DeleteFunc(d.draws, func(c store.Counter, _ []draw) bool { return gone[c.Of] })
 	maps.DeleteFunc(d.blobs, func(b blob, _ []byte) bool { return gone[b.id] })
 }

@@ -37,6 +37,12 @@ const (
 	fillPublished = `
 		INSERT INTO durable.publication (topic, dedupe, until, got)
 		SELECT 'to ' || i % ($1::bigint / 2), i, now() + interval '1 day', i / ($1 / 2) FROM generate_series(0, $1 - 1) AS i`
+	// Of other counters; some are over.
+	fillDraws = `
+		INSERT INTO durable.draw (run, counter, id, amount, until, span, settled)
+		SELECT '00000000-0000-0000-0000-000000000000', 'counter ' || i % ($1::bigint / 100), 'd' || i, 1,
+			((extract(epoch FROM now()) + CASE i % 1000 WHEN 0 THEN -60 ELSE 86400 END) * 1000000)::bigint, 86400000000, i % 3 > 0
+		FROM generate_series(0, $1 - 1) AS i`
 	// What other code may go on with, and rows beside the executions that sleep.
 	fillBlocked = `
 		INSERT INTO durable.execution (id, workflow, version, queue, priority, tags, status, blocked, error_code, epoch, created, changed)
@@ -99,7 +105,7 @@ func (n schema) fill(t *testing.T, url string, size int) {
 	for _, index := range indexes {
 		exec("DROP INDEX " + index)
 	}
-	for _, q := range []string{fillFinished, fillAsleep, fillBlocked, fillBeside, fillPublished} {
+	for _, q := range []string{fillFinished, fillAsleep, fillBlocked, fillBeside, fillPublished, fillDraws} {
 		exec(q, size)
 	}
 	exec(fillJournal)

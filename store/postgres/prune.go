@@ -92,6 +92,7 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 			return t.countEnded(ctx, groups, req, &res)
 		}
 		t.exec(sweepPublications, t.now, store.SweepPublications)
+		t.exec(sweepDraws, t.now.UnixMicro(), store.SweepDraws)
 		return t.prune(ctx, groups, req, &res)
 	}
 	err = s.enter(ctx)
@@ -183,7 +184,7 @@ func (t *tx) prune(ctx context.Context, groups []group, req store.PruneRequest, 
 		return nil
 	}
 	all := [][16]byte(gone)
-	for _, statement := range []string{pruneExecutions, pruneMessages, pruneAccepted} {
+	for _, statement := range []string{pruneExecutions, pruneMessages, pruneAccepted, pruneDraws} {
 		t.exec(statement, all)
 	}
 	return t.leave(ctx, gone)

@@ -50,6 +50,8 @@ type Store struct {
 	once sync.Once
 	wg   sync.WaitGroup // watchers, and who looks after partitions
 
+	drawing chan struct{} // has room for who draws from counters
+
 	width   time.Duration   // of partitions
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -64,7 +66,7 @@ var _ store.Store = (*Store)(nil)
 
 func newStore(c conns, in schema, home string, width time.Duration) *Store {
 	s := &Store{
-		conns: c, schema: in, home: home, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{}), width: width,
+		conns: c, schema: in, home: home, token: uuid.NewString(), hints: make(chan struct{}, 1), done: make(chan struct{}), width: width, drawing: make(chan struct{}, drawAtOnce),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.wg.Add(1)

@@ -104,6 +104,7 @@ func work(t *testing.T, s *Store) {
 	w.steps()
 	w.waits()
 	w.publications()
+	w.draws()
 	w.everything()
 	w.claims()
 	w.limits()
@@ -136,6 +137,38 @@ func (w *worker) waits() {
 	w.commit(store.Applied, w.deliver(runs[:atOnce/2], "t", "d")...)
 	w.commit(store.Landed, w.deliver(runs[:atOnce/2], "t", "d")...)
 	w.commit(store.Applied, store.Write{Deliver: &store.Deliver{ID: runs[atOnce-1].Begin.ID, Wait: "approval" + runs[atOnce-1].Begin.ID.String(), Dedupe: "d"}})
+}
+
+// draws are made from counters of executions and of nobody, settled, and refused.
+func (w *worker) draws() {
+	runs := w.begin(1, true)
+	for i := range atOnce {
+		d := store.Drawing{ID: fmt.Sprint(runs[0].Begin.ID, i), Draws: []store.Draw{
+			{Counter: store.Counter{Name: "tokens"}, Amount: 1, Limit: 1000, For: time.Hour},
+			{Counter: store.Counter{Name: "short"}, Amount: 1, Limit: 1000, For: time.Microsecond},
+			{Counter: store.Counter{Of: runs[0].Begin.ID, Name: "budget"}, Amount: 1, Limit: 10 * atOnce},
+		}}
+		res, err := w.s.Draw(w.t.Context(), d)
+		w.ok(err, "draw")
+		if res.Code != store.Applied {
+			w.t.Fatalf("drawn: %+v", res)
+		}
+		if i%2 == 0 {
+			w.ok(w.s.Settle(w.t.Context(), store.Settling{ID: d.ID, Amounts: []store.Settled{{Counter: d.Draws[0].Counter, Amount: 2}}}), "settle")
+		}
+		d.ID += "full"
+		d.Draws[0].Amount = 1000
+		res, err = w.s.Draw(w.t.Context(), d)
+		w.ok(err, "draw")
+		if res.Code != store.Full || res.At.IsZero() {
+			w.t.Fatalf("drawn: %+v", res)
+		}
+	}
+	_, err := w.s.Count(w.t.Context(), store.Counter{Name: "tokens"})
+	w.ok(err, "count")
+	w.commit(store.Applied, store.Write{Control: &store.Control{
+		ID: runs[0].Begin.ID, From: []store.Status{store.Running, store.Pending}, Release: store.Release{Status: store.Cancelled},
+	}})
 }
 
 // publications come before waits for them, and after.

@@ -64,6 +64,9 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 			if err := t.sweepPublications(); err != nil {
 				return err
 			}
+			if err := t.sweepDraws(); err != nil {
+				return err
+			}
 			return t.prune(req, &res)
 		})
 	}
@@ -155,6 +158,7 @@ func (t *tx) remove(n int64) error {
 		"DELETE FROM accepted WHERE execution = ?",
 		"DELETE FROM log WHERE execution = ?",
 		"DELETE FROM blob WHERE execution = ?",
+		"DELETE FROM draw WHERE run = (SELECT id FROM execution WHERE n = ?)",
 		"DELETE FROM execution WHERE n = ?",
 	} {
 		if _, err := t.exec(statement, n); err != nil {

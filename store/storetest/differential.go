@@ -103,8 +103,10 @@ func (p *pair) step() {
 		p.pruneBoth()
 	case n < 93:
 		both(p, "restart", func(s *side) bool { s.restart(); return true })
-	case n < 96:
+	case n < 95:
 		p.publishBoth()
+	case n < 98:
+		p.drawBoth()
 	default:
 		p.listBoth()
 	}

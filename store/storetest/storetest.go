@@ -89,6 +89,7 @@ func clauses() []clause {
 		batchClauses(),
 		holdClauses(),
 		tokenClauses(),
+		drawClauses(),
 		pauseClauses(),
 		recordClauses(),
 		listClauses(),
