@@ -169,6 +169,15 @@ func TestCallNames_Options(t *testing.T) {
 		}
 		names[j.Order[0]] = name
 	}
+	p, err := NewPrompt("a template", "{{.}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ctx := scriptedClient(t, says("a"))
+	j := step()
+	if err := j.Run(ctx, func(ctx context.Context) error { _, err := GenerateText(ctx, "smart", "", Render(p, "x")); return err }); err != nil || names[j.Order[0]] != "none" {
+		t.Errorf("a template makes another call of the same text: %v", err)
+	}
 	for name, opts := range map[string][]Option{ // these do not
 		"fallback": {Fallback("fake:two")}, "patience": {Patience(time.Second)}, "idle": {Idle(time.Second)}, "on": {OnDelta(func(Delta) {})}, "result": {Result(new(Response))},
 	} {
