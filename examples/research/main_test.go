@@ -52,6 +52,9 @@ func TestAI8_AI19_Research(t *testing.T) {
 				!slices.Equal(got.Unread, []string{"paper-15"}) || got.Turns != 2 || asked == 0 {
 				t.Errorf("killed after commit %d: %+v, asked %d times", n, got, asked)
 			}
+			if len(got.Notes) != 4 {
+				t.Fatalf("killed after commit %d: %d notes", n, len(got.Notes))
+			}
 			if by := got.Notes[3].By; by != "rules:careful" || got.Notes[0].By != "rules:quick" {
 				t.Errorf("killed after commit %d: the long paper was read by %s, a short one by %s", n, by, got.Notes[0].By)
 			}
