@@ -77,7 +77,7 @@ func (c *Client) ask(ctx context.Context, j Journal, k *call) (*Response, error)
 	if err != nil {
 		return nil, err
 	}
-	defer a.release()
+	defer a.release(ctx)
 	for {
 		m, fresh, err := a.mark(ctx)
 		if err != nil {

@@ -26,6 +26,9 @@ type Config struct {
 	Providers map[string]Provider
 	// Limits hold back what is asked of a provider with one key, in this process: by provider:*, and by provider:name.
 	Limits map[string]Limit
+	// Shared makes Limits, and waits for a provider's rate limits, hold over all workers on one database, for two more
+	// small writes for each request. Calls outside of steps share nothing.
+	Shared bool
 	// Budgets bound what a run may spend, by the name of its workflow. Children and items that are spread are runs of
 	// their own.
 	Budgets map[string]Budget

@@ -168,3 +168,20 @@ func (stepJournal) history(ctx context.Context) ([]entry, error) {
 	}
 	return entriesOf(x), nil
 }
+
+func (stepJournal) take(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, wait time.Duration, err error) {
+	t, err := durable.Take(ctx, name, drawsOf(draws)...)
+	return t.ID, t.OK, t.Counter, t.RetryIn, err
+}
+
+func (stepJournal) giveBack(ctx context.Context, id string, draws []draw) error {
+	return durable.Settle(ctx, id, drawsOf(draws)...)
+}
+
+func drawsOf(list []draw) []durable.Draw {
+	out := make([]durable.Draw, len(list))
+	for i, d := range list {
+		out[i] = durable.Draw{Counter: d.counter, Amount: d.amount, Limit: d.limit, For: d.lasts}
+	}
+	return out
+}

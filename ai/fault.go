@@ -1,6 +1,7 @@
 package ai
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func served(m *mark, o *outcome) string {
 }
 
 // settle gives an outcome its cost and tells the limits what really happened.
-func (a *asking) settle(o *outcome, h *model.Headroom) {
+func (a *asking) settle(ctx context.Context, o *outcome, h *model.Headroom) {
 	s := a.open.spec
 	if o.Usage != nil && s.url == "" {
 		name := o.Served
@@ -98,11 +99,14 @@ func (a *asking) settle(o *outcome, h *model.Headroom) {
 		}
 	}
 	a.pass.settle(o.Usage, h, s.provider)
+	a.repay(ctx, o.Usage, false)
 	if e := o.Error; e != nil && e.Kind == RateLimited {
 		d := time.Duration(e.RetryAfter)
 		if d <= 0 {
 			d = bareNap(a.road.bare + 1)
 		}
-		a.c.rates.cooling(a.open.bucket, min(d, longestQuota))
+		d = min(d, longestQuota)
+		a.c.rates.cooling(a.open.bucket, d)
+		a.coolEverywhere(ctx, d)
 	}
 }

@@ -136,11 +136,8 @@ func (r *rates) try(o *opened, input, output int64, now time.Time) (*pass, time.
 
 // of are the limits that hold for a model.
 func (r *rates) of(o *opened, now time.Time) (flows []*flow) {
-	for _, pattern := range []string{o.spec.where() + ":*", o.spec.String()} {
-		l, ok := r.limit[pattern]
-		if !ok {
-			continue
-		}
+	for _, pattern := range r.patterns(o) {
+		l := r.limit[pattern]
 		key := o.bucket + "\x00" + pattern
 		f := r.flows[key]
 		if f == nil {
@@ -150,6 +147,28 @@ func (r *rates) of(o *opened, now time.Time) (flows []*flow) {
 		flows = append(flows, f)
 	}
 	return flows
+}
+
+// patterns are the names of the limits that hold for a model.
+func (r *rates) patterns(o *opened) (list []string) {
+	for _, pattern := range []string{o.spec.where() + ":*", o.spec.String()} {
+		if _, ok := r.limit[pattern]; ok {
+			list = append(list, pattern)
+		}
+	}
+	return list
+}
+
+// used are the tokens that count against a provider's limits.
+func used(u *Usage, provider string) (input, output int64) {
+	if u == nil {
+		return 0, 0
+	}
+	input = u.Input + u.CacheWrite
+	if provider != "anthropic" { // what comes from the cache does not count there
+		input += u.CacheRead
+	}
+	return input, u.Output
 }
 
 // settle replaces the estimate by what was used. Without a usage nothing was, but the request.
@@ -163,13 +182,7 @@ func (p *pass) settle(u *Usage, h *model.Headroom, provider string) {
 		return
 	}
 	p.settled = true
-	var input, output int64
-	if u != nil {
-		input, output = u.Input+u.CacheWrite+u.CacheRead, u.Output
-		if provider == "anthropic" { // what comes from the cache does not count there
-			input -= u.CacheRead
-		}
-	}
+	input, output := used(u, provider)
 	now := time.Now()
 	for _, f := range p.flows {
 		f.fill(now)

@@ -30,6 +30,7 @@ type asking struct {
 
 	open  opened  // the model of the try that is marked, if this body marked it
 	pass  *pass   // its leave
+	loan  *loan   // of what all workers share
 	book  *ledger // of the run, if what is marked is reserved there
 	pause time.Duration
 }
@@ -148,7 +149,7 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 	}
 	m.System, m.Tools, m.Schema, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.list, a.p.tail
 	if err := a.p.keep(ctx, a.j); err != nil {
-		a.giveBack(m)
+		a.giveBack(ctx, m)
 		return nil, err
 	}
 	return m, nil
@@ -173,12 +174,18 @@ func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
 		return &refusal{Wait: int64(wait)}, nil
 	}
 	a.pass = pass
+	if wait, err = a.borrow(ctx, m.Input, m.Output); wait > 0 || err != nil {
+		a.pass.settle(nil, nil, "")
+		a.release(ctx)
+		return &refusal{Wait: int64(wait)}, err
+	}
 	need := m.reserved()
 	if a.k.purse != nil {
 		no, warn := a.k.purse.reserve(need)
 		if no != nil {
+			a.repay(ctx, nil, true)
 			a.pass.settle(nil, nil, "")
-			a.release()
+			a.release(ctx)
 			return &refusal{Budget: no}, nil
 		}
 		a.warn(ctx, a.k.purse, warn)
@@ -186,7 +193,7 @@ func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
 	if l != nil {
 		no, warn := l.reserve(need)
 		if no != nil {
-			a.giveBack(m)
+			a.giveBack(ctx, m)
 			return &refusal{Budget: no}, nil
 		}
 		a.warn(ctx, &l.purse, warn)
@@ -202,7 +209,7 @@ func (a *asking) warn(ctx context.Context, p *purse, warn bool) {
 }
 
 // giveBack undoes what room took: nothing is sent.
-func (a *asking) giveBack(m *mark) {
+func (a *asking) giveBack(ctx context.Context, m *mark) {
 	if a.k.purse != nil {
 		a.k.purse.settle(m.reserved(), spending{})
 	}
@@ -210,12 +217,14 @@ func (a *asking) giveBack(m *mark) {
 		a.book.settle(m.reserved(), spending{})
 		a.book = nil
 	}
+	a.repay(ctx, nil, true)
 	a.pass.settle(nil, nil, "")
-	a.release()
+	a.release(ctx)
 }
 
 // release ends what was taken for the time of one try.
-func (a *asking) release() {
+func (a *asking) release(ctx context.Context) {
+	a.vacate(ctx)
 	a.pass.release()
 	a.pass = nil
 }
@@ -256,7 +265,7 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 		}
 		return canonical(o), nil
 	})
-	a.release()
+	a.release(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -314,13 +323,13 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 			u := e.Usage
 			o.Usage = &u
 		}
-		a.settle(o, e.Headroom)
+		a.settle(ctx, o, e.Headroom)
 		return o, nil, nil
 	}
 	o.Stop, o.Served, o.RequestID, o.Confidence, o.At = resp.Stop, clip(resp.Served, 200), clip(resp.RequestID, 100), resp.Confidence, time.Now().UnixMicro()
 	u := resp.Usage
 	o.Usage = &u
-	a.settle(o, resp.Headroom)
+	a.settle(ctx, o, resp.Headroom)
 	msg := resp.Message
 	msg.Role = Assistant
 	own, files := messageBodies(&msg)

@@ -136,6 +136,7 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"ai/record.go", "maxErrorText", "2 << 10", "| text of an error of a model | 2 KiB |"},
 		{"internal/schema/output.go", "maxOutput", "64 << 10", "| schema of what a model answers | 64 KiB, types 32 deep |"},
 		{"internal/schema/output.go", "maxDepth", "32", "| schema of what a model answers | 64 KiB, types 32 deep |"},
+		{"ai/shared.go", "longestCall", "15 * time.Minute", "| a request to a model that counts as on its way, of `ai.Limit.Concurrent` over all workers | 15 min"},
 		{"ai/name.go", "maxAliases", "8", "| aliases that lead to each other | 8 |"},
 		{"ai/budget.go", "maxLedgers", "10_000", "| runs with budgets that a process remembers | 10,000 |"},
 		{"store/sqlite/open.go", "busyTimeout", "5 * time.Second", "| patience with another process's SQLite transaction | 5 s |"},
