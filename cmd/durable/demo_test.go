@@ -8,11 +8,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/examples/documents/samples"
 )
 
 // documents is what demo --json prints.
 type documents struct {
+	Model struct {
+		Name, Reason, Badge string
+		Offline             bool
+	}
+	Calls     ai.Sum
 	Documents []struct {
 		Document  string
 		Execution string
@@ -47,7 +53,9 @@ func TestDemo(t *testing.T) {
 	n := len(samples.All())
 	for _, want := range []string{
 		"reads " + itoa(n) + " sample documents", itoa(n) + " of " + itoa(n) + " documents done",
-		"2196.23 EUR", "the lines add up to 1953.00, not to 1935.00", "rate limited", "answered by rule", "list --db " + db,
+		"2196.23 EUR", "the lines add up to 1953.00, not to 1935.00", "answered by rule", "list --db " + db,
+		"The model is offline:documents-1: no key is set, and no Ollama server answers", "rules + naive Bayes, not an LLM",
+		"429, asked too often: waits", "529, overloaded: asked again", "the answer was cut off: asked again", "Cost: unknown",
 	} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("it does not say %q:\n%s", want, r.out)
@@ -59,6 +67,9 @@ func TestDemo(t *testing.T) {
 	// A second one finds what is done.
 	first := demoJSON(t, "--db", db)
 	second := demoJSON(t, "--db", db)
+	if m := first.Model; !m.Offline || m.Name != "offline:documents-1" || m.Badge == "" || first.Calls.Answers < 2*n-n/2 || first.Calls != second.Calls {
+		t.Errorf("the model is %+v; its calls are %+v, then %+v", m, first.Calls, second.Calls)
+	}
 	if len(first.Documents) != n || len(second.Documents) != n {
 		t.Fatalf("%d and %d documents, want %d", len(first.Documents), len(second.Documents), n)
 	}
@@ -165,9 +176,17 @@ func TestChaos(t *testing.T) {
 		Runs, Kills, Bodies, Steps int
 		Compared                   int `json:"results_compared"`
 		Lost, Unexplained          []string
+		Model                      struct {
+			Paid, Recorded, Broken, Twice, Replayed, Refused int
+			CutOff                                           int `json:"cut_off"`
+			PossiblyPaid                                     int `json:"possibly_paid"`
+		}
 	}
 	if err := json.Unmarshal([]byte(r.out), &v); err != nil {
 		t.Fatalf("%v: %s", err, r.out)
+	}
+	if m := v.Model; m.Twice != 0 || m.Recorded < 45 || m.Paid != m.Recorded+m.Broken+m.CutOff || m.CutOff > m.PossiblyPaid || m.Replayed == 0 || m.Refused == 0 {
+		t.Errorf("the model was paid: %+v", m)
 	}
 	if v.Kills < 5 || v.Runs < len(samples.All()) || v.Compared != v.Runs || v.Bodies <= v.Steps || len(v.Lost)+len(v.Unexplained) != 0 {
 		t.Errorf("%s", r.out)

@@ -35,6 +35,9 @@ func tell(s *term.Screen, f *follower, now time.Time) error {
 				return err
 			}
 		}
+		if err := p.tellCalls(s); err != nil {
+			return err
+		}
 		if err := p.tellEnd(s, now); err != nil {
 			return err
 		}
