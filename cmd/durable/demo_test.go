@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/durable-go/durable/ai"
+	"github.com/durable-go/durable/ai/aitest"
+	"github.com/durable-go/durable/ai/offline"
 	"github.com/durable-go/durable/examples/documents/samples"
 )
 
@@ -144,6 +146,65 @@ func TestDemoStopped(t *testing.T) {
 	db, _, _ = strings.Cut(db, "\n")
 	if d := demoJSON(t, "--db", db); len(d.Documents) != len(samples.All()) {
 		t.Errorf("%+v", d)
+	}
+}
+
+// keyed is a provider with a key, played by the offline model.
+func keyed(t *testing.T) *aitest.Server {
+	t.Helper()
+	srv := aitest.NewServer(t, offline.New(), aitest.Options{Key: "right"})
+	t.Setenv("ANTHROPIC_BASE_URL", srv.URL)
+	return srv
+}
+
+// A key that is not accepted fails no run: they wait, and the next demo, with another key, goes on.
+func TestDemoWithAKey(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	srv := keyed(t)
+	dir := t.TempDir()
+	text := "Invoice no. 17\nTea   2   10.00   20.00\nTotal 20.00 EUR\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := filepath.Join(t.TempDir(), "key.db")
+	args := []string{"demo", "--yes", "--documents", dir, "--db", db}
+	t.Setenv("ANTHROPIC_API_KEY", "wrong")
+	r := command(t, "", args...)
+	for _, want := range []string{"ANTHROPIC_API_KEY is set", "It may spend $0.50 and 200,000 tokens", "401, the key is not accepted: waits for a person", "0 of 1 documents done", "go on "} {
+		if r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("it does not say %q: %d\n%s%s", want, r.code, r.out, r.err)
+		}
+	}
+	if n := srv.Ledger().Paid; n != 0 {
+		t.Errorf("%d were paid", n)
+	}
+	t.Setenv("ANTHROPIC_API_KEY", "right")
+	if r := command(t, "", args...); r.code != 0 || !strings.Contains(r.out, "1 of 1 documents done") || !strings.Contains(r.out, "Cost: $0.0") {
+		t.Errorf("%d\n%s%s", r.code, r.out, r.err)
+	}
+	if l := srv.Ledger(); l.Paid != 2 || len(l.Twice) != 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// A demo spends what it may spend in all its runs together, and no more.
+func TestDemoBudget(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	srv := keyed(t)
+	t.Setenv("ANTHROPIC_API_KEY", "right")
+	dir := t.TempDir()
+	for i := range 6 { // of about 60,000 tokens each, twice
+		text := "Invoice no. " + itoa(i) + "\n" + strings.Repeat("Tea and other things that nobody has asked for\n", 5000) + "Total 20.00 EUR\n"
+		if err := os.WriteFile(filepath.Join(dir, itoa(i)+".txt"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := command(t, "", "demo", "--yes", "--documents", dir)
+	if r.code != 0 || !strings.Contains(r.out, "a quota is used up: waits for a person") || !strings.Contains(r.out, "What is not done waits in") {
+		t.Errorf("%d\n%s%s", r.code, r.out, r.err)
+	}
+	if l := srv.Ledger(); l.Usage.Total() > 200_000 || l.Paid < 2 {
+		t.Errorf("%+v", l)
 	}
 }
 

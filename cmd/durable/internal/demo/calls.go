@@ -64,8 +64,10 @@ func plainly(c *ai.CallInfo) (what, then string) {
 		return fmt.Sprintf("%d, %s", c.Status, word), "asked again"
 	case strings.Contains(c.Error, "overloaded"):
 		return "overloaded in the middle of the answer", "asked again"
-	case c.Status == 200 || c.Status == 0:
+	case c.Status == 200:
 		return "the answer was cut off", "asked again"
+	case c.Status == 0:
+		return "no answer came", "asked again"
 	}
 	return fmt.Sprintf("status %d", c.Status), "asked again"
 }

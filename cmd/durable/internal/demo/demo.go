@@ -209,7 +209,7 @@ func (r *run) introduce() error {
 		"%s\nUp to %d steps run at a time, %d of them asking the model. Every step, and every\nanswer of the model, is stored in %s\n",
 		s.Paint(term.Bold, "The demo"), from, r.introduceModel(), slots, aiSlots, r.DB)
 	if err == nil && before > 0 {
-		_, err = fmt.Fprintf(s, "%d of them were started before: they go on where they were.\n", before)
+		_, err = fmt.Fprintf(s, "%d of them were started before: they go on where they were, and no answer\nthat is stored is paid for again.\n", before)
 	}
 	if err == nil && !r.typed {
 		why := ""
@@ -228,7 +228,7 @@ func (r *run) introduce() error {
 func (r *run) introduceModel() string {
 	text := fmt.Sprintf("The model is %s: %s.\n", r.Out.Paint(term.Bold, term.Line(r.choice.Name)), r.choice.Reason)
 	if !r.choice.Offline {
-		return text + fmt.Sprintf("It may spend %s and %d tokens; then the rest waits for you.", mostMoney, mostTokens)
+		return text + fmt.Sprintf("It may spend %s and %s tokens; then the rest waits for you.", mostMoney, term.Thousands(mostTokens))
 	}
 	text += fmt.Sprintf("It is %s, behind a server at\n%s", r.choice.Badge, r.standIn.URL)
 	if r.Faults {

@@ -85,6 +85,9 @@ func (f *follower) look(ctx context.Context, p *place, x *durable.Execution) err
 	if p.calls, err = ai.Calls(ctx, f.engine, p.run); err != nil {
 		return err
 	}
+	if p.before && p.x == nil {
+		p.skip(full)
+	}
 	p.x, p.ended = full, full.Status.Ended()
 	if p.ended && full.State != nil {
 		if err := json.Unmarshal(full.State, &p.result); err != nil {
