@@ -45,7 +45,7 @@ func demoJSON(t *testing.T, args ...string) documents {
 	return d
 }
 
-func TestDemo(t *testing.T) {
+func TestAI30_Demo(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	db := filepath.Join(t.TempDir(), "demo.db")
 	r := command(t, "", "demo", "--yes", "--latency", "4ms", "--db", db)
@@ -56,7 +56,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		"reads " + itoa(n) + " sample documents", itoa(n) + " of " + itoa(n) + " documents done",
 		"2196.23 EUR", "the lines add up to 1953.00, not to 1935.00", "answered by rule", "list --db " + db,
-		"The model is offline:documents-1: no key is set, and no Ollama server answers", "rules + naive Bayes, not an LLM",
+		"The model is offline:documents-1: no key is set, and no Ollama server answers", "rules + naive Bayes, not an LLM", `said to be "other", not "invoice"`,
 		"429, asked too often: waits", "529, overloaded: asked again", "the answer was cut off: asked again", "Cost: unknown",
 	} {
 		if !strings.Contains(r.out, want) {
@@ -225,7 +225,7 @@ func (w *trigger) Write(b []byte) (int, error) {
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 
 // Five processes are killed; the judge must find all results, and a reason for each body.
-func TestChaos(t *testing.T) {
+func TestAI31_Chaos(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	t.Setenv(asCommand, "1")
