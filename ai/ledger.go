@@ -91,8 +91,11 @@ type CallInfo struct {
 	Answered  bool   `json:"answered,omitempty"`
 	Stop      Stop   `json:"stop,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
-	Kind      Kind   `json:"kind,omitempty"`  // of the error
-	Error     string `json:"error,omitempty"` // its text
+	Kind      Kind   `json:"kind,omitempty"`   // of the error
+	Error     string `json:"error,omitempty"`  // its text
+	Status    int    `json:"status,omitempty"` // of HTTP, with the error; 0: no answer came; 200: the answer broke off
+	// RetryAfter is for how long the provider wants to be left alone, if it said so.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
 
 	Usage Usage `json:"usage"`
 	Cost  *Cost `json:"cost"` // nil: nothing was paid, as far as one knows
@@ -201,5 +204,5 @@ func (r *recorded) info() CallInfo {
 }
 
 func (c *CallInfo) fails(f *failing) {
-	c.Kind, c.Error, c.RequestID = f.Kind, f.err(nil).Error(), f.RequestID
+	c.Kind, c.Error, c.RequestID, c.Status, c.RetryAfter = f.Kind, f.err(nil).Error(), f.RequestID, f.Status, time.Duration(f.RetryAfter)
 }

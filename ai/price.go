@@ -125,3 +125,13 @@ func costOf(m *Money) Cost {
 	}
 	return Cost{Known: *m}
 }
+
+// Price is what a usage of a model costs by the prices of c, as it would be recorded. The name is one that the code may use. If no
+// price is known, it says so.
+func (c *Client) Price(modelName string, u Usage) Cost {
+	s, err := c.resolve(modelName)
+	if err != nil || s.url != "" {
+		return Cost{Unpriced: 1}
+	}
+	return costOf(c.prices.cost(s.provider, s.name, u, 0))
+}

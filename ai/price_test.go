@@ -45,6 +45,21 @@ func TestPrices(t *testing.T) {
 	}
 }
 
+// What a client says of a price is what it records.
+func TestClientPrice(t *testing.T) {
+	c, err := New(Config{Getenv: noEnv, Aliases: map[string]string{"smart": "openai:gpt-4o-mini", "near": "openai@http://127.0.0.1/v1:gpt-4o-mini"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Cost{
+		"smart": {Known: 1}, "openai:gpt-4o-mini": {Known: 1}, "near": {Unpriced: 1}, "offline:documents-1": {Unpriced: 1}, "nobody": {Unpriced: 1},
+	} {
+		if got := c.Price(name, Usage{Input: 1}); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
 // AI-28: without a price a cost is not known, sums say so, and a budget of money alone is refused.
 func TestAI28_UnknownPrice(t *testing.T) {
 	s, ctx := scriptedClient(t, says("a"))

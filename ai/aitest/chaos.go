@@ -2,9 +2,11 @@ package aitest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable/ai/model"
@@ -29,6 +31,7 @@ type Chaos struct {
 	Length      float64 // half of the answer, as if MaxTokens were reached
 
 	After    time.Duration // what a rate limit asks for; 0 means a second
+	Forms    []Form        // in which it does so; none means all
 	Hold     time.Duration // 0 means 90 s
 	Slowness time.Duration // 0 means 2 s
 	Polite   bool          // every rate limit says when to come back
@@ -75,6 +78,9 @@ func (c *Chaos) check() error {
 	}
 	if sum > 1+1e-9 {
 		return fmt.Errorf("aitest: the shares of chaos add up to %g, more than all requests", sum)
+	}
+	if c.Polite && len(c.Forms) > 0 && !slices.ContainsFunc(c.Forms, func(f Form) bool { return f != NotSaid }) {
+		return errors.New("aitest: Forms is NotSaid only, and Polite says that it is always said")
 	}
 	if c.After < 0 || c.Hold < 0 || c.Slowness < 0 || c.Most < 0 {
 		return fmt.Errorf("aitest: a time or number of chaos is negative")
@@ -130,12 +136,15 @@ func (l luck) before(r *model.Request) (plan, bool) {
 	switch l.name {
 	case "rate limited":
 		p.status, p.text, p.after = http.StatusTooManyRequests, "too many requests", l.chaos.After
-		forms := [...]Form{InSeconds, InMillis, InFraction, AsDate, AsReset, NotSaid}
-		n := len(forms)
-		if l.chaos.Polite {
-			n--
+		forms := l.chaos.Forms
+		if len(forms) == 0 {
+			forms = []Form{InSeconds, InMillis, InFraction, AsDate, AsReset, NotSaid}
 		}
-		if p.form = forms[l.dice%uint64(n)]; p.form == NotSaid {
+		if l.chaos.Polite {
+			forms = slices.DeleteFunc(slices.Clone(forms), func(f Form) bool { return f == NotSaid })
+		}
+		p.form = forms[l.dice%uint64(len(forms))]
+		if p.form == NotSaid {
 			p.after = 0
 		}
 	case "quota":

@@ -21,6 +21,7 @@ type Call struct {
 	Model     string      `json:"model,omitempty"`
 	Hash      string      `json:"hash"`            // of path and body: the same question has the same hash
 	RequestID string      `json:"request_id"`      // as the client sees it
+	For       string      `json:"for,omitempty"`   // what the client asks it for: its header Idempotency-Key, of which no provider takes notice
 	Status    int         `json:"status"`          // 0: nothing was sent
 	Fault     string      `json:"fault,omitempty"` // by chance or by the limit, not by the model
 	Paid      bool        `json:"paid"`            // an answer was generated in full, whether or not it arrived
@@ -77,7 +78,7 @@ type ledger struct {
 
 func (l *ledger) begin(wire string, r *http.Request, body []byte) *Call {
 	sum := sha256.Sum256(append([]byte(r.URL.Path+"\n"), body...))
-	c := &Call{At: time.Now(), Wire: wire, Hash: hex.EncodeToString(sum[:8])}
+	c := &Call{At: time.Now(), Wire: wire, Hash: hex.EncodeToString(sum[:8]), For: r.Header.Get("Idempotency-Key")}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sum.Requests++

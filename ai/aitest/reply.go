@@ -105,8 +105,15 @@ func (o *reply) answered(p plan) answered {
 	}
 }
 
+// ConfidenceHeader is a header that carries the Confidence of an answer, for which no wire has a place. No
+// provider sends it, and the adapters do not look for it: who wants it brings an http.Client that does.
+const ConfidenceHeader = "Aitest-Confidence"
+
 // answer sends an answer that may end early: at the latest one byte before its end.
 func (o *reply) answer(a answered, cut int) {
+	if a.Confidence != nil {
+		o.w.Header().Set(ConfidenceHeader, strconv.FormatFloat(*a.Confidence, 'g', -1, 64))
+	}
 	if a.stream {
 		events := o.dialect.stream(a)
 		o.left = -1

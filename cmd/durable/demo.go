@@ -6,12 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/durable-go/durable/ai/offline"
 	"github.com/durable-go/durable/cmd/durable/internal/chaos"
 	"github.com/durable-go/durable/cmd/durable/internal/demo"
 )
 
 // chaosFlags are the flags that --chaos alone understands.
-func chaosFlags() []string { return []string{"workers", "every", "cycles", "seed"} }
+func chaosFlags() []string { return []string{"workers", "every", "cycles"} }
 
 func (a *app) demoCommand() *cobra.Command {
 	var (
@@ -22,9 +23,13 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Read documents with a durable pipeline: no key, no network, no server",
-		Long: "The demo reads sample documents with the pipeline of examples/documents: it says what each one is,\n" +
-			"takes the invoice or contract out of it, checks the amounts, and asks you where it is unsure.\n" +
-			"Stop it at any point and start it again with --db: it goes on.\n\n" +
+		Long: "The demo reads sample documents with the pipeline of examples/documents: it asks a model what each one\n" +
+			"is and what it says, checks the amounts, and asks you where it is unsure. Stop it at any point and\n" +
+			"start it again with --db: it goes on, and pays for no answer twice.\n\n" +
+			"The model is the one that AI_MODEL_SMART names; else one of Anthropic, OpenAI or Gemini if its key is\n" +
+			"set; else Ollama's if it answers; else the offline model: " + offline.Badge + ".\n" +
+			"That one is asked over HTTP, by a server in this process which fails at times. A model that costs\n" +
+			"something gets $0.50 and 200,000 tokens in all.\n\n" +
 			"With --chaos, worker processes do the same while one of them is killed with SIGKILL every few\n" +
 			"seconds; then every result is compared and every body that ran twice is explained.",
 		Args: cobra.NoArgs,
@@ -48,12 +53,14 @@ func (a *app) demoCommand() *cobra.Command {
 	f.StringVar(&o.DB, "db", "", "keep the database in `FILE`, and go on with what is in it")
 	f.StringVar(&o.Documents, "documents", "", "read the .txt and .md files of `DIR` instead of the samples")
 	f.BoolVar(&o.Yes, "yes", false, "ask nobody: a rule answers the questions")
-	f.DurationVar(&o.Latency, "latency", 1600*time.Millisecond, "longest time that the stand-in for a model takes")
+	f.StringVar(&o.Model, "model", "", "ask this `MODEL`, such as "+demo.OfflineModel+" or anthropic:NAME")
+	f.DurationVar(&o.Latency, "latency", time.Second, "longest time that the offline model takes")
+	f.BoolVar(&o.Faults, "faults", true, "let requests to the offline model fail at times")
+	f.Uint64Var(&o.Seed, "seed", 1, "decides which requests fail; with --chaos, also when which worker is killed")
 	f.BoolVar(&kill, "chaos", false, "kill worker processes on the way, and see that nothing is lost")
 	f.IntVar(&c.Workers, "workers", 3, "chaos: worker processes at a time")
 	f.DurationVar(&c.Every, "every", 2*time.Second, "chaos: time between two kills, about")
 	f.IntVar(&c.Cycles, "cycles", 5, "chaos: kills at least; the documents are read again as often as it takes")
-	f.Uint64Var(&c.Seed, "seed", 1, "chaos: decides when which worker is killed")
 	cmd.AddCommand(a.workerCommand())
 	return cmd
 }
@@ -66,6 +73,8 @@ func (a *app) chaos(cmd *cobra.Command, o demo.Options, c chaos.Options) error {
 		return usage("--every is %s; give 200ms to 1m", c.Every)
 	case c.Cycles < 0:
 		return usage("--cycles is %d; give zero or more", c.Cycles)
+	case o.Model != "" && !demo.IsOffline(o.Model):
+		return usage("--chaos asks the offline model only: what it kills would have to be paid for")
 	case cmd.Flags().Changed("latency"):
 		return usage("--latency does not go with --chaos, where it follows from --every")
 	}
@@ -73,7 +82,7 @@ func (a *app) chaos(cmd *cobra.Command, o demo.Options, c chaos.Options) error {
 	if err != nil {
 		return err
 	}
-	c.DB, c.Documents, c.Command = o.DB, o.Documents, []string{exe, "demo", "worker"}
+	c.DB, c.Documents, c.Seed, c.Faults, c.Command = o.DB, o.Documents, o.Seed, o.Faults, []string{exe, "demo", "worker"}
 	c.Out, c.Err, c.JSON, c.Self = a.screen(), a.err, a.json, self()
 	return chaos.Run(cmd.Context(), c)
 }
@@ -95,7 +104,7 @@ func (a *app) workerCommand() *cobra.Command {
 	f.StringVar(&w.DB, "db", "", "database `FILE`")
 	f.StringVar(&w.Ledger, "ledger", "", "`FILE` to which bodies append when they begin and end")
 	f.StringVar(&w.Results, "results", "", "`DIR` for results")
-	f.DurationVar(&w.Latency, "latency", 0, "longest time that the stand-in for a model takes")
+	f.StringVar(&w.Model, "model", "", "`URL` of the server of the offline model")
 	f.DurationVar(&w.Lease, "lease", 2*time.Second, "lease")
 	return cmd
 }

@@ -8,11 +8,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/durable-go/durable/ai"
+	"github.com/durable-go/durable/ai/aitest"
+	"github.com/durable-go/durable/ai/offline"
 	"github.com/durable-go/durable/examples/documents/samples"
 )
 
 // documents is what demo --json prints.
 type documents struct {
+	Model struct {
+		Name, Reason, Badge string
+		Offline             bool
+	}
+	Calls     ai.Sum
 	Documents []struct {
 		Document  string
 		Execution string
@@ -37,7 +45,7 @@ func demoJSON(t *testing.T, args ...string) documents {
 	return d
 }
 
-func TestDemo(t *testing.T) {
+func TestAI30_Demo(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	db := filepath.Join(t.TempDir(), "demo.db")
 	r := command(t, "", "demo", "--yes", "--latency", "4ms", "--db", db)
@@ -47,7 +55,9 @@ func TestDemo(t *testing.T) {
 	n := len(samples.All())
 	for _, want := range []string{
 		"reads " + itoa(n) + " sample documents", itoa(n) + " of " + itoa(n) + " documents done",
-		"2196.23 EUR", "the lines add up to 1953.00, not to 1935.00", "rate limited", "answered by rule", "list --db " + db,
+		"2196.23 EUR", "the lines add up to 1953.00, not to 1935.00", "answered by rule", "list --db " + db,
+		"The model is offline:documents-1: no key is set, and no Ollama server answers", "rules + naive Bayes, not an LLM", `said to be "other", not "invoice"`,
+		"429, asked too often: waits", "529, overloaded: asked again", "the answer was cut off: asked again", "Cost: unknown",
 	} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("it does not say %q:\n%s", want, r.out)
@@ -59,6 +69,9 @@ func TestDemo(t *testing.T) {
 	// A second one finds what is done.
 	first := demoJSON(t, "--db", db)
 	second := demoJSON(t, "--db", db)
+	if m := first.Model; !m.Offline || m.Name != "offline:documents-1" || m.Badge == "" || first.Calls.Answers < 2*n-n/2 || first.Calls != second.Calls {
+		t.Errorf("the model is %+v; its calls are %+v, then %+v", m, first.Calls, second.Calls)
+	}
 	if len(first.Documents) != n || len(second.Documents) != n {
 		t.Fatalf("%d and %d documents, want %d", len(first.Documents), len(second.Documents), n)
 	}
@@ -136,6 +149,65 @@ func TestDemoStopped(t *testing.T) {
 	}
 }
 
+// keyed is a provider with a key, played by the offline model.
+func keyed(t *testing.T) *aitest.Server {
+	t.Helper()
+	srv := aitest.NewServer(t, offline.New(), aitest.Options{Key: "right"})
+	t.Setenv("ANTHROPIC_BASE_URL", srv.URL)
+	return srv
+}
+
+// A key that is not accepted fails no run: they wait, and the next demo, with another key, goes on.
+func TestDemoWithAKey(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	srv := keyed(t)
+	dir := t.TempDir()
+	text := "Invoice no. 17\nTea   2   10.00   20.00\nTotal 20.00 EUR\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := filepath.Join(t.TempDir(), "key.db")
+	args := []string{"demo", "--yes", "--documents", dir, "--db", db}
+	t.Setenv("ANTHROPIC_API_KEY", "wrong")
+	r := command(t, "", args...)
+	for _, want := range []string{"ANTHROPIC_API_KEY is set", "It may spend $0.50 and 200,000 tokens", "401, the key is not accepted: waits for a person", "0 of 1 documents done", "go on "} {
+		if r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("it does not say %q: %d\n%s%s", want, r.code, r.out, r.err)
+		}
+	}
+	if n := srv.Ledger().Paid; n != 0 {
+		t.Errorf("%d were paid", n)
+	}
+	t.Setenv("ANTHROPIC_API_KEY", "right")
+	if r := command(t, "", args...); r.code != 0 || !strings.Contains(r.out, "1 of 1 documents done") || !strings.Contains(r.out, "Cost: $0.0") {
+		t.Errorf("%d\n%s%s", r.code, r.out, r.err)
+	}
+	if l := srv.Ledger(); l.Paid != 2 || len(l.Twice) != 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// A demo spends what it may spend in all its runs together, and no more.
+func TestDemoBudget(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	srv := keyed(t)
+	t.Setenv("ANTHROPIC_API_KEY", "right")
+	dir := t.TempDir()
+	for i := range 6 { // of about 60,000 tokens each, twice
+		text := "Invoice no. " + itoa(i) + "\n" + strings.Repeat("Tea and other things that nobody has asked for\n", 5000) + "Total 20.00 EUR\n"
+		if err := os.WriteFile(filepath.Join(dir, itoa(i)+".txt"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := command(t, "", "demo", "--yes", "--documents", dir)
+	if r.code != 0 || !strings.Contains(r.out, "a quota is used up: waits for a person") || !strings.Contains(r.out, "What is not done waits in") {
+		t.Errorf("%d\n%s%s", r.code, r.out, r.err)
+	}
+	if l := srv.Ledger(); l.Usage.Total() > 200_000 || l.Paid < 2 {
+		t.Errorf("%+v", l)
+	}
+}
+
 // trigger does something when a text is written.
 type trigger struct {
 	text strings.Builder
@@ -153,7 +225,7 @@ func (w *trigger) Write(b []byte) (int, error) {
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 
 // Five processes are killed; the judge must find all results, and a reason for each body.
-func TestChaos(t *testing.T) {
+func TestAI31_Chaos(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	t.Setenv(asCommand, "1")
@@ -165,9 +237,17 @@ func TestChaos(t *testing.T) {
 		Runs, Kills, Bodies, Steps int
 		Compared                   int `json:"results_compared"`
 		Lost, Unexplained          []string
+		Model                      struct {
+			Paid, Recorded, Broken, Twice, Replayed, Refused int
+			CutOff                                           int `json:"cut_off"`
+			PossiblyPaid                                     int `json:"possibly_paid"`
+		}
 	}
 	if err := json.Unmarshal([]byte(r.out), &v); err != nil {
 		t.Fatalf("%v: %s", err, r.out)
+	}
+	if m := v.Model; m.Twice != 0 || m.Recorded < 45 || m.Paid != m.Recorded+m.Broken+m.CutOff || m.CutOff > m.PossiblyPaid || m.Replayed == 0 || m.Refused == 0 {
+		t.Errorf("the model was paid: %+v", m)
 	}
 	if v.Kills < 5 || v.Runs < len(samples.All()) || v.Compared != v.Runs || v.Bodies <= v.Steps || len(v.Lost)+len(v.Unexplained) != 0 {
 		t.Errorf("%s", r.out)

@@ -1,8 +1,11 @@
 // Command documents reads a few documents with the durable pipeline and prints what it
-// found. Kill it at any point and start it again: it goes on where it was.
+// found. Kill it at any point and start it again: it goes on where it was, and pays for no call twice.
 //
 //	go run ./examples/documents            # all samples
 //	go run ./examples/documents empty note-phone
+//
+// It asks the model that it finds: AI_MODEL_SMART, a key in the environment, Ollama, or the offline model, which is
+// rules and naive Bayes and no LLM.
 package main
 
 import (
@@ -16,7 +19,7 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
-	"github.com/durable-go/durable/examples/documents/model"
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/examples/documents/samples"
 	"github.com/durable-go/durable/store/sqlite"
@@ -27,18 +30,28 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, *db, flag.Args()); err != nil {
+	model, why := ai.Auto()
+	fmt.Printf("Asking %s: %s.\n", model, why)
+	if err := run(ctx, os.Stdout, model, *db, flag.Args()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer, db string, ids []string) (err error) {
+func run(ctx context.Context, out io.Writer, model, db string, ids []string) (err error) {
 	if len(ids) == 0 {
 		for _, s := range samples.All() {
 			ids = append(ids, s.Name)
 		}
 	}
-	office := pipeline.Pipeline{Model: model.NewRules(), Source: pipeline.Samples{}, Archive: new(pipeline.Memory)}
+	client, err := ai.New(ai.Config{
+		Aliases: map[string]string{pipeline.Smart: model},
+		Budgets: map[string]ai.Budget{pipeline.Name: {Money: ai.USD / 2, Tokens: 200_000}}, // for each document
+	})
+	if err != nil {
+		return err
+	}
+	ctx = ai.WithClient(ctx, client)
+	office := pipeline.Pipeline{Source: pipeline.Samples{}, Archive: new(pipeline.Memory)}
 	process := office.Workflow()
 
 	engine, err := durable.Open(ctx, sqlite.Open(db), durable.Config{
@@ -70,7 +83,7 @@ func run(ctx context.Context, out io.Writer, db string, ids []string) (err error
 			fmt.Fprintf(out, "%-32s %v\n", ids[i], err)
 			continue
 		}
-		fmt.Fprintf(out, "%-32s %-8s %3.0f %%  %s\n", ids[i], doc.Type, 100*doc.Confidence, doc.Summary())
+		fmt.Fprintf(out, "%-32s %-8s %5s  %s\n", ids[i], doc.Type, doc.Surety(), doc.Summary())
 	}
 	return nil
 }

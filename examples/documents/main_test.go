@@ -10,9 +10,11 @@ import (
 )
 
 func TestRun(t *testing.T) {
+	t.Setenv("AI_MODEL_SMART", "") // it would come first
+	const smart = "offline:documents-1"
 	db := filepath.Join(t.TempDir(), "documents.db")
 	var first, second bytes.Buffer
-	if err := run(t.Context(), &first, db, nil); err != nil {
+	if err := run(t.Context(), &first, smart, db, nil); err != nil {
 		t.Fatal(err)
 	}
 	all := samples.All()
@@ -25,7 +27,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("line %d is %q, want the one of %s", i, line, all[i].Name)
 		}
 	}
-	if err := run(t.Context(), &second, db, nil); err != nil { // finds what is done
+	if err := run(t.Context(), &second, smart, db, nil); err != nil { // finds what is done
 		t.Fatal(err)
 	}
 	if first.String() != second.String() {

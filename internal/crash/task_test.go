@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/durable-go/durable/examples/documents/model"
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/examples/documents/samples"
 )
@@ -115,7 +115,11 @@ func (w *world) addDocument(t testing.TB, name string) {
 	if !ok {
 		t.Fatalf("there is no sample %q", name)
 	}
-	want, err := pipeline.Straight(t.Context(), model.NewRules(), name, s.Text)
+	client, err := pipeline.Offline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := pipeline.Straight(ai.WithClient(t.Context(), client), name, s.Text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/store"
 	"github.com/durable-go/durable/store/postgres"
@@ -125,7 +126,11 @@ func (c *child) run(ctx context.Context) error {
 	if c.engine, err = durable.Open(ctx, mutated(opener, c.Mutant, c.DB), cfg); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	models, err := client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ai.WithClient(ctx, models))
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- c.engine.Run(ctx) }()

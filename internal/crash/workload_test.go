@@ -8,10 +8,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/durable-go/durable"
-	"github.com/durable-go/durable/examples/documents/model"
+	"github.com/durable-go/durable/ai"
+	"github.com/durable-go/durable/ai/offline"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/internal/tree"
 )
@@ -53,13 +55,10 @@ func workloads(l *ledger, archive string) map[string]workload {
 	return m
 }
 
-// documents is the pipeline of the examples, on a model that refuses some
-// calls at first and on rules instead of people.
+// documents is the pipeline of the examples, on rules instead of people.
 func documents(l *ledger, archive string) workload {
-	rules := model.NewRules()
 	p := pipeline.Pipeline{
 		Source: pipeline.Samples{}, Archive: pipeline.Folder(archive),
-		Model:  moody{model.NewFlaky(rules, model.Trouble{Min: time.Millisecond, Max: 15 * time.Millisecond})},
 		Around: func(b pipeline.Body) pipeline.Body { return watched(l, b) },
 	}
 	return load(p.Workflow(),
@@ -71,36 +70,41 @@ func documents(l *ledger, archive string) workload {
 		step("store"))
 }
 
-// moody refuses the first attempt for some texts. It asks the step, not its
-// memory: a new process must not make it begin to count anew.
-type moody struct{ model.Model }
-
-func refuse(ctx context.Context, text string) error {
-	if info, ok := durable.Info(ctx); ok && info.Failures == 0 && len(text)%3 == 0 {
-		return &model.RateLimitError{After: 20 * time.Millisecond}
-	}
-	return nil
+// moody is the offline model, which takes a moment, and in each process refuses some texts at first: then the
+// run sleeps, and the body begins again.
+type moody struct {
+	ai.Model
+	mu      sync.Mutex
+	refused map[string]bool
 }
 
-func (m moody) Classify(ctx context.Context, text string) (model.Classification, error) {
-	if err := refuse(ctx, text); err != nil {
-		return model.Classification{}, err
-	}
-	return m.Model.Classify(ctx, text)
+// client asks moody.
+func client() (*ai.Client, error) {
+	return ai.New(ai.Config{
+		Aliases:   map[string]string{pipeline.Smart: "moody:" + offline.Documents},
+		Providers: map[string]ai.Provider{"moody": &moody{Model: offline.New(), refused: make(map[string]bool)}},
+		Getenv:    func(string) string { return "" },
+	})
 }
 
-func (m moody) ExtractInvoice(ctx context.Context, text string) (model.Invoice, error) {
-	if err := refuse(ctx, text); err != nil {
-		return model.Invoice{}, err
-	}
-	return m.Model.ExtractInvoice(ctx, text)
-}
+// Open is that of an ai.Provider.
+func (m *moody) Open(string) (ai.Model, error) { return m, nil }
 
-func (m moody) ExtractContract(ctx context.Context, text string) (model.Contract, error) {
-	if err := refuse(ctx, text); err != nil {
-		return model.Contract{}, err
+// Generate refuses, or answers as the offline model does.
+func (m *moody) Generate(ctx context.Context, r *ai.Request, on func(ai.Delta)) (*ai.Response, error) {
+	text := r.Messages[0].Text
+	if err := pause(ctx, time.Duration(1+len(text)%14)*time.Millisecond); err != nil {
+		return nil, err
 	}
-	return m.Model.ExtractContract(ctx, text)
+	m.mu.Lock()
+	no := len(text)%3 == 0 && !m.refused[text]
+	m.refused[text] = true
+	m.mu.Unlock()
+	if no {
+		durable.Logger(ctx).Warn("the model refuses")
+		return nil, &ai.Error{Kind: ai.RateLimited, Status: 429, RetryAfter: 20 * time.Millisecond}
+	}
+	return m.Model.Generate(ctx, r, on)
 }
 
 // sum adds the numbers of its passes.

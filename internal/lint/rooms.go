@@ -78,7 +78,7 @@ func rooms() []room {
 		},
 		{
 			dir:   "internal/crash",
-			ours:  []string{"", "internal/fail", "examples/...", "store", "store/memory", "store/sqlite", "store/postgres"},
+			ours:  []string{"", "ai", "ai/offline", "internal/fail", "examples/...", "store", "store/memory", "store/sqlite", "store/postgres"},
 			third: []string{uuid},
 		},
 

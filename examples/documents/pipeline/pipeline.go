@@ -1,8 +1,9 @@
 // Package pipeline reads the post of an office: it says what each document is, takes the
 // invoice or contract out of it, checks the amounts, and asks a person where it is unsure.
 //
-// It is an example of package durable, to be copied. It knows workflows and the Model
-// interface; where documents come from and where results go are fields of Pipeline.
+// It is an example of packages durable and ai, to be copied. It knows workflows and asks a model by
+// the name Smart; which one that is, and its key, are the configuration's. Where documents come from and
+// where results go are fields of Pipeline.
 package pipeline
 
 import (
@@ -12,20 +13,19 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
-	"github.com/durable-go/durable/examples/documents/model"
 )
 
 // Document is the state that flows from step to step. It is stored after each of them.
 type Document struct {
-	ID         string          `json:"doc_id"`
-	Content    string          `json:"content,omitempty"`
-	Type       model.Kind      `json:"doc_type,omitempty"`
-	Confidence float64         `json:"confidence,omitempty"`
-	Invoice    *model.Invoice  `json:"invoice,omitempty"`
-	Contract   *model.Contract `json:"contract,omitempty"`
-	Valid      bool            `json:"valid,omitempty"`        // the amounts add up
-	Review     bool            `json:"needs_review,omitempty"` // a person should look at it some day
-	Notes      []string        `json:"notes,omitempty"`        // what was odd, and what people said
+	ID         string    `json:"doc_id"`
+	Content    string    `json:"content,omitempty"`
+	Type       DocType   `json:"doc_type,omitempty"`
+	Confidence *float64  `json:"confidence,omitempty"` // of the type; nil where the model measures none
+	Invoice    *Invoice  `json:"invoice,omitempty"`
+	Contract   *Contract `json:"contract,omitempty"`
+	Valid      bool      `json:"valid,omitempty"`        // the amounts add up
+	Review     bool      `json:"needs_review,omitempty"` // a person should look at it some day
+	Notes      []string  `json:"notes,omitempty"`        // what was odd, and what people said
 }
 
 // Body is the function of a step.
@@ -33,7 +33,6 @@ type Body = func(ctx context.Context, d *Document) error
 
 // Pipeline is what the steps need from outside.
 type Pipeline struct {
-	Model   model.Model
 	Source  Source
 	Archive Archive
 
@@ -58,19 +57,20 @@ type Archive interface {
 // Name is the name of the workflow.
 const Name = "process_document"
 
-// aiRetry is for calls that cost money and fail often.
-var aiRetry = durable.Retry{MaxAttempts: 8, Backoff: durable.Exponential}
+// aiRetry is for what is left when package ai gives up. It waits out rate limits and overload by itself, without
+// using an attempt and without holding a slot.
+var aiRetry = durable.Retry{MaxAttempts: 4, Backoff: durable.Exponential}
 
 // Workflow declares how the steps follow each other.
 func (p *Pipeline) Workflow() *durable.Workflow[Document] {
 	return durable.Define(Name,
 		p.step("fetch", p.fetch),
 		p.step("classify", p.classify).Retry(aiRetry).Queue("ai"),
-		durable.Branch("by_type", func(d *Document) model.Kind { return d.Type }).
-			Case(model.KindInvoice,
+		durable.Branch("by_type", func(d *Document) DocType { return d.Type }).
+			Case(TypeInvoice,
 				p.step("extract_invoice", p.extractInvoice).Retry(aiRetry).Queue("ai"),
 				p.step("validate_invoice", p.validateInvoice)).
-			Case(model.KindContract,
+			Case(TypeContract,
 				p.step("extract_contract", p.extractContract).Retry(aiRetry).Queue("ai")).
 			Default(
 				p.step("flag_for_review", p.flagForReview)),
@@ -97,31 +97,30 @@ func (p *Pipeline) fetch(ctx context.Context, d *Document) error {
 
 // classify asks the model, and a person if the model is unsure. The wait suspends the run
 // for as long as it takes; then the body runs again from its top. The model's answer is
-// recorded by ask, so the call is not paid for twice.
-func (p *Pipeline) classify(ctx context.Context, d *Document) error {
-	c, err := ask(ctx, "classify", d.Content, p.Model.Classify)
-	if err != nil {
+// recorded, so the call is not paid for twice.
+func (p *Pipeline) classify(ctx context.Context, d *Document) (err error) {
+	d.Type, d.Confidence, err = typeOf(ctx, d.Content)
+	if err != nil || d.sure() {
 		return err
-	}
-	d.Type, d.Confidence = c.Kind, c.Confidence
-	if c.Confidence >= model.Sure {
-		return nil
 	}
 	review, err := durable.WaitForInput[TypeReview](ctx, ReviewType,
-		durable.Prompt(fmt.Sprintf("What is this document? The model says %s, but is only %.0f%% sure.", c.Kind, 100*c.Confidence)),
-		durable.Details(TypeQuestion{DocumentID: d.ID, Guess: c.Kind, Confidence: c.Confidence, Reasons: c.Reasons, Excerpt: excerpt(d.Content)}),
+		durable.Prompt(fmt.Sprintf("What is this document? The model says %s, but is only %.0f%% sure.", d.Type, 100**d.Confidence)),
+		durable.Details(TypeQuestion{DocumentID: d.ID, Guess: d.Type, Confidence: *d.Confidence, Excerpt: excerpt(d.Content)}),
 		durable.Timeout(24*time.Hour),
-		durable.OnTimeout(TypeReview{Type: model.KindOther, Note: "nobody answered within a day"}))
+		durable.OnTimeout(TypeReview{Type: TypeOther, Note: "nobody answered within a day"}))
 	if err != nil {
 		return err
 	}
-	d.note(verdict(c.Kind, review.Type), review.Note)
+	d.note(verdict(d.Type, review.Type), review.Note)
 	d.Type = review.Type
 	return nil
 }
 
+// sure says whether the type may be used without a person's look.
+func (d *Document) sure() bool { return d.Confidence == nil || *d.Confidence >= Sure }
+
 func (p *Pipeline) extractInvoice(ctx context.Context, d *Document) error {
-	invoice, err := ask(ctx, "extract", d.Content, p.Model.ExtractInvoice)
+	invoice, err := invoiceOf(ctx, d.Content)
 	if err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func (p *Pipeline) validateInvoice(ctx context.Context, d *Document) error {
 }
 
 func (p *Pipeline) extractContract(ctx context.Context, d *Document) error {
-	contract, err := ask(ctx, "extract", d.Content, p.Model.ExtractContract)
+	contract, err := contractOf(ctx, d.Content)
 	if err != nil {
 		return err
 	}
@@ -179,21 +178,4 @@ func (p *Pipeline) flagForReview(_ context.Context, d *Document) error {
 func (p *Pipeline) store(ctx context.Context, d *Document) error {
 	info, _ := durable.Info(ctx)
 	return p.Archive.Put(ctx, info.IdempotencyKey, *d)
-}
-
-// ask puts a question to the model and records the answer, so that it is asked once even
-// if the body runs again.
-func ask[T any](ctx context.Context, name, text string, question func(context.Context, string) (T, error)) (T, error) {
-	return durable.Do(ctx, name, func(ctx context.Context) (T, error) {
-		answer, err := question(ctx, text)
-		var limit *model.RateLimitError
-		switch {
-		case errors.As(err, &limit):
-			durable.Logger(ctx).Warn("the model is busy", "again_in", limit.After)
-			return answer, durable.RetryAfter(err, limit.After)
-		case errors.Is(err, model.ErrNotText):
-			return answer, durable.Permanent(err)
-		}
-		return answer, err
-	})
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/durable-go/durable/examples/documents/model"
 )
 
 // The names of the questions that people are asked.
@@ -16,32 +14,31 @@ const (
 
 // TypeReview answers ReviewType.
 type TypeReview struct {
-	Type model.Kind `json:"doc_type"`
-	Note string     `json:"note,omitempty"`
+	Type DocType `json:"doc_type"`
+	Note string  `json:"note,omitempty"`
 }
 
 // TypeQuestion is what people are shown with ReviewType.
 type TypeQuestion struct {
-	DocumentID string     `json:"doc_id"`
-	Guess      model.Kind `json:"guess"`
-	Confidence float64    `json:"confidence"`
-	Reasons    []string   `json:"reasons"`
-	Excerpt    string     `json:"excerpt"`
+	DocumentID string  `json:"doc_id"`
+	Guess      DocType `json:"guess"`
+	Confidence float64 `json:"confidence"`
+	Excerpt    string  `json:"excerpt"`
 }
 
 // InvoiceReview answers ReviewInvoice. To correct it, send the whole invoice.
 type InvoiceReview struct {
-	Action  Action         `json:"action"`
-	Invoice *model.Invoice `json:"invoice,omitempty"`
-	Note    string         `json:"note,omitempty"`
+	Action  Action   `json:"action"`
+	Invoice *Invoice `json:"invoice,omitempty"`
+	Note    string   `json:"note,omitempty"`
 }
 
 // InvoiceQuestion is what people are shown with ReviewInvoice.
 type InvoiceQuestion struct {
-	DocumentID string        `json:"doc_id"`
-	Problems   []string      `json:"problems"`
-	Invoice    model.Invoice `json:"invoice"`
-	Excerpt    string        `json:"excerpt"`
+	DocumentID string   `json:"doc_id"`
+	Problems   []string `json:"problems"`
+	Invoice    Invoice  `json:"invoice"`
+	Excerpt    string   `json:"excerpt"`
 }
 
 // Action is what to do with an invoice that does not add up.
@@ -65,7 +62,7 @@ func (d *Document) note(remark, reason string) {
 }
 
 // verdict says what a person made of the model's guess.
-func verdict(guess, said model.Kind) string {
+func verdict(guess, said DocType) string {
 	if guess == said {
 		return fmt.Sprintf("confirmed as %q", said)
 	}
@@ -84,6 +81,14 @@ func excerpt(text string) string {
 		end--
 	}
 	return text[:end] + " …"
+}
+
+// Surety is the confidence of the type for people; empty if there is none.
+func (d *Document) Surety() string {
+	if d.Confidence == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100**d.Confidence)
 }
 
 // Summary is the essence of a result in one line.

@@ -7,14 +7,13 @@ import (
 	"fmt"
 
 	"github.com/durable-go/durable"
-	"github.com/durable-go/durable/examples/documents/model"
 )
 
 // TypeByRule answers ReviewType where no person is at hand: the model is believed if it is at
 // least half sure. What is left is for people to read.
 func TypeByRule(q TypeQuestion) TypeReview {
 	if q.Confidence < 0.5 {
-		return TypeReview{Type: model.KindOther, Note: "by rule: the model is less than half sure"}
+		return TypeReview{Type: TypeOther, Note: "by rule: the model is less than half sure"}
 	}
 	return TypeReview{Type: q.Guess, Note: "by rule"}
 }

@@ -1,29 +1,24 @@
 package pipeline
 
-import (
-	"context"
-
-	"github.com/durable-go/durable/examples/documents/model"
-)
+import "context"
 
 // Straight is the same work in one go, without package durable: what the pipeline must come
 // to, whatever happens on the way. It calls no step, so that it can be held against them.
-// Questions to people are answered by TypeByRule and InvoiceByRule.
-func Straight(ctx context.Context, m model.Model, id, text string) (Document, error) {
-	d := Document{ID: id, Content: text}
-	c, err := m.Classify(ctx, text)
-	if err != nil {
+// It asks the model of ctx, outside of any run. Questions to people are answered by TypeByRule and
+// InvoiceByRule.
+func Straight(ctx context.Context, id, text string) (d Document, err error) {
+	d.ID, d.Content = id, text
+	if d.Type, d.Confidence, err = typeOf(ctx, text); err != nil {
 		return d, err
 	}
-	d.Type, d.Confidence = c.Kind, c.Confidence
-	if c.Confidence < model.Sure {
-		r := TypeByRule(TypeQuestion{Guess: c.Kind, Confidence: c.Confidence})
-		d.note(verdict(c.Kind, r.Type), r.Note)
+	if guess := d.Type; !d.sure() {
+		r := TypeByRule(TypeQuestion{Guess: guess, Confidence: *d.Confidence})
+		d.note(verdict(guess, r.Type), r.Note)
 		d.Type = r.Type
 	}
 	switch d.Type {
-	case model.KindInvoice:
-		i, err := m.ExtractInvoice(ctx, text)
+	case TypeInvoice:
+		i, err := invoiceOf(ctx, text)
 		if err != nil {
 			return d, err
 		}
@@ -34,8 +29,8 @@ func Straight(ctx context.Context, m model.Model, id, text string) (Document, er
 			d.note("kept as it was read", InvoiceByRule(InvoiceQuestion{}).Note)
 			d.Review = true
 		}
-	case model.KindContract:
-		k, err := m.ExtractContract(ctx, text)
+	case TypeContract:
+		k, err := contractOf(ctx, text)
 		if err != nil {
 			return d, err
 		}

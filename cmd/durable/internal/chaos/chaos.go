@@ -9,10 +9,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai/offline"
 	"github.com/durable-go/durable/cmd/durable/internal/demo"
 	"github.com/durable-go/durable/cmd/durable/internal/term"
 	"github.com/durable-go/durable/examples/documents/pipeline"
@@ -25,7 +27,8 @@ type Options struct {
 	Workers   int           // processes at a time
 	Every     time.Duration // mean time between two kills
 	Cycles    int           // kills at least
-	Seed      uint64        // of the times and the victims
+	Seed      uint64        // of the times, the victims, and the model's faults
+	Faults    bool          // the model fails at times
 	Command   []string      // how to start a worker, but for its flags
 	Out       *term.Screen
 	Err       io.Writer // of the workers too
@@ -42,7 +45,17 @@ const (
 	minLease  = 500 * time.Millisecond
 	maxLease  = 2 * time.Second
 	roundTime = 3 * time.Minute // a round that takes longer is stuck
+
+	// mostCut is how often a body is cut off. At five times in a row it is taken for what kills the process, and that is
+	// not what is to be shown here.
+	mostCut = 3
 )
+
+// place is where a body runs.
+type place struct {
+	run  durable.ID
+	path string
+}
 
 // show is chaos at work.
 type show struct {
@@ -52,6 +65,9 @@ type show struct {
 	process   *durable.Workflow[pipeline.Document]
 	crew      crew
 	ledger    reader
+	standIn   *demo.StandIn
+	till      till
+	cut       map[place]int // how often a kill has hit a body
 	chance    *rand.Rand
 	dir       string
 	mark      string // of this show's runs
@@ -66,7 +82,7 @@ type show struct {
 // then it says what came of it. ErrBroken if that is not what was promised.
 func Run(ctx context.Context, o Options) (err error) {
 	o.Err = &locked{w: o.Err}
-	s := &show{Options: o, chance: rand.New(rand.NewPCG(o.Seed, 1)), begin: time.Now()}
+	s := &show{Options: o, chance: rand.New(rand.NewPCG(o.Seed, 1)), begin: time.Now(), cut: make(map[place]int)}
 	if s.documents, err = demo.Documents(o.Documents); err != nil {
 		return err
 	}
@@ -84,6 +100,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, s.standIn.Close()) }()
 	defer func() { err = errors.Join(err, s.engine.Close()) }()
 	err = s.play(ctx)
 	err = errors.Join(err, s.crew.dismiss(context.WithoutCancel(ctx), patience))
@@ -103,9 +120,7 @@ func (s *show) prepare(ctx context.Context) (err error) {
 	}
 	job := Worker{
 		DB: s.DB, Ledger: filepath.Join(s.dir, "ledger"), Results: filepath.Join(s.dir, "results"),
-		// A body is short against the time between kills: a place where the process dies five
-		// times in a row is taken for the culprit, and that is not what is to be shown here.
-		Latency: min(s.Every*3/10, time.Second), Lease: min(max(s.Every, minLease), maxLease),
+		Lease: min(max(s.Every, minLease), maxLease),
 	}
 	if err := os.Mkdir(job.Results, 0o700); err != nil {
 		return err
@@ -113,16 +128,26 @@ func (s *show) prepare(ctx context.Context) (err error) {
 	s.crew = crew{command: s.Command, job: job, killed: make(map[int]bool)}
 	s.ledger.path = job.Ledger
 	s.mark = "chaos-" + s.begin.UTC().Format("20060102T150405.000")
-	s.engine, s.process, err = job.open(ctx, nil)
-	return err
+	if s.engine, s.process, err = job.open(ctx, nil); err != nil {
+		return err
+	}
+	// A body is short against the time between kills.
+	s.standIn, err = demo.Serve(ctx, demo.Manners{Latency: min(s.Every*3/10, time.Second), Faults: s.Faults, Seed: s.Seed, Seen: s.till.seen})
+	if err != nil {
+		return errors.Join(err, s.engine.Close())
+	}
+	s.crew.job.Model = s.standIn.URL
+	return nil
 }
 
 // play runs rounds of all documents until enough workers were killed.
 func (s *show) play(ctx context.Context) error {
 	s.say("%d worker processes read %d documents from one file:\n%s\n"+
 		"About every %s one of them is killed with SIGKILL and replaced, at least %d\n"+
-		"times. Questions to people are answered by rule. The seed is %d.\n\n",
-		s.Workers, len(s.documents), s.DB, s.Every, s.Cycles, s.Seed)
+		"times. Questions to people are answered by rule. The seed is %d.\n"+
+		"The model is %s: %s. It is asked over HTTP,\n"+
+		"at %s, which counts what was paid, and is killed by nobody.\n\n",
+		s.Workers, len(s.documents), s.DB, s.Every, s.Cycles, s.Seed, demo.OfflineModel, offline.Badge, s.standIn.URL)
 	for range s.Workers {
 		if err := s.crew.hire(s.Err); err != nil {
 			return err
@@ -228,8 +253,12 @@ func (s *show) kill() error {
 	var ready, busy []int
 	for i, m := range s.crew.alive {
 		if m.isReady() {
+			work := s.ledger.open(m.number)
+			if slices.ContainsFunc(work, func(e entry) bool { return s.cut[place{e.Run, e.Path}] >= mostCut }) {
+				continue
+			}
 			ready = append(ready, i)
-			if len(s.ledger.open(m.number)) > 0 {
+			if len(work) > 0 {
 				busy = append(busy, i)
 			}
 		}
@@ -255,6 +284,7 @@ func (s *show) kill() error {
 func (s *show) obituary(m *member) string {
 	var work []string
 	for _, e := range s.ledger.open(m.number) {
+		s.cut[place{e.Run, e.Path}]++
 		name := strings.TrimSuffix(filepath.Base(e.Doc), ".txt")
 		work = append(work, path.Base(e.Path)+" of "+name)
 	}
@@ -273,7 +303,10 @@ func (s *show) end(ctx context.Context) error {
 	if err := s.ledger.read(); err != nil {
 		return err
 	}
-	v, err := judge(ctx, s.engine, s.tasks, s.ledger.all, s.crew.killed, pipeline.Folder(s.crew.job.Results))
+	if err := s.standIn.Close(); err != nil { // what it still generates for the dead is told then
+		return err
+	}
+	v, err := judge(ctx, s.engine, s.tasks, s.ledger.all, s.till.all(), s.crew.killed, pipeline.Folder(s.crew.job.Results))
 	if err != nil {
 		return err
 	}
@@ -284,7 +317,7 @@ func (s *show) end(ctx context.Context) error {
 		err = s.report(v)
 	}
 	if err == nil && len(v.Lost)+len(v.Unexplained) > 0 {
-		err = fmt.Errorf("%w: %d results lost, %d bodies unexplained", ErrBroken, len(v.Lost), len(v.Unexplained))
+		err = fmt.Errorf("%w: %d results lost, %d things unexplained", ErrBroken, len(v.Lost), len(v.Unexplained))
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func (c *crew) hire(stderr io.Writer) error {
 	c.number++
 	args := append(c.command[1:len(c.command):len(c.command)],
 		"--worker", strconv.Itoa(c.number), "--db", c.job.DB, "--ledger", c.job.Ledger, "--results", c.job.Results,
-		"--latency", c.job.Latency.String(), "--lease", c.job.Lease.String())
+		"--model", c.job.Model, "--lease", c.job.Lease.String())
 	m := &member{number: c.number, cmd: exec.Command(c.command[0], args...), ready: make(chan struct{}), gone: make(chan error, 1)}
 	m.cmd.Stderr = stderr
 	var err error

@@ -7,8 +7,9 @@ import (
 	"fmt"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai"
+	"github.com/durable-go/durable/ai/aitest"
 	"github.com/durable-go/durable/cmd/durable/internal/demo"
-	"github.com/durable-go/durable/examples/documents/model"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 )
 
@@ -28,6 +29,8 @@ type Verdict struct {
 	Forgot  int `json:"again_unrecorded"`  // their worker was killed after them, before the result was stored
 	Ousted  int `json:"again_ousted"`      // their worker lost its lease or stopped
 
+	Bill Bill `json:"model"` // what the calls of the model came to
+
 	Lost        []string `json:"lost"`        // results that are not there, or are not what they must be
 	Unexplained []string `json:"unexplained"` // bodies that began again for no reason that was found
 }
@@ -38,9 +41,9 @@ type task struct {
 	run durable.ID
 }
 
-// judge holds the runs against the straight evaluation, and every body that began again
-// against kills and journals.
-func judge(ctx context.Context, e *durable.Engine, tasks []task, ledger []entry, killed map[int]bool, results pipeline.Folder) (*Verdict, error) {
+// judge holds the runs against the straight evaluation, every body that began again
+// against kills and journals, and what the model was paid for against the journals.
+func judge(ctx context.Context, e *durable.Engine, tasks []task, ledger []entry, paid []aitest.Call, killed map[int]bool, results pipeline.Folder) (*Verdict, error) {
 	v := &Verdict{Runs: len(tasks), Kills: len(killed), Lost: []string{}, Unexplained: []string{}}
 	kept, err := results.Documents()
 	if err != nil {
@@ -54,6 +57,11 @@ func judge(ctx context.Context, e *durable.Engine, tasks []task, ledger []entry,
 		}
 		lives[l.Run][l.Path] = append(lives[l.Run][l.Path], l)
 	}
+	client, err := pipeline.Offline()
+	if err != nil {
+		return nil, err
+	}
+	ctx = ai.WithClient(ctx, client)
 	want := make(map[string][]byte) // by document: it is the same in every round
 	for _, t := range tasks {
 		if want[t.doc.ID] == nil {
@@ -76,14 +84,14 @@ func judge(ctx context.Context, e *durable.Engine, tasks []task, ledger []entry,
 	for run := range lives {
 		v.Unexplained = append(v.Unexplained, fmt.Sprintf("run %s: bodies ran, but nobody started it", run))
 	}
-	return v, nil
+	return v, v.bill(ctx, e, tasks, paid)
 }
 
 func (v *Verdict) lose(format string, a ...any) { v.Lost = append(v.Lost, fmt.Sprintf(format, a...)) }
 
 // straight is the result that a document must have.
 func straight(ctx context.Context, d demo.Document) ([]byte, error) {
-	w, err := pipeline.Straight(ctx, model.NewRules(), d.ID, d.Text)
+	w, err := pipeline.Straight(ctx, d.ID, d.Text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: the straight evaluation: %w", d.Name, err)
 	}

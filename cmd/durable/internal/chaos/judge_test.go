@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai/aitest"
 	"github.com/durable-go/durable/cmd/durable/internal/demo"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 )
@@ -21,13 +22,20 @@ type history struct {
 	engine  *durable.Engine
 	tasks   []task
 	ledger  []entry
+	paid    []aitest.Call
 	results string
 }
 
 func newHistory(t *testing.T) *history {
 	t.Helper()
 	dir := t.TempDir()
-	w := Worker{Number: 1, DB: filepath.Join(dir, "db"), Ledger: filepath.Join(dir, "ledger"), Results: filepath.Join(dir, "results"), Lease: time.Second}
+	var till till
+	standIn, err := demo.Serve(t.Context(), demo.Manners{Faults: true, Seed: 3, Seen: till.seen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer standIn.Close()
+	w := Worker{Number: 1, DB: filepath.Join(dir, "db"), Ledger: filepath.Join(dir, "ledger"), Results: filepath.Join(dir, "results"), Model: standIn.URL, Lease: time.Second}
 	if err := os.Mkdir(w.Results, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +87,16 @@ func newHistory(t *testing.T) *history {
 	if err := r.read(); err != nil {
 		t.Fatal(err)
 	}
-	h.ledger = r.all
+	if err := standIn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.ledger, h.paid = r.all, till.all()
 	return h
 }
 
 func (h *history) judge(t *testing.T) *Verdict {
 	t.Helper()
-	v, err := judge(t.Context(), h.engine, h.tasks, h.ledger, map[int]bool{}, pipeline.Folder(h.results))
+	v, err := judge(t.Context(), h.engine, h.tasks, h.ledger, h.paid, map[int]bool{}, pipeline.Folder(h.results))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +109,9 @@ func TestJudge(t *testing.T) {
 	v := h.judge(t)
 	if len(v.Lost)+len(v.Unexplained) != 0 || v.Compared != 10 || v.Bodies < v.Steps || v.Resumed == 0 {
 		t.Fatalf("%+v", v)
+	}
+	if b := v.Bill; b.Recorded < 15 || b.Paid != b.Recorded+b.Broken || b.Broken == 0 || b.Refused == 0 || b.Replayed == 0 || b.Twice+b.CutOff+b.PossiblyPaid != 0 || b.Usage.Total() == 0 {
+		t.Fatalf("%+v", b)
 	}
 	find := func(what entry) int {
 		i := slices.IndexFunc(h.ledger, func(e entry) bool { return e.What == what.What && strings.HasSuffix(e.Path, what.Path) })
@@ -137,6 +151,16 @@ func TestJudge(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "not in the archive", ""},
+		"an answer was paid twice": {func(h *history) {
+			i := slices.IndexFunc(h.paid, func(c aitest.Call) bool { return c.Paid && c.Delivered })
+			again := h.paid[i]
+			again.RequestID = "req_again"
+			h.paid = append(h.paid, again)
+		}, "", "request req_again of step"},
+		"an answer that is in a journal was never sent": {func(h *history) {
+			i := slices.IndexFunc(h.paid, func(c aitest.Call) bool { return c.Paid && c.Delivered })
+			h.paid = slices.Delete(h.paid, i, i+1)
+		}, "", "the server has sent none"},
 		"an archive with a result twice": {func(h *history) {
 			h.results = copyOf(t, h.results)
 			b, err := os.ReadFile(archived(t, h.results))
@@ -148,7 +172,7 @@ func TestJudge(t *testing.T) {
 			}
 		}, "", "too many are in the archive"},
 	} {
-		liar := &history{h.engine, slices.Clone(h.tasks), slices.Clone(h.ledger), h.results}
+		liar := &history{h.engine, slices.Clone(h.tasks), slices.Clone(h.ledger), slices.Clone(h.paid), h.results}
 		c.lie(liar)
 		v := liar.judge(t)
 		lost, unexplained := strings.Join(v.Lost, "\n"), strings.Join(v.Unexplained, "\n")

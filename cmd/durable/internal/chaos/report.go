@@ -54,8 +54,8 @@ func (s *show) report(v *Verdict) error {
 	}{
 		{v.CutOff, "cut off: their worker was killed in the middle of them"},
 		{v.Forgot, "their worker was killed before their end was stored"},
-		{v.Retried, "the model was busy: the next attempt, as declared"},
-		{v.Resumed, "a person answered: begun again, the model not asked again"},
+		{v.Retried, "they failed: the next attempt, as declared"},
+		{v.Resumed, "a wait was over, for a person or a busy model: begun again"},
 		{v.Ousted, "their worker showed no life in time and lost its lease"},
 	} {
 		if why.n > 0 {
@@ -64,6 +64,7 @@ func (s *show) report(v *Verdict) error {
 	}
 	t.AddCells(term.Cell{Text: "unexplained"}, number(len(v.Unexplained)), term.Cell{Text: "each body is held against kills, ledger and journal"})
 	t.AddCells(term.Cell{Text: "results lost"}, number(len(v.Lost)), term.Cell{Text: fmt.Sprintf("%d of %d equal the same work in one go", v.Compared, v.Runs)})
+	s.bill(t, v.Bill)
 	s.say("\n")
 	if err := t.Write(s.Out); err != nil {
 		return err
@@ -74,12 +75,35 @@ func (s *show) report(v *Verdict) error {
 		}
 	}
 	if len(v.Lost)+len(v.Unexplained) == 0 {
-		s.say("\n%s\n", s.Out.Paint(term.Green, "Nothing was lost, and nothing was done twice without a reason."))
+		s.say("\n%s\n", s.Out.Paint(term.Green, "Nothing was lost, and nothing was done or paid twice without a reason."))
 	}
 	if !strings.HasPrefix(s.DB, s.dir) {
 		s.say("The runs are in %s: %s list --db %s\n", s.DB, s.Self, s.DB)
 	}
 	return nil
+}
+
+// bill adds what the calls of the model came to.
+func (s *show) bill(t *term.Table, b Bill) {
+	t.Add("calls paid", fmt.Sprint(b.Paid), "by the ledger of the model's server; of them:")
+	for _, why := range []struct {
+		n    int
+		text string
+	}{
+		{b.Recorded, "are in the journals, each once"},
+		{b.Broken, "the server broke off: asked again, as declared"},
+		{b.CutOff, "went to a killed worker: the journals list them as interrupted"},
+	} {
+		if why.n > 0 {
+			t.Add("", fmt.Sprint(why.n), why.text)
+		}
+	}
+	t.Add("calls refused", fmt.Sprint(b.Refused), "too busy, overloaded, broken: waited or asked again, for nothing")
+	t.Add("calls replayed", fmt.Sprint(b.Replayed), "answers that a body which began again took from the journal")
+	t.Add("possibly paid", fmt.Sprint(b.PossiblyPaid), "tries that a kill interrupted: no journal can know whether they arrived")
+	t.AddCells(term.Cell{Text: "paid twice"}, number(b.Twice), term.Cell{Text: "although the answer was there"})
+	t.Add("tokens", term.Thousands(b.Usage.Total()), fmt.Sprintf("%s in, %s out, estimated", term.Thousands(b.Usage.Input), term.Thousands(b.Usage.Output)))
+	t.Add("cost", "–", "unknown: the offline model has no price")
 }
 
 func number(n int) term.Cell {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/cmd/durable/internal/demo"
-	"github.com/durable-go/durable/examples/documents/model"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/store/sqlite"
 )
@@ -22,7 +22,7 @@ type Worker struct {
 	DB      string
 	Ledger  string
 	Results string
-	Latency time.Duration
+	Model   string // URL of the server of the offline model
 	Lease   time.Duration
 }
 
@@ -51,8 +51,12 @@ func Work(ctx context.Context, w Worker, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	client, err := demo.Client(demo.Choose(demo.OfflineModel), w.Model)
+	if err != nil {
+		return err
+	}
 	running := make(chan error, 1)
-	go func() { running <- e.Run(ctx) }()
+	go func() { running <- e.Run(ai.WithClient(ctx, client)) }()
 	if _, err := fmt.Fprintln(out, "ready"); err != nil {
 		return err
 	}
@@ -63,10 +67,6 @@ func Work(ctx context.Context, w Worker, in io.Reader, out io.Writer) error {
 // open opens the database with the pipeline; a nil ledger writes nothing.
 func (w Worker) open(ctx context.Context, l *ledger) (*durable.Engine, *durable.Workflow[pipeline.Document], error) {
 	office := pipeline.Pipeline{
-		// Each process is refused other questions, and takes its own time.
-		Model: model.NewFlaky(model.NewRules(), model.Trouble{
-			Seed: uint64(w.Number), Min: w.Latency / 3, Max: w.Latency, Percent: 10, After: w.Latency,
-		}),
 		Source:  demo.Source{},
 		Archive: pipeline.Folder(w.Results),
 	}

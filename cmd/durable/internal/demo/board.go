@@ -159,7 +159,11 @@ func (p *place) stepCell(s standing) term.Cell {
 			return term.Cell{Text: dots + "○"}
 		}
 		text := dots + "○ " + path.Base(now.Path)
+		trouble := p.trouble()
 		switch {
+		case trouble != nil:
+			what, _ := plainly(trouble)
+			text += ": " + what
 		case s == retrying && now.Error != nil:
 			text += ": " + cmp.Or(brief(now.Error.Message), now.Status)
 		case now.Attempt > 1:

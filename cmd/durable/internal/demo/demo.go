@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/cmd/durable/internal/term"
-	"github.com/durable-go/durable/examples/documents/model"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 	"github.com/durable-go/durable/store/sqlite"
 )
@@ -33,7 +33,10 @@ type Options struct {
 	DB        string        // database file; empty: a temporary one
 	Documents string        // folder; empty: the samples
 	Yes       bool          // a rule answers the questions
-	Latency   time.Duration // longest time of a call of the model
+	Model     string        // to be asked; empty: the one that this machine has
+	Latency   time.Duration // longest time of an answer of the offline model
+	Faults    bool          // the server of the offline model fails at times
+	Seed      uint64        // of the faults
 	In        io.Reader
 	Out       *term.Screen
 	JSON      bool            // print the result only, as JSON; asks nobody
@@ -51,6 +54,9 @@ var ErrUnwell = errors.New("not all documents were done")
 type run struct {
 	Options
 	*follower
+	choice   Choice
+	standIn  *StandIn // nil if the model is another one
+	client   *ai.Client
 	process  *durable.Workflow[pipeline.Document]
 	board    board
 	reviewer reviewer
@@ -67,7 +73,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{Options: o, begin: time.Now()}
+	r := &run{Options: o, begin: time.Now(), choice: Choose(o.Model)}
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	if r.standIn != nil {
+		defer func() { err = errors.Join(err, r.standIn.Close()) }()
+	}
 	if r.DB == "" {
 		if r.temp, err = os.MkdirTemp("", "durable-demo-"); err != nil {
 			return err
@@ -79,7 +91,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	running := make(chan error, 1)
-	go func() { running <- engine.Run(ctx) }()
+	go func() { running <- engine.Run(ai.WithClient(ctx, r.client)) }()
 	go func() {
 		select {
 		case <-r.Now:
@@ -95,11 +107,26 @@ func Run(ctx context.Context, o Options) (err error) {
 	return errors.Join(err, r.farewell(err))
 }
 
+// connect finds the model, and sees that it can be asked.
+func (r *run) connect(ctx context.Context) (err error) {
+	url := ""
+	if r.choice.Offline {
+		if r.standIn, err = Serve(ctx, Manners{Latency: r.Latency, Faults: r.Faults, Seed: r.Seed}); err != nil {
+			return err
+		}
+		url = r.standIn.URL
+	}
+	if r.client, err = Client(r.choice, url); err == nil {
+		err = ai.Check(ai.WithClient(ctx, r.client), pipeline.Smart)
+	}
+	if err != nil && r.standIn != nil {
+		err = errors.Join(err, r.standIn.Close())
+	}
+	return err
+}
+
 func (r *run) open(ctx context.Context) (*durable.Engine, error) {
-	flaky := model.NewFlaky(model.NewRules(), model.Trouble{
-		Min: r.Latency / 4, Max: r.Latency, Percent: 20, After: r.Latency / 2,
-	})
-	office := pipeline.Pipeline{Model: flaky, Source: Source{}, Archive: new(pipeline.Memory)}
+	office := pipeline.Pipeline{Source: Source{}, Archive: new(pipeline.Memory)}
 	r.process = office.Workflow()
 	return durable.Open(ctx, sqlite.Open(r.DB), durable.Config{
 		Workflows:     []durable.Definition{r.process},
@@ -122,6 +149,9 @@ func (r *run) demonstrate(ctx context.Context, engine *durable.Engine, documents
 	r.typed = !r.Yes && !r.JSON && r.Out.TTY && term.IsTerminal(r.In)
 	r.reviewer = reviewer{screen: r.Out, engine: engine, later: make(map[string]bool)}
 	if err := r.introduce(); err != nil {
+		return err
+	}
+	if err := r.release(ctx); err != nil {
 		return err
 	}
 	for {
@@ -176,10 +206,10 @@ func (r *run) introduce() error {
 	}
 	s := r.Out
 	_, err := fmt.Fprintf(s, "%s reads %s:\nwhat is each one, what does it say, does it add up?\n"+
-		"Up to %d steps run at a time, %d of them asking a model (local rules, made slow\nand at times busy). Every step is stored in %s\n",
-		s.Paint(term.Bold, "The demo"), from, slots, aiSlots, r.DB)
+		"%s\nUp to %d steps run at a time, %d of them asking the model. Every step, and every\nanswer of the model, is stored in %s\n",
+		s.Paint(term.Bold, "The demo"), from, r.introduceModel(), slots, aiSlots, r.DB)
 	if err == nil && before > 0 {
-		_, err = fmt.Fprintf(s, "%d of them were started before: they go on where they were.\n", before)
+		_, err = fmt.Fprintf(s, "%d of them were started before: they go on where they were, and no answer\nthat is stored is paid for again.\n", before)
 	}
 	if err == nil && !r.typed {
 		why := ""
@@ -192,6 +222,19 @@ func (r *run) introduce() error {
 		_, err = fmt.Fprintln(s)
 	}
 	return err
+}
+
+// introduceModel says which model is asked, and why.
+func (r *run) introduceModel() string {
+	text := fmt.Sprintf("The model is %s: %s.\n", r.Out.Paint(term.Bold, term.Line(r.choice.Name)), r.choice.Reason)
+	if !r.choice.Offline {
+		return text + fmt.Sprintf("It may spend %s and %s tokens; then the rest waits for you.", mostMoney, term.Thousands(mostTokens))
+	}
+	text += fmt.Sprintf("It is %s, behind a server at\n%s", r.choice.Badge, r.standIn.URL)
+	if r.Faults {
+		text += " that is at times too busy, overloaded, or gone in the middle\nof an answer, as real ones are"
+	}
+	return text + "."
 }
 
 // follow shows the runs until nothing more happens by itself: then over says whether all
@@ -220,8 +263,8 @@ func (r *run) follow(ctx context.Context) (over bool, err error) {
 		if err := r.rule(ctx, now); err != nil {
 			return false, err
 		}
-		if c := r.count(); c.over() && (c.waiting == 0 || r.typed) {
-			return len(r.undecided()) == 0, nil
+		if c := r.count(); c.over() && (c.waiting == c.held || r.typed) {
+			return !r.typed || len(r.undecided()) == 0, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -238,7 +281,7 @@ func (r *run) rule(ctx context.Context, now time.Time) error {
 	}
 	wait := min(lookFirst, r.Latency)
 	for _, p := range r.places {
-		if p.question == nil || now.Sub(p.question.Opened) < wait {
+		if p.question == nil || p.question.Name == holdName || now.Sub(p.question.Opened) < wait {
 			continue
 		}
 		if err := r.reviewer.byRule(ctx, *p.question); err != nil {
@@ -320,6 +363,7 @@ type outcome struct {
 	Execution durable.ID         `json:"execution"`
 	Status    durable.Status     `json:"status"`
 	Retries   int                `json:"retries"`
+	Calls     []ai.CallInfo      `json:"calls"` // of the model
 	Result    *pipeline.Document `json:"result,omitempty"`
 	Error     *durable.Failure   `json:"error,omitempty"`
 }
@@ -328,13 +372,14 @@ type outcome struct {
 func (r *run) print() error {
 	list := make([]outcome, len(r.places))
 	for i, p := range r.places {
-		list[i] = outcome{Document: p.Name, Execution: p.run, Status: p.x.Status, Retries: p.retries(), Error: p.x.Error}
+		list[i] = outcome{Document: p.Name, Execution: p.run, Status: p.x.Status, Retries: p.retries(), Calls: p.calls, Error: p.x.Error}
 		if p.standing() == completed {
 			p.result.Content = ""
 			list[i].Result = &p.result
 		}
 	}
-	if err := term.WriteJSON(r.Out, map[string]any{"documents": list}); err != nil {
+	sum, _ := r.spent()
+	if err := term.WriteJSON(r.Out, map[string]any{"model": r.choice, "calls": sum, "documents": list}); err != nil {
 		return err
 	}
 	return r.well()

@@ -13,7 +13,6 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/cmd/durable/internal/term"
-	"github.com/durable-go/durable/examples/documents/model"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 )
 
@@ -38,12 +37,12 @@ func input(t *testing.T, name string, details any) durable.PendingInput {
 }
 
 func TestReviewKind(t *testing.T) {
-	in := input(t, pipeline.ReviewType, pipeline.TypeQuestion{Guess: model.KindContract, Confidence: 0.4})
+	in := input(t, pipeline.ReviewType, pipeline.TypeQuestion{Guess: pipeline.TypeContract, Confidence: 0.4})
 	for typed, want := range map[string]any{
-		"":          pipeline.TypeReview{Type: model.KindContract},
-		"i":         pipeline.TypeReview{Type: model.KindInvoice},
-		"Other":     pipeline.TypeReview{Type: model.KindOther},
-		"what,,,,i": pipeline.TypeReview{Type: model.KindContract}, // "what" is asked again, then Enter
+		"":          pipeline.TypeReview{Type: pipeline.TypeContract},
+		"i":         pipeline.TypeReview{Type: pipeline.TypeInvoice},
+		"Other":     pipeline.TypeReview{Type: pipeline.TypeOther},
+		"what,,,,i": pipeline.TypeReview{Type: pipeline.TypeContract}, // "what" is asked again, then Enter
 		"l":         nil,
 		"r":         nil,
 	} {
@@ -66,10 +65,10 @@ func TestReviewKind(t *testing.T) {
 }
 
 func TestReviewInvoice(t *testing.T) {
-	wrong := model.Invoice{Currency: "EUR", Lines: []model.Line{{Description: "oats", Amount: 100_00}}, Net: 10_00, Total: 10_00}
-	none := model.Invoice{Currency: "EUR"}
+	wrong := pipeline.Invoice{Currency: "EUR", Lines: []pipeline.Line{{Description: "oats", Amount: 100_00}}, Net: 10_00, Total: 10_00}
+	none := pipeline.Invoice{Currency: "EUR"}
 	for _, c := range []struct {
-		about model.Invoice
+		about pipeline.Invoice
 		typed []string
 		want  pipeline.InvoiceReview
 		total string
@@ -98,7 +97,7 @@ func TestReviewInvoice(t *testing.T) {
 // What is shown with a question fits the screen, whatever the document holds.
 func TestReviewHead(t *testing.T) {
 	r, out := typing()
-	in := input(t, pipeline.ReviewType, pipeline.TypeQuestion{Excerpt: strings.Repeat("a\x1b[31mb"+strings.Repeat("文", 100)+"\n", 50), Reasons: []string{"one\nline", "b", "c", "d"}})
+	in := input(t, pipeline.ReviewType, pipeline.TypeQuestion{Excerpt: strings.Repeat("a\x1b[31mb"+strings.Repeat("文", 100)+"\n", 50)})
 	r.head(&place{Document: Document{Name: "name\x1b[31m"}}, in, 1, 2)
 	lines := strings.Split(out.String(), "\n")
 	if len(lines) > 24 || strings.Contains(out.String(), "\x1b") {

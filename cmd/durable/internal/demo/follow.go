@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/ai"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 )
 
@@ -27,6 +28,8 @@ type place struct {
 	asked    string // id of the question that was said
 	toldEnd  bool
 	waited   bool
+	calls    []ai.CallInfo // what was asked of the model
+	toldCall int           // of them, how many were told of
 }
 
 // follower asks the engine where the runs stand.
@@ -39,6 +42,7 @@ type follower struct {
 // counts is how many runs are where.
 type counts struct {
 	all, queued, running, retrying, waiting, completed, failed, blocked int
+	held                                                                int // of those that wait: for a key, a quota or a budget
 	retries, steps                                                      int
 }
 
@@ -77,6 +81,12 @@ func (f *follower) look(ctx context.Context, p *place, x *durable.Execution) err
 	full, err := f.engine.Execution(ctx, p.run, durable.WithSteps)
 	if err != nil {
 		return err
+	}
+	if p.calls, err = ai.Calls(ctx, f.engine, p.run); err != nil {
+		return err
+	}
+	if p.before && p.x == nil {
+		p.skip(full)
 	}
 	p.x, p.ended = full, full.Status.Ended()
 	if p.ended && full.State != nil {
@@ -120,6 +130,9 @@ func (f *follower) count() counts {
 			c.running++
 		case waiting:
 			c.waiting++
+			if p.question.Name == holdName {
+				c.held++
+			}
 		case blocked:
 			c.blocked++
 		case completed:
@@ -127,7 +140,7 @@ func (f *follower) count() counts {
 		default:
 			c.failed++
 		}
-		c.retries += p.retries()
+		c.retries += p.retries() - len(p.troubles())
 		c.steps += len(p.done())
 	}
 	return c
@@ -161,7 +174,7 @@ func (p *place) standing() standing {
 	switch s := p.current(); {
 	case s == nil:
 		return queued
-	case s.Status == "retrying" || s.Status == "crashed" || s.Status == "lost":
+	case s.Status == "retrying" || s.Status == "crashed" || s.Status == "lost" || p.trouble() != nil:
 		return retrying
 	}
 	return running
@@ -193,11 +206,12 @@ func (p *place) done() (list []durable.StepRecord) {
 	return list
 }
 
-// retries is how many attempts were not the last of their step.
+// retries is how many attempts were not the last of their step, and how many calls had to be made again.
 func (p *place) retries() (n int) {
 	if p.x == nil {
 		return 0
 	}
+	n = len(p.troubles())
 	for _, s := range p.x.Steps {
 		if s.Kind == "step" && (s.Status == "retrying" || s.Status == "crashed" || s.Status == "lost") {
 			n++

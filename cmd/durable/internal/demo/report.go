@@ -1,12 +1,15 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/durable-go/durable/cmd/durable/internal/term"
-	"github.com/durable-go/durable/examples/documents/model"
+	"github.com/durable-go/durable/examples/documents/pipeline"
 )
 
 // report prints what was found, and what was asked on the way.
@@ -46,7 +49,7 @@ func report(s *term.Screen, f *follower, took time.Duration, answered int, how s
 
 // sum prints the counts.
 func (f *follower) sum(s *term.Screen, took time.Duration, answered int, how string) error {
-	kinds := make(map[model.Kind]int)
+	kinds := make(map[pipeline.DocType]int)
 	flagged := 0
 	for _, p := range f.places {
 		if p.standing() == completed {
@@ -60,12 +63,15 @@ func (f *follower) sum(s *term.Screen, took time.Duration, answered int, how str
 	lines := []string{
 		fmt.Sprintf("%s in %s: %s, %s, %s.",
 			s.Paint(term.Bold, fmt.Sprintf("%d of %d documents done", c.completed, c.all)), term.Took(took),
-			many(kinds[model.KindInvoice], "invoice"), many(kinds[model.KindContract], "contract"), many(kinds[model.KindOther], "other")),
-		fmt.Sprintf("%s, %s repeated after trouble.", many(c.steps, "step"), many(c.retries, "attempt")),
-		fmt.Sprintf("%s answered%s.", many(answered, "question"), how),
+			many(kinds[pipeline.TypeInvoice], "invoice"), many(kinds[pipeline.TypeContract], "contract"), many(kinds[pipeline.TypeOther], "other")),
+		many(c.steps, "step") + ".",
 	}
-	if answered == 0 {
-		lines = lines[:2]
+	if c.retries > 0 {
+		lines[1] = fmt.Sprintf("%s, %s repeated after trouble.", many(c.steps, "step"), many(c.retries, "attempt"))
+	}
+	lines = append(lines, f.bill()...)
+	if answered > 0 {
+		lines = append(lines, fmt.Sprintf("%s to people answered%s.", many(answered, "question"), how))
 	}
 	if flagged > 0 {
 		lines = append(lines, fmt.Sprintf("%s flagged, for a person to read some day.", many(flagged, "document")))
@@ -98,8 +104,8 @@ func (p *place) resultCells() []term.Cell {
 		}
 		return []term.Cell{name, {Text: string(s), Style: s.style()}, {}, {Text: why, Style: term.Red}, {}}
 	}
-	sure := term.Cell{Text: fmt.Sprintf("%.0f %%", 100*d.Confidence)}
-	if d.Confidence < model.Sure {
+	sure := term.Cell{Text: d.Surety()}
+	if d.Confidence != nil && *d.Confidence < pipeline.Sure {
 		sure.Style = term.Yellow
 	}
 	review := term.Cell{}
@@ -128,4 +134,14 @@ func found(p *place) string {
 		return strings.Join(names, " / ")
 	}
 	return ""
+}
+
+// counted lists counts, the largest first.
+func counted(n map[string]int) string {
+	names := slices.Collect(maps.Keys(n))
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(n[b]-n[a], strings.Compare(a, b)) })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d × %s", n[name], name)
+	}
+	return strings.Join(names, "; ")
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/cmd/durable/internal/term"
-	"github.com/durable-go/durable/examples/documents/model"
 	"github.com/durable-go/durable/examples/documents/pipeline"
 )
 
@@ -60,7 +59,7 @@ func (r *reviewer) ask(ctx context.Context, format string, a ...any) (string, er
 // review asks one question and sends the answer.
 func (r *reviewer) review(ctx context.Context, p *place, n, of int) error {
 	in := *p.question
-	if r.rule {
+	if r.rule && in.Name != holdName {
 		return r.byRule(ctx, in)
 	}
 	r.head(p, in, n, of)
@@ -73,6 +72,8 @@ func (r *reviewer) review(ctx context.Context, p *place, n, of int) error {
 		answer, err = r.kind(ctx, in)
 	case pipeline.ReviewInvoice:
 		answer, err = r.invoice(ctx, in)
+	case holdName:
+		answer, err = r.hold(ctx, in)
 	default:
 		err = fmt.Errorf("this demo cannot ask %q; answer it with: durable inbox answer %s", in.Name, in.ID)
 	}
@@ -113,19 +114,17 @@ func (r *reviewer) head(p *place, in durable.PendingInput, n, of int) {
 	title := fmt.Sprintf("── %d of %d ── %s ", n, of, term.Line(p.Name))
 	fmt.Fprintf(s, "\n%s\n", s.Paint(term.Bold, title+strings.Repeat("─", max(wide-term.Width(title), 0))))
 	var q struct {
-		Reasons  []string
 		Problems []string
 		Excerpt  string
 	}
 	_ = json.Unmarshal(in.Details, &q) // what cannot be shown is not shown
-	reasons := q.Reasons[:min(3, len(q.Reasons))]
 	var lines []string
 	for l := range strings.Lines(term.Text(q.Excerpt)) {
 		if l = strings.TrimRight(l, " \n"); l != "" {
 			lines = append(lines, l)
 		}
 	}
-	most := max(high-9-len(q.Problems)-len(reasons), 6)
+	most := max(high-9-len(q.Problems), 6)
 	for i, l := range lines {
 		if i >= most {
 			fmt.Fprintln(s, s.Paint(term.Dim, fmt.Sprintf("  │ … %d more lines", len(lines)-i)))
@@ -135,13 +134,6 @@ func (r *reviewer) head(p *place, in durable.PendingInput, n, of int) {
 	}
 	if q.Excerpt == "" {
 		fmt.Fprintln(s, s.Paint(term.Dim, "  │ (the document is empty)"))
-	}
-	for i, reason := range reasons {
-		lead := "  because "
-		if i > 0 {
-			lead = "          "
-		}
-		fmt.Fprintln(s, s.Paint(term.Dim, term.Cut(lead+term.Line(reason), wide)))
 	}
 	fmt.Fprintf(s, "%s\n", s.Paint(term.Bold, term.Line(in.Prompt)))
 	for _, problem := range q.Problems {
@@ -164,11 +156,11 @@ func (r *reviewer) kind(ctx context.Context, in durable.PendingInput) (any, erro
 		case "":
 			return pipeline.TypeReview{Type: q.Guess}, nil
 		case "i", "invoice":
-			return pipeline.TypeReview{Type: model.KindInvoice}, nil
+			return pipeline.TypeReview{Type: pipeline.TypeInvoice}, nil
 		case "c", "contract":
-			return pipeline.TypeReview{Type: model.KindContract}, nil
+			return pipeline.TypeReview{Type: pipeline.TypeContract}, nil
 		case "o", "other":
-			return pipeline.TypeReview{Type: model.KindOther}, nil
+			return pipeline.TypeReview{Type: pipeline.TypeOther}, nil
 		case "l", "later":
 			return nil, nil
 		case "r", "rule":
@@ -208,7 +200,7 @@ func (r *reviewer) invoice(ctx context.Context, in durable.PendingInput) (any, e
 }
 
 // edit asks for the amounts. The pipeline checks them again.
-func (r *reviewer) edit(ctx context.Context, i model.Invoice) (any, error) {
+func (r *reviewer) edit(ctx context.Context, i pipeline.Invoice) (any, error) {
 	if len(i.Lines) == 0 {
 		fmt.Fprintln(r.screen, "Lines, as: description; amount. An empty one ends them.")
 		for len(i.Lines) < 100 {
@@ -220,17 +212,17 @@ func (r *reviewer) edit(ctx context.Context, i model.Invoice) (any, error) {
 				break
 			}
 			what, amount, _ := strings.Cut(text, ";")
-			m, err := model.ParseMoney(strings.TrimSpace(amount), model.MarkUnknown)
+			m, err := pipeline.ParseMoney(strings.TrimSpace(amount), pipeline.MarkUnknown)
 			if err != nil {
 				fmt.Fprintf(r.screen, "  %q is no amount\n", amount)
 				continue
 			}
-			i.Lines = append(i.Lines, model.Line{Description: strings.TrimSpace(what), Amount: m})
+			i.Lines = append(i.Lines, pipeline.Line{Description: strings.TrimSpace(what), Amount: m})
 		}
 	}
 	for _, field := range []struct {
 		name  string
-		value *model.Money
+		value *pipeline.Money
 	}{{"net", &i.Net}, {"tax", &i.Tax}, {"total", &i.Total}} {
 		for {
 			text, err := r.ask(ctx, "  %s [%s]: ", field.name, field.value)
@@ -240,7 +232,7 @@ func (r *reviewer) edit(ctx context.Context, i model.Invoice) (any, error) {
 			if text == "" {
 				break
 			}
-			m, err := model.ParseMoney(text, model.MarkUnknown)
+			m, err := pipeline.ParseMoney(text, pipeline.MarkUnknown)
 			if err == nil {
 				*field.value = m
 				break

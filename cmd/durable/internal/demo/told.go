@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/cmd/durable/internal/term"
 )
 
@@ -35,11 +36,28 @@ func tell(s *term.Screen, f *follower, now time.Time) error {
 				return err
 			}
 		}
+		if err := p.tellCalls(s); err != nil {
+			return err
+		}
 		if err := p.tellEnd(s, now); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// skip passes over what was over when this demo began: an earlier one has told it.
+func (p *place) skip(x *durable.Execution) {
+	for _, a := range x.Steps {
+		if a.Status == "running" || a.Status == "waiting" {
+			break
+		}
+		p.told++
+	}
+	if p.toldCall = len(p.calls); p.toldCall > 0 && p.calls[p.toldCall-1].PossiblyPaid {
+		p.toldCall--
+	}
+	p.toldEnd = x.Status.Ended()
 }
 
 // tellEnd says once that a run has ended, or waits.

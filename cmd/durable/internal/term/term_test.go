@@ -95,3 +95,11 @@ func TestTook(t *testing.T) {
 		}
 	}
 }
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 129488: "129,488", -1234567: "-1,234,567", -123: "-123"} {
+		if got := term.Thousands(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}

@@ -1,6 +1,19 @@
-package model
+package pipeline
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Validate is what ai.GenerateObject asks of an answer: the model gets to read the error, and may
+// have misread an amount.
+func (i Invoice) Validate() error {
+	if bad := i.Check(); len(bad) > 0 {
+		return errors.New(strings.Join(bad, "; "))
+	}
+	return nil
+}
 
 // Check returns the arithmetic problems of an invoice in plain sentences, none if all
 // adds up. Missing amounts are problems too: what is not there cannot be checked. An

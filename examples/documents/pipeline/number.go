@@ -1,4 +1,4 @@
-package model
+package pipeline
 
 import (
 	"errors"
@@ -8,11 +8,11 @@ import (
 )
 
 // Money is an amount in cents (hundredths of the currency's unit). In JSON it is a
-// string in units, "1234.50"; a JSON number in units is read as well, digit by digit.
+// string in units, "1234.50", so that nothing rounds it.
 type Money int64
 
 // Decimal is a number in ten-thousandths: a quantity, a price that may be finer than a
-// cent, or a percentage. In JSON it is a string, "2.5"; a JSON number is read as well.
+// cent, or a percentage. In JSON it is a string, "2.5".
 type Decimal int64
 
 // Mark is what a document writes before the fraction.
@@ -26,7 +26,7 @@ const (
 )
 
 // ErrNumber is wrapped by all errors of ParseMoney and ParseDecimal.
-var ErrNumber = errors.New("model: not a number")
+var ErrNumber = errors.New("not a number")
 
 // ParseMoney reads an amount without its currency: 1.234,56 and 1,234.56, 1'234.56 and
 // 1 234,56, -5, 5- and (5). More than two decimals are an error unless they are zeros.

@@ -1,18 +1,18 @@
-package model_test
+package pipeline_test
 
 import (
 	"encoding/json"
 	"errors"
 	"testing"
 
-	"github.com/durable-go/durable/examples/documents/model"
+	"github.com/durable-go/durable/examples/documents/pipeline"
 )
 
 func TestParseMoney(t *testing.T) {
-	const none = model.MarkUnknown
+	const none = pipeline.MarkUnknown
 	for _, c := range []struct {
 		in   string
-		mark model.Mark
+		mark pipeline.Mark
 		want string // empty: refused
 	}{
 		{"1.234,56", none, "1234.56"},
@@ -25,8 +25,8 @@ func TestParseMoney(t *testing.T) {
 		{"12.345.678", none, "12345678.00"},
 		{"1.234", none, "1234.00"},
 		{"1,234", none, "1234.00"},
-		{"1.234", model.MarkComma, "1234.00"},
-		{"1.234", model.MarkPoint, ""}, // finer than a cent
+		{"1.234", pipeline.MarkComma, "1234.00"},
+		{"1.234", pipeline.MarkPoint, ""}, // finer than a cent
 		{"12,5", none, "12.50"},
 		{"0,65", none, "0.65"},
 		{"100.0000", none, "100.00"},
@@ -54,9 +54,9 @@ func TestParseMoney(t *testing.T) {
 		{"12a", none, ""},
 		{"١٢", none, ""},
 	} {
-		got, err := model.ParseMoney(c.in, c.mark)
+		got, err := pipeline.ParseMoney(c.in, c.mark)
 		switch {
-		case c.want == "" && !errors.Is(err, model.ErrNumber):
+		case c.want == "" && !errors.Is(err, pipeline.ErrNumber):
 			t.Errorf("ParseMoney(%q) = %v, %v, want ErrNumber", c.in, got, err)
 		case c.want != "" && (err != nil || got.String() != c.want):
 			t.Errorf("ParseMoney(%q) = %v, %v, want %s", c.in, got, err, c.want)
@@ -67,19 +67,19 @@ func TestParseMoney(t *testing.T) {
 func TestParseDecimal(t *testing.T) {
 	for _, c := range []struct {
 		in   string
-		mark model.Mark
+		mark pipeline.Mark
 		want string
 	}{
-		{"0.1920", model.MarkUnknown, "0.192"},
-		{"0.125", model.MarkUnknown, "0.125"},
-		{"1.500", model.MarkPoint, "1.5"},
-		{"1.500", model.MarkComma, "1500"},
-		{"1,284.5", model.MarkPoint, "1284.5"},
-		{"6,5", model.MarkComma, "6.5"},
-		{"-2", model.MarkUnknown, "-2"},
-		{"0", model.MarkUnknown, "0"},
+		{"0.1920", pipeline.MarkUnknown, "0.192"},
+		{"0.125", pipeline.MarkUnknown, "0.125"},
+		{"1.500", pipeline.MarkPoint, "1.5"},
+		{"1.500", pipeline.MarkComma, "1500"},
+		{"1,284.5", pipeline.MarkPoint, "1284.5"},
+		{"6,5", pipeline.MarkComma, "6.5"},
+		{"-2", pipeline.MarkUnknown, "-2"},
+		{"0", pipeline.MarkUnknown, "0"},
 	} {
-		if got, err := model.ParseDecimal(c.in, c.mark); err != nil || got.String() != c.want {
+		if got, err := pipeline.ParseDecimal(c.in, c.mark); err != nil || got.String() != c.want {
 			t.Errorf("ParseDecimal(%q, %c) = %v, %v, want %s", c.in, c.mark, got, err, c.want)
 		}
 	}
@@ -94,8 +94,8 @@ func TestTimes(t *testing.T) {
 		{"-2", "1490", "-2980.00"},
 		{"999999999999", "999999999999", ""},
 	} {
-		q, _ := model.ParseDecimal(c.q, model.MarkPoint)
-		p, _ := model.ParseDecimal(c.p, model.MarkPoint)
+		q, _ := pipeline.ParseDecimal(c.q, pipeline.MarkPoint)
+		p, _ := pipeline.ParseDecimal(c.p, pipeline.MarkPoint)
 		got, ok := q.Times(p)
 		if ok != (c.want != "") || ok && got.String() != c.want {
 			t.Errorf("%s × %s = %v, %v, want %q", c.q, c.p, got, ok, c.want)
@@ -106,24 +106,23 @@ func TestTimes(t *testing.T) {
 func TestNumbersInJSON(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"amount":"1234.50","quantity":"2.5","description":"","unit_price":"493.80"}`: "1234.50 2.5",
-		`{"amount":1234.5,"quantity":2.5}`:                                             "1234.50 2.5",
-		`{"amount":"1.234,50","quantity":3}`:                                           "1234.50 3",
-		`{"amount":null,"quantity":""}`:                                                "0.00 0",
+		`{"amount":"1.234,50","quantity":"3"}`:                                         "1234.50 3",
+		`{"amount":null,"quantity":" "}`:                                               "0.00 0",
 	} {
-		var l model.Line
+		var l pipeline.Line
 		if err := json.Unmarshal([]byte(in), &l); err != nil {
 			t.Errorf("%s: %v", in, err)
 		} else if got := l.Amount.String() + " " + l.Quantity.String(); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}
-	for _, in := range []string{`{"amount":"much"}`, `{"amount":1e3}`, `{"amount":1.234}`, `{"amount":true}`, `{"amount":{}}`} {
-		var l model.Line
-		if err := json.Unmarshal([]byte(in), &l); !errors.Is(err, model.ErrNumber) {
+	for _, in := range []string{`{"amount":"much"}`, `{"amount":"1e3"}`, `{"quantity":"1.23456"}`} {
+		var l pipeline.Line
+		if err := json.Unmarshal([]byte(in), &l); !errors.Is(err, pipeline.ErrNumber) {
 			t.Errorf("%s: %v, want ErrNumber", in, err)
 		}
 	}
-	out, err := json.Marshal(model.Line{Description: "x", Amount: -5})
+	out, err := json.Marshal(pipeline.Line{Description: "x", Amount: -5})
 	if want := `{"description":"x","amount":"-0.05"}`; err != nil || string(out) != want {
 		t.Errorf("got %s, %v, want %s", out, err, want)
 	}

@@ -1,0 +1,3 @@
+package pipeline
+
+const maxDigits = 12 // digits before the decimal mark of an amount
