@@ -44,47 +44,62 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 	if cause.Message == "" {
 		cause.Message = "cancelled"
 	}
-	rec, err := e.store.Load(ctx, id, false)
-	if err != nil {
-		return err
+	for {
+		rec, err := e.store.Load(ctx, id, false)
+		if err != nil {
+			return err
+		}
+		// Who goes back is compensating, but for a moment after he was blocked there.
+		if h, err := run.Replay(&rec); err == nil && h.Back != nil && !rec.Status.Ended() {
+			return e.halt(ctx, id, rec.Status, o)
+		}
+		c := e.cancelling(&rec, cause, o)
+		v, err := e.runner.Do(ctx, store.Write{Control: c})
+		switch {
+		case err != nil:
+			return err
+		case v.Code == store.Applied || v.Code == store.Landed:
+			e.runner.Taken(id)
+			if !o.undo {
+				e.cancelBlocked(ctx, id, cause.Message, false)
+				e.hub.tell(id, ended{status: store.Cancelled, err: cause})
+			}
+			return nil
+		case v.Code == store.Ended && v.Status == store.Compensating:
+			return e.halt(ctx, id, v.Status, o)
+		case v.Code == store.Ended && v.Status == store.Cancelled:
+			return nil
+		case v.Code == store.Ended && !v.Status.Ended(): // it was blocked since, or let go on: look again
+			continue
+		}
+		return refusedChange(v)
 	}
-	// Who goes back is compensating, but for a moment after he was blocked there.
-	if h, err := run.Replay(&rec); err == nil && h.Back != nil && !rec.Status.Ended() {
-		return e.halt(ctx, id, rec.Status, o)
-	}
+}
+
+// cancelling is the write that cancels a run as it was loaded. What is blocked may have been
+// going back, which only its journal tells: so a write that was made for a run that was not
+// blocked does not reach one that is, nor the other way round.
+func (e *Engine) cancelling(rec *store.Record, cause *journal.Error, o actOptions) *store.Control {
 	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), Undo: o.undo, At: time.Now().UnixMicro()}
 	c := &store.Control{
-		ID: id, Row: journal.Encode([]journal.Fact{fact}),
-		From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		ID: rec.ID, Row: journal.Encode([]journal.Fact{fact}),
+		From: []store.Status{store.Pending, store.Running, store.Waiting},
 		Release: store.Release{
 			Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause),
-			Report: run.ChildReport{ID: id, Workflow: rec.Workflow, Status: store.Cancelled, Error: cause}.Encode(), Topic: run.ItemsTopic(rec.Workflow),
-			Family: run.Notice(id, cause.Message),
+			Report: run.ChildReport{ID: rec.ID, Workflow: rec.Workflow, Status: store.Cancelled, Error: cause}.Encode(), Topic: run.ItemsTopic(rec.Workflow),
+			Family: run.Notice(rec.ID, cause.Message),
 		},
+	}
+	if rec.Status == store.Blocked {
+		c.From = []store.Status{store.Blocked}
 	}
 	if o.undo {
 		c.Release = store.Release{Status: store.Compensating}
-		if rec.Owner != (store.Incarnation{}) && !e.runner.Drives(id) {
+		if rec.Owner != (store.Incarnation{}) && !e.runner.Drives(rec.ID) {
 			c.Release.Due = rec.Now.Add(farOwner)
 		}
 	}
-	v, err := e.runner.Do(ctx, store.Write{Control: c})
-	switch {
-	case err != nil:
-		return err
-	case v.Code == store.Applied || v.Code == store.Landed:
-		e.runner.Taken(id)
-		if !o.undo {
-			e.cancelBlocked(ctx, id, cause.Message, false)
-			e.hub.tell(id, ended{status: store.Cancelled, err: cause})
-		}
-		return nil
-	case v.Code == store.Ended && v.Status == store.Compensating:
-		return e.halt(ctx, id, v.Status, o)
-	case v.Code == store.Ended && v.Status == store.Cancelled:
-		return nil
-	}
-	return refusedChange(v)
+	return c
 }
 
 // cancelBlocked cancels children that no worker takes up to hear of it: those that
@@ -149,6 +164,8 @@ func (e *Engine) halt(ctx context.Context, id ID, status Status, o actOptions) e
 	case v.Code == store.Applied || v.Code == store.Landed:
 		e.runner.Poke("")
 		return nil
+	case v.Code == store.Ended && !v.Status.Ended(): // code that can go on has taken it up
+		return e.halt(ctx, id, v.Status, o)
 	}
 	return refusedChange(v)
 }

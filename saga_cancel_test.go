@@ -10,6 +10,8 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/durabletest"
+	"github.com/durable-go/durable/store"
+	"github.com/durable-go/durable/store/memory"
 )
 
 func TestCN6_AndCompensate(t *testing.T) {
@@ -294,4 +296,73 @@ func TestCN6_TurnedThoughTheQueueIsFull(t *testing.T) {
 		wantFailure(t, err, durable.Compensated, "cancelled", "")
 		s.want(t, "a at 1")
 	})
+}
+
+// A rollback is blocked, or freed, between the look of a cancel and its write.
+func TestCO9_CN6_BlockedWhileACancelLooks(t *testing.T) {
+	wait := body("wait", func(ctx context.Context, _ *note) error {
+		if _, err := durable.WaitForEvent[string](ctx, "go"); err != nil {
+			return err
+		}
+		return durable.Permanent(errFlaky)
+	})
+	full := durable.Define("w", mark("a").Compensate(func(ctx context.Context, _ *note) error {
+		_, err := durable.WaitForEvent[string](ctx, "undo")
+		return err
+	}), wait)
+	bare := durable.Define("w", mark("a"), wait)
+	var meanwhile func()
+	opener := &lateLooks{memory.New(), func(*store.Record) {
+		if do := meanwhile; do != nil {
+			meanwhile = nil
+			do()
+		}
+	}}
+	durabletest.Run(t, serve(full), func(t *testing.T, e *durabletest.Engine) {
+		ctx := context.Background()
+		for name, c := range map[string]struct {
+			opts []durable.ActOption
+			want error
+		}{
+			"cancel":  {nil, durable.ErrCompensating},
+			"go back": {[]durable.ActOption{durable.AndCompensate()}, durable.ErrCompensating},
+			"force":   {[]durable.ActOption{durable.Force()}, nil},
+		} {
+			r := durabletest.Start(e, full, note{})
+			r.Settle()
+			e.Deploy(serve(bare))
+			meanwhile = func() {
+				r.Event("go", "")
+				e.Sleep(time.Minute)
+			}
+			if err := e.Cancel(ctx, r.ID, "no", c.opts...); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", name, err, c.want)
+			}
+			e.Deploy(serve(full))
+			status := durable.CompensationFailed
+			if c.want != nil {
+				status = durable.Compensated
+				r.WillSend("undo", "")
+			}
+			_, err := r.End()
+			wantFailure(t, err, status, "permanent", "wait")
+		}
+
+		r := durabletest.Start(e, full, note{})
+		r.Settle()
+		e.Deploy(serve(bare))
+		r.Event("go", "")
+		if x := r.Settle(); x.Status != durable.Blocked {
+			t.Fatalf("%+v", x)
+		}
+		meanwhile = func() {
+			e.Join(serve(full))
+			e.Sleep(time.Minute)
+		}
+		if err := e.Cancel(ctx, r.ID, "no", durable.Force()); err != nil {
+			t.Errorf("freed while it is forced: %v", err)
+		}
+		_, err := r.End()
+		wantFailure(t, err, durable.CompensationFailed, "permanent", "wait")
+	}, durabletest.Store(opener))
 }

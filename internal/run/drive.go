@@ -201,12 +201,16 @@ func (w *Worker) takeHanded(r *run, at int64) bool {
 // takeMessages gives untaken messages to open waits: the wait opened first,
 // the message accepted first.
 func (w *Worker) takeMessages(r *run, p plan.Plan, at int64) (taken bool) {
-	if len(r.inbox) == 0 {
+	if len(r.inbox)+len(r.reports) == 0 {
 		return false
 	}
 	for _, o := range p.Waits {
 		if m, ok := r.match(o.Wait, r.gotten(o.Path, o.Call)); ok {
 			w.give(r, o, m, at)
+			return true
+		}
+		if m, ok := r.remembers(o.Call, o.Wait); ok {
+			w.giveAgain(r, o, m, at)
 			return true
 		}
 	}

@@ -25,6 +25,9 @@ func (w *Worker) flush(r *run, now time.Time) {
 		return
 	}
 	w.unhold(r)
+	if len(r.visits) == 0 { // whoever looked whether a child still runs has asked for its end by now
+		r.reports = nil
+	}
 	if len(r.visits) == 0 && !w.gathering(r) {
 		w.release(r)
 	}

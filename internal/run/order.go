@@ -204,7 +204,9 @@ func (r *run) giveBack(b *batch) {
 		})
 		b.took = slices.DeleteFunc(b.took, func(seq int64) bool { return seq == m.Seq })
 		delete(b.shut, key)
-		r.inbox = append(r.inbox, m)
+		if !slices.ContainsFunc(r.inbox, func(o store.Message) bool { return o.Seq == m.Seq }) { // several heard it
+			r.inbox = append(r.inbox, m)
+		}
 	}
 	b.heard = nil
 	slices.SortFunc(r.inbox, func(a, b store.Message) int { return int(min(max(a.Seq-b.Seq, -1), 1)) })

@@ -28,12 +28,13 @@ type run struct {
 	since    time.Time        // when this worker learned that it owns the run
 	hist     *journal.History // with the facts that are not durable yet
 
-	inbox []store.Message // untaken, by number
-	seen  int64           // messages ever accepted, as known here
-	batch batch           // what the next write will say
-	sent  *batch          // the write in flight
-	tx    *Visit          // has a transaction open: until that ends nothing else is written
-	owes  bool            // the next row has to carry a snapshot
+	inbox   []store.Message          // untaken, by number
+	reports map[string]store.Message // of children that were spawned, by topic: see await.go
+	seen    int64                    // messages ever accepted, as known here
+	batch   batch                    // what the next write will say
+	sent    *batch                   // the write in flight
+	tx      *Visit                   // has a transaction open: until that ends nothing else is written
+	owes    bool                     // the next row has to carry a snapshot
 
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use

@@ -113,17 +113,23 @@ func (r *run) satisfied(wait *journal.Wait, got []journal.Arrival) bool {
 
 // receive records a message for a wait. It reports whether that ends the wait.
 func (w *Worker) receive(r *run, path, call string, wait *journal.Wait, m store.Message, at int64) (ended bool) {
-	f := journal.Fact{Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, Err: childFailed(path, m), At: at}
+	f := received(path, call, m, at)
 	if len(wait.Topics) > 0 {
 		f.Topic = m.Topic
 		if wait.All && len(wait.Missing(r.gotten(path, call))) > 1 {
 			f.Kind = journal.Gathered
 		}
 	}
-	f.Undo = f.Err == nil && mayGoBack(m)
 	r.batch.took = append(r.batch.took, m.Seq)
+	r.remember(call, m)
 	w.add(r, f)
 	return f.Kind == journal.Received
+}
+
+func received(path, call string, m store.Message, at int64) journal.Fact {
+	f := journal.Fact{Kind: journal.Received, Path: path, Call: call, Message: m.Seq, Data: m.Payload, Err: childFailed(path, m), At: at}
+	f.Undo = f.Err == nil && mayGoBack(m)
+	return f
 }
 
 // answerCall ends a wait that a body asks for without opening it: by what is in the
@@ -139,6 +145,8 @@ func (w *Worker) answerCall(r *run, path string, c *CallRequest, at int64) (call
 	}
 	if m, ok := w.early(r, c, at); ok {
 		w.receive(r, path, c.Key, c.Wait, m, at)
+	} else if m, ok := r.remembers(c.Key, c.Wait); ok {
+		w.add(r, received(path, c.Key, m, at))
 	} else if over {
 		r.batch.took = append(r.batch.took, c.refused...)
 		w.fireNow(r, path, c, at)
