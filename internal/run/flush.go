@@ -315,8 +315,8 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 		}
 	}
 	switch {
-	case rec.Epoch < r.epoch || rec.Epoch == r.epoch && rec.Length < r.base:
-		w.do.Load(id) // an answer from before the claim or the last write
+	case rec.Epoch < r.epoch || rec.Epoch == r.epoch && (rec.Length < r.base || rec.Inbox < r.seen):
+		w.do.Load(id) // an answer from before the claim, the last write, or a message that is known
 		return
 	case rec.Owner != w.lease.who || rec.Epoch != r.epoch:
 		if r.releasing() {

@@ -49,3 +49,39 @@ func TestIN6_ACancelledWaitDoesNotHear(t *testing.T) {
 		t.Errorf("instead: %q", got)
 	}
 }
+
+// Reads of one run may overtake each other. The answer to an old one must not stand for a later one: the
+// message that came between the two would be counted as known, and nobody would have it.
+func TestG10_EV8_AnOldReadHidesNoMessage(t *testing.T) {
+	h := newHands(t, map[string]Queue{"default": {Concurrency: 4}}, side(lane(node(tree.Event, "e")), lane(node(tree.Step, "s"))))
+	h.w.Answered(h.body("p[a]/e"), Answered{Wait: &CallRequest{
+		Key: "event:x#1", Timed: true, For: time.Minute, Wait: &journal.Wait{Kind: "event", Name: "x", Topic: "event:x"},
+	}}, h.now)
+	h.land()
+	come := func(topic string) {
+		h.rec.Inbox++
+		h.rec.Messages = append(h.rec.Messages, store.Message{Seq: h.rec.Inbox, Topic: topic, Payload: []byte("7")})
+	}
+	ends := func() { h.w.Answered(h.body("p[a]/e"), Answered{Ending: &plan.Ending{Happened: plan.Yes}}, h.now) }
+	h.after(2 * time.Minute)
+	ends()
+	come("event:y")
+	h.w.Delivered(h.rec.ID, h.now)
+	old := h.rec // what that reads, and is late
+	come("event:x")
+	h.refuse(store.Unseen)
+	h.after(time.Second)
+	ends()
+	if got := h.facts(); !slices.Contains(got, "received p[a]/e") {
+		t.Fatalf("the wait did not end with the message: %q", got)
+	}
+	come("event:y")
+	h.w.Committed(h.ref, store.Verdict{Code: store.Unseen, Inbox: h.rec.Inbox}, nil, h.now, h.now, h.now)
+	h.w.Loaded(h.rec.ID, old, nil, h.now)
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	h.after(time.Second)
+	ends()
+	if got := h.facts(); !slices.Contains(got, "received p[a]/e") || !slices.Equal(h.last().Took, []int64{2}) || h.last().Seen != 3 {
+		t.Errorf("then %q, took %v, seen %d", got, h.last().Took, h.last().Seen)
+	}
+}
