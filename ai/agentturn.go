@@ -20,7 +20,7 @@ func (v *conversation) run(ctx context.Context) (*AgentResult, error) {
 	}
 	return v.result(), permanent(&Error{
 		Kind: OutOfTurns, Model: v.agent.Model,
-		Err: fmt.Errorf("agent %s has no answer after %d turns", v.label, limit),
+		Err: fmt.Errorf("agent %s has no answer after %d turns; raise MaxTurns if it is on its way", v.label, limit),
 	})
 }
 

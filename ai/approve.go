@@ -67,6 +67,13 @@ type guardPlan struct {
 	Ask map[string]string `json:"ask"` // hash of the arguments by call
 }
 
+func (p *guardPlan) whole() error {
+	if p.Ask == nil {
+		return errors.New("it says not who is asked")
+	}
+	return nil
+}
+
 // Of questions to people.
 const (
 	maxAgain = 10      // times that they may answer what cannot be
@@ -99,14 +106,11 @@ func (v *conversation) guard(ctx context.Context, uses []*use) error {
 	if !planned && len(needs) == 0 {
 		return nil
 	}
-	raw, err := v.j.Do(ctx, name, func(context.Context) (json.RawMessage, error) { return canonical(plan), nil })
+	known, err := record(ctx, v.j, name, func(context.Context) (*guardPlan, error) { return &plan, nil })
 	if err != nil {
 		return ended(ctx, err)
 	}
-	plan = guardPlan{}
-	if err := json.Unmarshal(raw, &plan); err != nil {
-		return fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
-	}
+	plan = *known
 	for _, u := range needs {
 		if _, asked := plan.Ask[u.at()]; !asked {
 			u.refused = "a person must agree to this call, and was not asked; call it again"

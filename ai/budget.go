@@ -218,16 +218,13 @@ func (a *asking) raise(ctx context.Context, of string, to Budget) error {
 		a.k.purse.raise(to)
 		return nil
 	}
-	raw, err := a.j.Do(ctx, raiseName, func(context.Context) (json.RawMessage, error) { return canonical(to), nil })
+	raised, err := record(ctx, a.j, raiseName, func(context.Context) (*Budget, error) { return &to, nil })
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(raw, &to); err != nil {
-		return fmt.Errorf("ai: the record of a raised budget cannot be read: %w", err)
-	}
 	l, err := a.ledger(ctx)
 	if err == nil && l != nil {
-		l.raise(to)
+		l.raise(*raised)
 	}
 	return err
 }

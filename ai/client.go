@@ -166,6 +166,9 @@ func (c *Client) named(err error, asked string) *Error {
 	if e.Kind != Invalid {
 		return e
 	}
+	if len(asked) > maxName || !printable(asked) {
+		return e // no name for an alias
+	}
 	hint := fmt.Sprintf("asked for as %q; an alias of that name, or %s, points it elsewhere", asked, variable(asked))
 	if e.Err != nil {
 		hint = e.Err.Error() + " (" + hint + ")"

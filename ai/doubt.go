@@ -93,23 +93,19 @@ func (v *conversation) resolve(ctx context.Context, u *use, began time.Time) err
 func (v *conversation) findOut(ctx context.Context, u *use) (*reconciled, error) {
 	name := v.name("reconcile", u.at())
 	for try := 1; ; try++ {
-		raw, err := v.j.Do(ctx, name, func(ctx context.Context) (json.RawMessage, error) {
+		r, err := record(ctx, v.j, name, func(ctx context.Context) (*reconciled, error) {
 			text, happened, err := u.tool.reconcile(v.inside(ctx, u, nil), u.args)
 			if err != nil && context.Cause(ctx) != nil {
 				return nil, context.Cause(ctx)
 			}
-			r := reconciled{Happened: happened, Result: cut(text, u.tool.maxOutput)}
+			r := &reconciled{Happened: happened, Result: cut(text, u.tool.maxOutput)}
 			if err != nil {
-				r = reconciled{Error: valid(clip(err.Error(), maxErrorText))}
+				r = &reconciled{Error: valid(clip(err.Error(), maxErrorText))}
 			}
-			return canonical(r), nil
+			return r, nil
 		})
 		if err != nil {
 			return nil, ended(ctx, err)
-		}
-		r := new(reconciled)
-		if err := json.Unmarshal(raw, r); err != nil {
-			return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
 		}
 		if r.Error == "" || try == maxReconciles || v.outside || !v.info.CanWait {
 			return r, nil

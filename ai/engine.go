@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"time"
@@ -55,6 +56,33 @@ func (j stepJournal) Info() StepInfo {
 
 func (stepJournal) Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
 	return durable.Do(ctx, name, fn)
+}
+
+// record records a T with a journal, and reads it as it will be read later. A record of a step that this code cannot read, of
+// newer code or a damaged one, blocks the run until there is code that can: it is not asked again, nor does the step fail.
+func record[T any](ctx context.Context, j Journal, name string, fn func(context.Context) (*T, error)) (*T, error) {
+	if _, ok := j.(stepJournal); ok {
+		k, err := durable.Do(ctx, name, func(ctx context.Context) (kept[T], error) {
+			v, err := fn(ctx)
+			return kept[T]{v}, err
+		})
+		return k.v, err
+	}
+	raw, err := j.Do(ctx, name, func(ctx context.Context) (json.RawMessage, error) {
+		v, err := fn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return canonical(v), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var k kept[T]
+	if err := json.Unmarshal(raw, &k); err != nil {
+		return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
+	}
+	return k.v, nil
 }
 
 func (stepJournal) Sleep(ctx context.Context, name string, d time.Duration) error {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // spec is what a name leads to: a model of a provider, maybe at an address of its own.
@@ -69,10 +71,20 @@ func (c *Client) resolve(name string) (spec, error) {
 	return spec{}, fmt.Errorf("%q: the aliases lead on and on, as from %q", name, at)
 }
 
+// maxName is how long a model string may be.
+const maxName = 400
+
+// printable says whether a text is UTF-8 without control characters.
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
 // parse reads a full model string.
 func parse(text string, trusted bool) (spec, error) {
 	provider, rest, ok := strings.Cut(text, ":")
 	switch {
+	case len(text) > maxName || !printable(text):
+		return spec{}, fmt.Errorf("%q is no model: a name has at most %d bytes, and no control characters", clip(text, 80), maxName)
 	case !ok:
 		return spec{}, fmt.Errorf("%q is not set: give Config.Aliases[%q], or %s, a model such as anthropic:NAME", text, text, variable(text))
 	case provider == "" || rest == "":

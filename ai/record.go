@@ -63,6 +63,46 @@ type outcome struct {
 	At    int64  `json:"at,omitempty"`    // microseconds
 }
 
+// kept is a record as it is written and read.
+type kept[T any] struct{ v *T }
+
+func (k kept[T]) MarshalJSON() ([]byte, error) { return canonical(k.v), nil }
+
+func (k *kept[T]) UnmarshalJSON(raw []byte) error {
+	k.v = new(T)
+	if err := json.Unmarshal(raw, k.v); err != nil {
+		return err
+	}
+	if r, ok := any(k.v).(interface{ whole() error }); ok {
+		return r.whole()
+	}
+	return nil
+}
+
+// whole says what is missing in a record, so that none is taken for something that it is not.
+func (m *mark) whole() error {
+	if m.Try < 1 || m.Choice < 0 || m.Input < 0 || m.Output < 0 || m.Reserved != nil && *m.Reserved < 0 {
+		return errors.New("its numbers are not those of a try")
+	}
+	if n := m.Not; n != nil && n.Error == nil && n.Budget == nil && n.Wait <= 0 {
+		return errors.New("it says not why nothing was sent")
+	}
+	return nil
+}
+
+func (o *outcome) whole() error {
+	ways := 0
+	for _, is := range []bool{o.Interrupted, o.Gone != "", o.Error != nil, o.Answer != ""} {
+		if is {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return errors.New("it says not what became of the try")
+	}
+	return nil
+}
+
 // failing is an *Error as it is recorded.
 type failing struct {
 	Kind       Kind   `json:"kind"`

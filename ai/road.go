@@ -88,7 +88,12 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 		return a.whole(resp), nil
 	}
 	e := &Error{Kind: kind, Model: m.Model, Code: string(o.Stop), Status: 200, RequestID: o.RequestID, Usage: resp.Usage}
-	if kind == Truncated {
+	switch kind {
+	case Refused:
+		e.Err = errors.New("the model or its provider will not answer this; Fallback names another model to ask")
+	case TooLong:
+		e.Err = errors.New("the request and its answer do not fit into the model's window; shorten it, or name a Fallback with a larger one")
+	case Truncated:
 		e.Err = fmt.Errorf("the answer is longer than %d tokens; raise MaxTokens", m.Output)
 	}
 	return nil, a.failed(ctx, m, o, e)

@@ -2,7 +2,6 @@ package ai
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -29,6 +28,20 @@ type toolOutcome struct {
 	Usage *Usage `json:"usage,omitempty"` // of agents that it ran
 	Cost  *Cost  `json:"cost,omitempty"`
 	Calls int    `json:"calls,omitempty"`
+}
+
+func (m *toolMark) whole() error {
+	if m.Tool == "" || m.Args == "" {
+		return errors.New("it says not which call began")
+	}
+	return nil
+}
+
+func (o *toolOutcome) whole() error {
+	if o.Result == "" && o.Fatal == "" && !o.Doubt && !o.Stopped {
+		return errors.New("it says not what became of the call")
+	}
+	return nil
 }
 
 // togetherAtOnce is how many tools of one turn run beside each other.
@@ -208,16 +221,12 @@ func (v *conversation) stopped(u *use, o *toolOutcome) error {
 
 // mark records that a tool begins. fresh says that it did not before.
 func (v *conversation) mark(ctx context.Context, name string, u *use) (fresh bool, began time.Time, err error) {
-	raw, err := v.j.Do(ctx, name+"/try", func(context.Context) (json.RawMessage, error) {
+	m, err := record(ctx, v.j, name+"/try", func(context.Context) (*toolMark, error) {
 		fresh = true
-		return canonical(toolMark{u.name, argsHash(u.name, u.args), time.Now().UnixMicro()}), nil
+		return &toolMark{u.name, argsHash(u.name, u.args), time.Now().UnixMicro()}, nil
 	})
 	if err != nil {
 		return false, time.Time{}, ended(ctx, err)
-	}
-	var m toolMark
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return false, time.Time{}, fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
 	}
 	return fresh, time.UnixMicro(m.At), nil
 }
@@ -235,7 +244,7 @@ func (v *conversation) record(ctx context.Context, u *use, fn func(context.Conte
 func (v *conversation) read(ctx context.Context, u *use, fn func(context.Context) (*toolOutcome, string, error)) (*toolOutcome, error) {
 	var own []byte
 	name := v.name("tool", u.at())
-	raw, err := v.j.Do(ctx, name, func(ctx context.Context) (json.RawMessage, error) {
+	o, err := record(ctx, v.j, name, func(ctx context.Context) (*toolOutcome, error) {
 		o, text, err := fn(ctx)
 		var t *told
 		failed := errors.As(err, &t)
@@ -256,14 +265,10 @@ func (v *conversation) read(ctx context.Context, u *use, fn func(context.Context
 				return nil, err
 			}
 		}
-		return canonical(o), nil
+		return o, nil
 	})
 	if err != nil {
 		return nil, ended(ctx, err)
-	}
-	o := new(toolOutcome)
-	if err := json.Unmarshal(raw, o); err != nil {
-		return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", name, err)
 	}
 	if o.Result == "" {
 		return o, nil

@@ -68,23 +68,15 @@ func (c *Client) begin(j Journal, k *call) (*asking, error) {
 // mark records that a try begins, or why it cannot. fresh says that this body did so; else it is
 // what was recorded before.
 func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
-	raw, err := a.j.Do(ctx, a.name+"/try", func(ctx context.Context) (json.RawMessage, error) {
+	m, err = record(ctx, a.j, a.name+"/try", func(ctx context.Context) (*mark, error) {
 		fresh = true
 		if err := sleep(ctx, a.pause); err != nil {
 			return nil, err
 		}
-		m, err := a.prepare(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return canonical(m), nil
+		return a.prepare(ctx)
 	})
 	if err != nil {
 		return nil, false, err
-	}
-	m = new(mark)
-	if err := json.Unmarshal(raw, m); err != nil {
-		return nil, false, fmt.Errorf("ai: the record of %s cannot be read: %w", a.name, err)
 	}
 	a.pause, a.k.failures = 0, m.Failures
 	if !fresh && m.Not == nil && a.k.purse != nil {
@@ -249,9 +241,9 @@ func (a *asking) maxTokens() int {
 // no outcome is that of a try which was cut off.
 func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, error) {
 	var answer []byte
-	raw, err := a.j.Do(ctx, a.name, func(ctx context.Context) (json.RawMessage, error) {
+	o, err := record(ctx, a.j, a.name, func(ctx context.Context) (*outcome, error) {
 		if !fresh {
-			return canonical(outcome{Interrupted: true}), nil
+			return &outcome{Interrupted: true}, nil
 		}
 		o, body, err := a.send(ctx, m)
 		if err != nil {
@@ -263,15 +255,11 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 			}
 			answer = body
 		}
-		return canonical(o), nil
+		return o, nil
 	})
 	a.release(ctx)
 	if err != nil {
 		return nil, err
-	}
-	o := new(outcome)
-	if err := json.Unmarshal(raw, o); err != nil {
-		return nil, fmt.Errorf("ai: the record of %s cannot be read: %w", a.name, err)
 	}
 	if a.k.purse != nil {
 		a.k.purse.settle(m.reserved(), m.real(o))
@@ -320,25 +308,52 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 		e := a.c.classify(err, a.k.choice(m.Choice), m, &a.k.req)
 		o.Error, o.At = failingOf(e), time.Now().UnixMicro()
 		if e.Usage != (Usage{}) {
-			u := e.Usage
-			o.Usage = &u
+			o.Usage = plausible(e.Usage)
 		}
 		a.settle(ctx, o, e.Headroom)
 		return o, nil, nil
 	}
 	o.Stop, o.Served, o.RequestID, o.Confidence, o.At = resp.Stop, clip(resp.Served, 200), clip(resp.RequestID, 100), resp.Confidence, time.Now().UnixMicro()
-	u := resp.Usage
-	o.Usage = &u
-	a.settle(ctx, o, resp.Headroom)
+	o.Usage = plausible(resp.Usage)
 	msg := resp.Message
 	msg.Role = Assistant
 	own, files := messageBodies(&msg)
+	if n := longest(append(files, own)); n > maxBody {
+		o = &outcome{At: o.At, Usage: o.Usage, Error: failingOf(&Error{
+			Kind: BadAnswer, Model: m.Model, RequestID: resp.RequestID, Err: fmt.Errorf("the answer has %d bytes, and may have %d", n, maxBody),
+		})}
+		a.settle(ctx, o, resp.Headroom)
+		return o, nil, nil
+	}
+	a.settle(ctx, o, resp.Headroom)
 	for _, f := range files {
 		if _, err := a.j.Blob(ctx, f); err != nil {
 			return nil, nil, err
 		}
 	}
 	return o, own, nil
+}
+
+// longest is how many bytes the longest body has.
+func longest(list []body) (n int) {
+	for _, b := range list {
+		n = max(n, len(b))
+	}
+	return n
+}
+
+// maxTokensSaid is more than any request takes.
+const maxTokensSaid = 1 << 40
+
+// plausible is a usage that can be counted: a provider that says less than nothing makes no room in a budget, and no sum
+// runs over.
+func plausible(u Usage) *Usage {
+	for _, n := range []*int64{&u.Input, &u.CacheRead, &u.CacheWrite, &u.Output, &u.Reasoning} {
+		if *n < 0 || *n > maxTokensSaid {
+			*n, u.Estimated = min(max(*n, 0), maxTokensSaid), true
+		}
+	}
+	return &u
 }
 
 // response is the answer of an outcome, read from the records also the first time.

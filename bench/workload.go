@@ -24,6 +24,7 @@ func workloads() []workload {
 		{"parked", "beside a crowd of sleeping runs", parked},
 		{"growth", "beside a crowd of finished runs", growth},
 		{"spread", "items of one run, each a run of its own", spreadOut},
+		{"ai", "calls of a model through the fake server, beside plain requests", models},
 		{"plan", "planning and folding alone, without a database", planned},
 	}
 }

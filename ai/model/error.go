@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -48,7 +49,7 @@ func (e *Error) Error() string {
 	b.WriteString("ai: ")
 	for _, part := range []string{e.Provider, e.Model} {
 		if part != "" {
-			b.WriteString(part + ": ")
+			b.WriteString(oneLine(clip(part, 200)) + ": ")
 		}
 	}
 	b.WriteString(strings.ReplaceAll(string(e.Kind), "_", " "))
@@ -56,13 +57,13 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ", status %d", e.Status)
 	}
 	if e.Code != "" {
-		b.WriteString(", " + clip(e.Code, 100))
+		b.WriteString(", " + oneLine(clip(e.Code, 100)))
 	}
 	if e.Err != nil {
-		b.WriteString(": " + clip(e.Err.Error(), maxText))
+		b.WriteString(": " + printable(clip(e.Err.Error(), maxText)))
 	}
 	if e.RequestID != "" {
-		b.WriteString(" (request " + clip(e.RequestID, 100) + ")")
+		b.WriteString(" (request " + oneLine(clip(e.RequestID, 100)) + ")")
 	}
 	return b.String()
 }
@@ -73,6 +74,26 @@ func (e *Error) Unwrap() error { return e.Err }
 func IsKind(err error, k Kind) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == k
+}
+
+// printable is a text without control characters but those between lines: it is to be read in logs and on terminals.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// oneLine is a text without any.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 // clip shortens a text to at most n bytes and keeps it valid UTF-8.

@@ -67,6 +67,9 @@ func (c Config) Open(name string) (*Endpoint, error) {
 	if key == "" && !c.KeyOptional {
 		return nil, refuse("no key: set %s", strings.Join(vars, " or "))
 	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f || r > 0xff }) {
+		return nil, refuse("the key in %s has characters in it that no key has, such as a line break", strings.Join(vars, " or "))
+	}
 	from, base := "the base URL", c.BaseURL
 	if base == "" && c.BaseEnv != "" {
 		from, base = c.BaseEnv, strings.TrimSpace(c.Getenv(c.BaseEnv))
