@@ -56,6 +56,16 @@ func operate(t *testing.T, e *durabletest.Engine, r *durabletest.Started[chat], 
 	return nil
 }
 
+// shown is what a run shows to who is to agree.
+func shown(t *testing.T, e *durabletest.Engine, r *durabletest.Started[chat]) ApprovalDetails {
+	t.Helper()
+	page, err := e.PendingInputs(t.Context(), durable.InputFilter{Execution: r.ID})
+	if err != nil || len(page.Inputs) != 1 {
+		t.Fatal(err, page)
+	}
+	return decoded[ApprovalDetails](t, page.Inputs[0].Details)
+}
+
 func decoded[T any](t *testing.T, raw json.RawMessage) T {
 	t.Helper()
 	var v T
@@ -154,7 +164,7 @@ func TestAI12_RefusedAnswers(t *testing.T) {
 		e.done = nil
 		r := durabletest.Start(engine, w, chat{})
 		r.Settle()
-		right := argsHash("refund", []byte(`{"order":"1"}`))
+		right := shown(t, engine, r).Approve()["1.1"].Hash
 		for _, wrong := range []Decision{
 			{Decision: "approve", Hash: argsHash("refund", []byte(`{"order":"2"}`))},
 			{Decision: "edit", Hash: right, Args: json.RawMessage(`{"order":2}`)},
@@ -190,7 +200,7 @@ func TestAI5_ApprovalTakesAWeek(t *testing.T) {
 			t.Errorf("%s after %d requests", x.Status, p.requests())
 		}
 		engine.Restart()
-		r.Answer("approve:a[1]", map[string]Decision{"1.1": {Decision: "approve", Hash: argsHash("refund", []byte(`{"order":"1"}`))}})
+		r.Answer("approve:a[1]", shown(t, engine, r).Approve())
 		got := r.Done().Result // a day passes
 		if p.requests() != 3 || e.of("refund 1") != 1 || e.of("slow") != 0 || texts(got.Messages)[1] != "! a person has rejected this call: nobody answered in time" {
 			t.Errorf("%v, %s, %q", p.asked, e, texts(got.Messages))
@@ -315,4 +325,36 @@ func TestAgentNested(t *testing.T) {
 			t.Errorf("%+v after %d requests", got, p.count()-before)
 		}
 	})
+}
+
+// An answer that is given again, by a click or by a retry, is for the wait that it was given for. Another call with the
+// same place, tool and arguments, as in the next pass of a loop, needs a yes of its own.
+func TestAI12_OldAnswer(t *testing.T) {
+	e := new(effects)
+	p := &played{lines: []func(*Request) Response{calls("refund", `{"order":"1"}`), speak("done"), calls("refund", `{"order":"1"}`), speak("done")}}
+	pass := 0
+	w := durable.Define("talk", durable.Loop("l", func(c *chat) bool { return c.Result == nil || pass < 2 }, durable.Step("s", func(ctx context.Context, c *chat) (err error) {
+		if c.Result, err = (Agent{Name: "a", Model: "smart", Tools: kit(e)}).Run(ctx, "do it"); err == nil {
+			pass++
+		}
+		return err
+	})).Max(5))
+	durabletest.Run(t, config(w), func(t *testing.T, engine *durabletest.Engine) {
+		r := durabletest.Start(engine, w, chat{})
+		r.Settle()
+		old := shown(t, engine, r).Approve()
+		r.Answer("approve:a[1]", old)
+		r.Settle()
+		if n := e.of("refund 1"); n != 1 {
+			t.Fatalf("refunded %d times", n)
+		}
+		var refused *durable.AnswerError
+		if err := engine.ProvideInput(t.Context(), r.ID, "approve:a[1]", old); !errors.As(err, &refused) {
+			t.Errorf("the old answer to the new wait: %v", err)
+		}
+		r.Settle()
+		if n := e.of("refund 1"); n != 1 {
+			t.Errorf("refunded %d times with one yes", n)
+		}
+	}, durabletest.Context(WithClient(t.Context(), newClient(t, Config{}, p))))
 }

@@ -47,7 +47,7 @@ type GuardedCall struct {
 	Tool        string          `json:"tool"`
 	Description string          `json:"description"`
 	Args        json.RawMessage `json:"args"`
-	Hash        string          `json:"hash"` // of the tool's name and the arguments
+	Hash        string          `json:"hash"` // of this call in this run, with its tool and arguments
 }
 
 // Decision is what a person says to one call.
@@ -60,6 +60,12 @@ type Decision struct {
 	Reason string `json:"reason,omitempty"`
 	// Args are the arguments to use instead, with an edit. They must fit the tool, too.
 	Args json.RawMessage `json:"args,omitempty"`
+}
+
+// callHash binds a decision to a call: its run, step and place, the tool and the canonical arguments. So an answer that is given
+// again, by a click or a retry, does not fit another wait of the same name, however equal what is asked there.
+func (v *conversation) callHash(u *use) string {
+	return hashOf([]byte(v.key + "\x00" + v.label + "\x00" + u.at() + "\x00" + argsHash(u.name, u.args)))
 }
 
 // plan is recorded before a person is asked: to which calls of the turn somebody must agree.
@@ -101,7 +107,7 @@ func (v *conversation) guard(ctx context.Context, uses []*use) error {
 		}
 		size += len(u.args)
 		needs = append(needs, u)
-		plan.Ask[u.at()] = argsHash(u.name, u.args)
+		plan.Ask[u.at()] = v.callHash(u)
 	}
 	if !planned && len(needs) == 0 {
 		return nil
@@ -118,7 +124,7 @@ func (v *conversation) guard(ctx context.Context, uses []*use) error {
 	}
 	for _, u := range uses {
 		hash, asked := plan.Ask[u.at()]
-		if u.guarded = asked; asked && u.refused == "" && hash != argsHash(u.name, u.args) {
+		if u.guarded = asked; asked && u.refused == "" && hash != v.callHash(u) {
 			u.refused = "the tool has changed since a person was asked about this call; call it again"
 		}
 	}
@@ -143,7 +149,7 @@ func (v *conversation) approvals(ctx context.Context, uses []*use) error {
 		if err != nil {
 			return ended(ctx, err)
 		}
-		if note = decide(open, raw); note == "" {
+		if note = v.decide(open, raw); note == "" {
 			return nil
 		}
 	}
@@ -161,7 +167,7 @@ func (v *conversation) question(open []*use, note string) Question {
 	var names, calls []string
 	within := time.Duration(0)
 	for _, u := range open {
-		hash := argsHash(u.name, u.args)
+		hash := v.callHash(u)
 		details.Calls = append(details.Calls, GuardedCall{u.at(), u.name, u.tool.description, u.args, hash})
 		properties[u.at()] = map[string]any{
 			"type": "object", "additionalProperties": false, "required": []string{"decision", "hash"},
@@ -194,7 +200,7 @@ func (v *conversation) question(open []*use, note string) Question {
 }
 
 // decide applies the decisions of a person, all or none: then it says what is wrong with them.
-func decide(open []*use, raw json.RawMessage) (note string) {
+func (v *conversation) decide(open []*use, raw json.RawMessage) (note string) {
 	var answer map[string]Decision
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return "the answer cannot be read: " + err.Error()
@@ -205,7 +211,7 @@ func decide(open []*use, raw json.RawMessage) (note string) {
 		switch {
 		case !given:
 			return fmt.Sprintf("there is no decision for call %s", u.at())
-		case d.Hash != argsHash(u.name, u.args):
+		case d.Hash != v.callHash(u):
 			return fmt.Sprintf("the decision for call %s is for other arguments", u.at())
 		case d.Decision == "edit":
 			args, err := u.tool.take(d.Args)

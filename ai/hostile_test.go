@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/ai/model"
@@ -111,6 +112,31 @@ func TestBudget_HostileUsage(t *testing.T) {
 				}
 			}, durabletest.Context(WithClient(t.Context(), c)))
 		})
+	}
+}
+
+// What is written into a cache costs more than other input; a budget has room for it before it is sent.
+func TestBudget_CacheWrites(t *testing.T) {
+	p := &counted{answer: echoes}
+	c := newClient(t, Config{
+		Prices:  []byte(`{"as_of":"2026-09-30","models":{"fake:one":{"input":1,"cache_write":10,"output":1}}}`),
+		Budgets: map[string]Budget{"w": {Money: 2000, Fail: true}},
+	}, p)
+	for _, opts := range [][]Option{nil, {Cache(5 * time.Minute)}} {
+		before := p.count()
+		w := define(func(ctx context.Context, d *doc) error {
+			_, err := GenerateText(ctx, "smart", strings.Repeat("x", 4000), append(opts, MaxTokens(10))...)
+			if IsKind(err, OverBudget) != (p.count() == before) {
+				t.Errorf("%d requests, %v", p.count()-before, err)
+			}
+			d.N = p.count() - before
+			return nil
+		})
+		durabletest.Run(t, config(w), func(t *testing.T, e *durabletest.Engine) {
+			if n := durabletest.Start(e, w, doc{}).Done().N; n == len(opts) {
+				t.Errorf("%d options, %d requests", len(opts), n)
+			}
+		}, durabletest.Context(WithClient(t.Context(), c)))
 	}
 }
 

@@ -118,6 +118,18 @@ func (p *prices) cost(provider, name string, u Usage, cache time.Duration) *Mone
 	return &m
 }
 
+// most is what so many tokens may cost; nil if that is not known. What goes into a cache may cost more than other input.
+func (p *prices) most(provider, name string, input, output int64, cache time.Duration) *Money {
+	plain := p.cost(provider, name, Usage{Input: input, Output: output}, 0)
+	if plain == nil || cache == 0 {
+		return plain
+	}
+	if written := p.cost(provider, name, Usage{CacheWrite: input, Output: output}, cache); written != nil && *written > *plain {
+		return written
+	}
+	return plain
+}
+
 // costOf makes a Cost of what is recorded.
 func costOf(m *Money) Cost {
 	if m == nil {

@@ -79,7 +79,7 @@ func checkDepth(raw []byte, limit int) error {
 	}
 }
 
-// argsHash binds a decision to a call: the tool and its canonical arguments.
+// argsHash is that of the tool and its canonical arguments.
 func argsHash(tool string, args []byte) string { return hashOf([]byte(tool + "\x00" + string(args))) }
 
 // resultText is what the model sees of a tool's result.

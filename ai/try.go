@@ -132,7 +132,7 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 	}
 	m.Model = a.open.spec.String()
 	m.Input, m.Output = a.p.size/bytesPerToken, int64(a.maxTokens())
-	m.Reserved = a.c.prices.cost(a.open.spec.provider, a.open.spec.name, Usage{Input: m.Input, Output: m.Output}, 0)
+	m.Reserved = a.c.prices.most(a.open.spec.provider, a.open.spec.name, m.Input, m.Output, a.k.req.Cache)
 	if a.open.spec.url != "" {
 		m.Reserved = nil
 	}

@@ -67,3 +67,30 @@ func TestAI16_RetryAfterOverHTTP(t *testing.T) {
 		t.Errorf("slept %s", j.Slept)
 	}
 }
+
+// Who has to change a key reads where it is from.
+func TestAuthNamesTheVariable(t *testing.T) {
+	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"error":{"type":"authentication_error","message":"bad key"}}`))
+	}))
+	defer closed.Close()
+	c, err := New(Config{
+		Getenv: func(name string) string {
+			return map[string]string{"ANTHROPIC_API_KEY": "sk-canary-1", "ANTHROPIC_BASE_URL": closed.URL, "GEMINI_API_KEY": "sk-canary-2", "GOOGLE_GEMINI_BASE_URL": closed.URL}[name]
+		},
+		Aliases: map[string]string{"local": "openai-chat@" + closed.URL + "/v1:m"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m, want := range map[string]string{
+		"anthropic:m": "(the key is that of ANTHROPIC_API_KEY)", "gemini:m": "(the key is that of GEMINI_API_KEY)",
+		"local": "(no key was sent; one is taken from AI_KEY_127_0_0_1)",
+	} {
+		_, err := GenerateText(WithClient(t.Context(), c), m, "x")
+		if !IsKind(err, Auth) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", m, err)
+		}
+	}
+}

@@ -123,6 +123,8 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"ai/option.go", "defaultMaxTokens", "4096", "| answer of a model (`ai.MaxTokens`) | 16,777,216 tokens | 4,096 |"},
 		{"ai/road.go", "quickTries", "4", "| tries of one model that is overloaded, in the call | 4, with pauses of up to 30 s |"},
 		{"ai/try.go", "maxPause", "30 * time.Second", "| tries of one model that is overloaded, in the call | 4, with pauses of up to 30 s |"},
+		{"ai/name.go", "maxName", "400", "| a model string that is no alias | 400 bytes"},
+		{"ai/try.go", "maxBody", "16 << 20", "| a message, and a file in it, that a model answers with | 16 MiB |"},
 		{"ai/road.go", "firstNap", "time.Minute", "| naps of a call for an overload | 1 to 10 min, for as long as `ai.Patience` | 1 h in all |"},
 		{"ai/road.go", "longestNap", "10 * time.Minute", "| naps of a call for an overload | 1 to 10 min, for as long as `ai.Patience` | 1 h in all |"},
 		{"ai/option.go", "defaultPatience", "time.Hour", "| naps of a call for an overload | 1 to 10 min, for as long as `ai.Patience` | 1 h in all |"},

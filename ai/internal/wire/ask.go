@@ -252,8 +252,12 @@ func (t *try) fail(p *Problem) *model.Error {
 		}
 		e.Kind, e.RetryAfter = p.classify(status, t.header, now)
 	}
-	if p.Message != "" {
-		e.Err = errors.New(clean(p.Message))
+	text := clean(p.Message)
+	if hint := t.endpoint.hint; e.Kind == model.Auth && hint != "" {
+		text = strings.TrimSpace(text + " (" + hint + ")")
+	}
+	if text != "" {
+		e.Err = errors.New(text)
 	}
 	return e
 }

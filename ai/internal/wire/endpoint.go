@@ -40,6 +40,7 @@ type Endpoint struct {
 	model    string
 	base     string
 	bucket   string
+	hint     string // where the key is from
 	client   *http.Client
 	// The key and the headers hide behind functions, so that nothing that prints or logs a value finds them.
 	key     func() string
@@ -58,9 +59,13 @@ func (c Config) Open(name string) (*Endpoint, error) {
 	if c.KeyEnv != "" {
 		vars = []string{c.KeyEnv}
 	}
-	key := ""
+	key, hint := "", ""
+	if len(vars) > 0 {
+		hint = "no key was sent; one is taken from " + strings.Join(vars, " or ")
+	}
 	for _, v := range vars {
 		if key = strings.TrimSpace(c.Getenv(v)); key != "" {
+			hint = "the key is that of " + v
 			break
 		}
 	}
@@ -97,7 +102,7 @@ func (c Config) Open(name string) (*Endpoint, error) {
 		header[http.CanonicalHeaderKey(k)] = append([]string(nil), values...)
 	}
 	e := &Endpoint{
-		provider: c.Provider, model: name, base: base,
+		provider: c.Provider, model: name, base: base, hint: hint,
 		bucket:  c.Provider + "@" + base + "#" + hex.EncodeToString(sum[:8]),
 		client:  client(c.HTTP),
 		key:     func() string { return key },
