@@ -37,7 +37,17 @@ func number(t *testing.T, name string, or uint64) uint64 {
 	return n
 }
 
-// TestSeeds runs seeds: SIM_SEEDS of them (4,000) from SIM_FIRST (1) on, or the
+// seedsToRun is SIM_SEEDS, or what fits into a minute of one core: the race detector makes a
+// seed six times as dear, and finds little where each has one thread.
+func seedsToRun(t *testing.T) uint64 {
+	t.Helper()
+	if raced {
+		return number(t, "SIM_SEEDS", 200)
+	}
+	return number(t, "SIM_SEEDS", 4000)
+}
+
+// TestSeeds runs seeds: SIM_SEEDS of them (4,000, with the race detector 200) from SIM_FIRST (1) on, or the
 // one of SIM_SEED, with its trace.
 func TestSeeds(t *testing.T) {
 	if os.Getenv("SIM_SEED") != "" {
@@ -48,7 +58,7 @@ func TestSeeds(t *testing.T) {
 		}
 		return
 	}
-	n, first := number(t, "SIM_SEEDS", 4000), number(t, "SIM_FIRST", 1)
+	n, first := seedsToRun(t), number(t, "SIM_FIRST", 1)
 	began := time.Now()
 	marks := runSeeds(t, first, n)
 	t.Logf("%d seeds, %.0f a second", n, float64(n)/time.Since(began).Seconds())
@@ -68,7 +78,7 @@ func TestSeeds(t *testing.T) {
 // TestLimitedSeeds runs a quarter as many with limits over all workers and
 // queues that are paused.
 func TestG18_QU10_LimitedSeeds(t *testing.T) {
-	n := number(t, "SIM_SEEDS", 4000) / 4
+	n := seedsToRun(t) / 4
 	marks := runSeeds(t, limitedSeeds+number(t, "SIM_FIRST", 1), n)
 	if t.Failed() || n < 1000 {
 		return
@@ -82,7 +92,7 @@ func TestG18_QU10_LimitedSeeds(t *testing.T) {
 
 // TestLaneSeeds runs half as many with lanes, items, decisions and nodes that wait.
 func TestPA_EA_DC_LaneSeeds(t *testing.T) {
-	n := number(t, "SIM_SEEDS", 4000) / 2
+	n := seedsToRun(t) / 2
 	began := time.Now()
 	marks := runSeeds(t, laneSeeds+number(t, "SIM_FIRST", 1), n)
 	t.Logf("%d seeds, %.0f a second", n, float64(n)/time.Since(began).Seconds())
@@ -99,7 +109,7 @@ func TestPA_EA_DC_LaneSeeds(t *testing.T) {
 // kindOfSeeds runs half as many seeds of a kind, which must come to certain states.
 func kindOfSeeds(t *testing.T, kind uint64, rare ...string) {
 	t.Helper()
-	n := number(t, "SIM_SEEDS", 4000) / 2
+	n := seedsToRun(t) / 2
 	began := time.Now()
 	marks := runSeeds(t, kind+number(t, "SIM_FIRST", 1), n)
 	t.Logf("%d seeds, %.0f a second", n, float64(n)/time.Since(began).Seconds())
