@@ -43,12 +43,14 @@ func TestFP2_FP6_CrashAfterEveryCommit(t *testing.T) {
 		"invoice-garden": {[]string{"fetch", "classify", "extract_invoice", "validate_invoice", "store"}, nil, 2},
 		"invoice-catering": {
 			[]string{"fetch", "classify", "extract_invoice", "validate_invoice", "store"},
-			map[string]any{pipeline.ReviewInvoice: pipeline.InvoiceByRule(pipeline.InvoiceQuestion{})}, 3,
+			map[string]any{pipeline.ReviewInvoice: pipeline.InvoiceByRule(pipeline.InvoiceQuestion{})},
+			3,
 		},
 		"contract-nda": {[]string{"fetch", "classify", "extract_contract", "store"}, nil, 2},
 		"quotation-solar": {
 			[]string{"fetch", "classify", "flag_for_review", "store"},
-			map[string]any{pipeline.ReviewType: pipeline.TypeByRule(pipeline.TypeQuestion{})}, 1,
+			map[string]any{pipeline.ReviewType: pipeline.TypeByRule(pipeline.TypeQuestion{})},
+			1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
