@@ -16,9 +16,10 @@ func chaosFlags() []string { return []string{"workers", "every", "cycles"} }
 
 func (a *app) demoCommand() *cobra.Command {
 	var (
-		o    demo.Options
-		c    chaos.Options
-		kill bool
+		o     demo.Options
+		c     chaos.Options
+		named string
+		kill  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -38,12 +39,25 @@ func (a *app) demoCommand() *cobra.Command {
 				return usage("--latency is %s; give zero or more", o.Latency)
 			}
 			if kill {
+				if named != "" && !demo.IsOffline(named) {
+					return usage("--chaos asks the offline model only: what it kills would have to be paid for")
+				}
 				return a.chaos(cmd, o, c)
 			}
 			for _, name := range chaosFlags() {
 				if cmd.Flags().Changed(name) {
 					return usage("--%s goes with --chaos", name)
 				}
+			}
+			if o.Model = demo.Choose(named); !o.Model.Offline {
+				for _, name := range []string{"latency", "faults", "seed"} {
+					if cmd.Flags().Changed(name) {
+						return usage("--%s goes with the offline model; this is %s: %s", name, o.Model.Name, o.Model.Reason)
+					}
+				}
+			}
+			if cmd.Flags().Changed("seed") && !o.Faults {
+				return usage("--seed decides which requests fail, and --faults=false lets none fail")
 			}
 			o.In, o.Out, o.Self, o.Now, o.JSON = a.in, a.screen(), self(), a.now, a.json
 			return demo.Run(cmd.Context(), o)
@@ -53,8 +67,8 @@ func (a *app) demoCommand() *cobra.Command {
 	f.StringVar(&o.DB, "db", "", "keep the database in `FILE`, and go on with what is in it")
 	f.StringVar(&o.Documents, "documents", "", "read the .txt and .md files of `DIR` instead of the samples")
 	f.BoolVar(&o.Yes, "yes", false, "ask nobody: a rule answers the questions")
-	f.StringVar(&o.Model, "model", "", "ask this `MODEL`, such as "+demo.OfflineModel+" or anthropic:NAME")
-	f.DurationVar(&o.Latency, "latency", time.Second, "longest time that the offline model takes")
+	f.StringVar(&named, "model", "", "ask this `MODEL`, such as "+demo.OfflineModel+" or anthropic:NAME")
+	f.DurationVar(&o.Latency, "latency", 800*time.Millisecond, "longest time that the offline model takes")
 	f.BoolVar(&o.Faults, "faults", true, "let requests to the offline model fail at times")
 	f.Uint64Var(&o.Seed, "seed", 1, "decides which requests fail; with --chaos, also when which worker is killed")
 	f.BoolVar(&kill, "chaos", false, "kill worker processes on the way, and see that nothing is lost")
@@ -73,8 +87,6 @@ func (a *app) chaos(cmd *cobra.Command, o demo.Options, c chaos.Options) error {
 		return usage("--every is %s; give 200ms to 1m", c.Every)
 	case c.Cycles < 0:
 		return usage("--cycles is %d; give zero or more", c.Cycles)
-	case o.Model != "" && !demo.IsOffline(o.Model):
-		return usage("--chaos asks the offline model only: what it kills would have to be paid for")
 	case cmd.Flags().Changed("latency"):
 		return usage("--latency does not go with --chaos, where it follows from --every")
 	}

@@ -187,6 +187,24 @@ func TestDemoWithAKey(t *testing.T) {
 	}
 }
 
+// What a flag cannot do with a model is refused.
+func TestDemoRefusesFlags(t *testing.T) {
+	for line, want := range map[string]string{
+		"--model anthropic:x --latency 1s":   "--latency goes with the offline model",
+		"--model anthropic:x --faults=false": "--faults goes with the offline model",
+		"--model anthropic:x --chaos":        "asks the offline model only",
+		"--model offline:other":              "there is no such model here, only documents-1",
+		"--model nobody:x":                   "no such provider",
+		"--model anthropic:x":                "no key: set ANTHROPIC_API_KEY",
+		"--faults=false --seed 3":            "--seed decides which requests fail",
+		"--workers 3":                        "--workers goes with --chaos",
+	} {
+		if r := command(t, "", append([]string{"demo", "--yes"}, strings.Fields(line)...)...); r.code == 0 || !strings.Contains(r.err, want) || r.out != "" {
+			t.Errorf("%s: %+v, want %q", line, r, want)
+		}
+	}
+}
+
 // A demo spends what it may spend in all its runs together, and no more.
 func TestDemoBudget(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())

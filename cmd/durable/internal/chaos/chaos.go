@@ -145,8 +145,8 @@ func (s *show) play(ctx context.Context) error {
 	s.say("%d worker processes read %d documents from one file:\n%s\n"+
 		"About every %s one of them is killed with SIGKILL and replaced, at least %d\n"+
 		"times. Questions to people are answered by rule. The seed is %d.\n"+
-		"The model is %s: %s. It is asked over HTTP,\n"+
-		"at %s, which counts what was paid, and is killed by nobody.\n\n",
+		"The model is %s: %s. Its server at\n"+
+		"%s counts what was paid, and is in this process, which nobody kills.\n\n",
 		s.Workers, len(s.documents), s.DB, s.Every, s.Cycles, s.Seed, demo.OfflineModel, offline.Badge, s.standIn.URL)
 	for range s.Workers {
 		if err := s.crew.hire(s.Err); err != nil {

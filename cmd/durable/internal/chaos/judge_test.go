@@ -220,3 +220,14 @@ func TestReader(t *testing.T) {
 		t.Errorf("%+v", open)
 	}
 }
+
+// A worker that is told to stop while it starts has done nothing wrong.
+func TestWorkerStopsWhileItStarts(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := Worker{Number: 1, DB: filepath.Join(dir, "db"), Ledger: filepath.Join(dir, "ledger"), Results: dir, Lease: time.Second}
+	if err := Work(ctx, w, strings.NewReader(""), io.Discard); err != nil {
+		t.Error(err)
+	}
+}

@@ -48,6 +48,9 @@ func Work(ctx context.Context, w Worker, in io.Reader, out io.Writer) error {
 		return err
 	}
 	e, _, err := w.open(ctx, l)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return l.file.Close() // told to stop before it had begun
+	}
 	if err != nil {
 		return err
 	}

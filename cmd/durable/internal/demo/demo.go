@@ -33,7 +33,7 @@ type Options struct {
 	DB        string        // database file; empty: a temporary one
 	Documents string        // folder; empty: the samples
 	Yes       bool          // a rule answers the questions
-	Model     string        // to be asked; empty: the one that this machine has
+	Model     Choice        // to be asked
 	Latency   time.Duration // longest time of an answer of the offline model
 	Faults    bool          // the server of the offline model fails at times
 	Seed      uint64        // of the faults
@@ -54,7 +54,6 @@ var ErrUnwell = errors.New("not all documents were done")
 type run struct {
 	Options
 	*follower
-	choice   Choice
 	standIn  *StandIn // nil if the model is another one
 	client   *ai.Client
 	process  *durable.Workflow[pipeline.Document]
@@ -73,7 +72,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{Options: o, begin: time.Now(), choice: Choose(o.Model)}
+	r := &run{Options: o, begin: time.Now()}
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
@@ -110,13 +109,13 @@ func Run(ctx context.Context, o Options) (err error) {
 // connect finds the model, and sees that it can be asked.
 func (r *run) connect(ctx context.Context) (err error) {
 	url := ""
-	if r.choice.Offline {
+	if r.Model.Offline {
 		if r.standIn, err = Serve(ctx, Manners{Latency: r.Latency, Faults: r.Faults, Seed: r.Seed}); err != nil {
 			return err
 		}
 		url = r.standIn.URL
 	}
-	if r.client, err = Client(r.choice, url); err == nil {
+	if r.client, err = Client(r.Model, url); err == nil {
 		err = ai.Check(ai.WithClient(ctx, r.client), pipeline.Smart)
 	}
 	if err != nil && r.standIn != nil {
@@ -226,11 +225,11 @@ func (r *run) introduce() error {
 
 // introduceModel says which model is asked, and why.
 func (r *run) introduceModel() string {
-	text := fmt.Sprintf("The model is %s: %s.\n", r.Out.Paint(term.Bold, term.Line(r.choice.Name)), r.choice.Reason)
-	if !r.choice.Offline {
+	text := fmt.Sprintf("The model is %s: %s.\n", r.Out.Paint(term.Bold, term.Line(r.Model.Name)), r.Model.Reason)
+	if !r.Model.Offline {
 		return text + fmt.Sprintf("It may spend %s and %s tokens; then the rest waits for you.", mostMoney, term.Thousands(mostTokens))
 	}
-	text += fmt.Sprintf("It is %s, behind a server at\n%s", r.choice.Badge, r.standIn.URL)
+	text += fmt.Sprintf("It is %s, behind a server at\n%s", r.Model.Badge, r.standIn.URL)
 	if r.Faults {
 		text += " that is at times too busy, overloaded, or gone in the middle\nof an answer, as real ones are"
 	}
@@ -379,7 +378,7 @@ func (r *run) print() error {
 		}
 	}
 	sum, _ := r.spent()
-	if err := term.WriteJSON(r.Out, map[string]any{"model": r.choice, "calls": sum, "documents": list}); err != nil {
+	if err := term.WriteJSON(r.Out, map[string]any{"model": r.Model, "calls": sum, "documents": list}); err != nil {
 		return err
 	}
 	return r.well()

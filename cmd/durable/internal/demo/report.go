@@ -82,8 +82,22 @@ func (f *follower) sum(s *term.Screen, took time.Duration, answered int, how str
 	if c.waiting > 0 {
 		lines = append(lines, s.Paint(term.Yellow, fmt.Sprintf("%d not done: a question is open.", c.waiting)))
 	}
-	_, err := fmt.Fprintf(s, "\n%s\n", strings.Join(lines, "\n"))
-	return err
+	if _, err := fmt.Fprintln(s); err != nil {
+		return err
+	}
+	wide, _ := s.Size()
+	if wide == 0 {
+		wide = 100
+	}
+	for _, l := range lines {
+		if term.Width(l) > wide && !strings.Contains(l, "\x1b") {
+			l = strings.Join(term.Wrap(l, wide), "\n")
+		}
+		if _, err := fmt.Fprintln(s, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func many(n int, what string) string {

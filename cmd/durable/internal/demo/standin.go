@@ -106,6 +106,9 @@ func Through(url string) ai.Provider {
 type through struct{ wire ai.Anthropic }
 
 func (t through) Open(name string) (ai.Model, error) {
+	if _, err := (offline.Provider{}).Open(name); err != nil { // the server takes every name for its model
+		return nil, err
+	}
 	m, err := t.wire.Open(name)
 	return asked{m}, err
 }
