@@ -124,7 +124,7 @@ func TestBadInput_Runs(t *testing.T) {
 		"a form of a map": {durable.Define("w", body("a", func(ctx context.Context, _ *note) error {
 			_, err := durable.WaitForForm[noForm](ctx, "f")
 			return err
-		})), "error", "a", []string{`form "f"`, "noForm cannot be a form", "noForm.M", "noForm.F"}},
+		}).Retry(durable.Retry{MaxAttempts: 3})), "permanent", "a", []string{`form "f"`, "noForm cannot be a form", "noForm.M", "noForm.F"}},
 		"a durable call in All": {durable.Define("w", body("a", func(ctx context.Context, _ *note) error {
 			_, err := durable.All(ctx, "x", []int{1}, func(ctx context.Context, _ int) (int, error) { return 0, durable.Sleep(ctx, 1) })
 			return err

@@ -165,7 +165,13 @@ type FormField = schema.Field
 // a whole: see AnswerError. An open wait keeps the form that it was opened with, whatever code is deployed
 // meanwhile.
 func WaitForForm[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
-	return ask(ctx, "form", name, opts, func(*waitOptions) (question, error) { return formOf(reflect.TypeFor[T]()) }, answered[T])
+	return ask(ctx, "form", name, opts, func(*waitOptions) (question, error) {
+		q, err := formOf(reflect.TypeFor[T]())
+		if err != nil {
+			err = Permanent(err) // the type stays what it is
+		}
+		return q, err
+	}, answered[T])
 }
 
 func formOf(t reflect.Type) (question, error) {

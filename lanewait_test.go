@@ -2,11 +2,14 @@ package durable_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/durabletest"
+	"github.com/durable-go/durable/store"
 )
 
 // Two lanes wait for one name: the wait that was opened first gets the message,
@@ -86,6 +89,94 @@ func TestEV6_ALaneThatIsClosedWaitsNoMore(t *testing.T) {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
+}
+
+// The same where the run goes on: nothing that comes for what the lane waited for reaches it.
+func TestEV6_ALaneThatIsClosedWaitsNoMoreAndTheRunGoesOn(t *testing.T) {
+	w := durable.Define("w",
+		durable.Parallel("p",
+			durable.Sequence("lane", durable.Parallel("q",
+				durable.Step("a", func(ctx context.Context, b *board) error {
+					_, err := durable.WaitForAll(ctx, []string{"x", "y"}, durable.Correlate("k", "y"))
+					return err
+				}),
+				durable.Step("b", func(ctx context.Context, b *board) error {
+					if err := durable.Sleep(ctx, time.Hour); err != nil {
+						return err
+					}
+					return durable.Permanent(context.Canceled)
+				})))).
+			Settle().Merge(func(*board, map[string]durable.Outcome[board]) error { return nil }),
+		durable.Pause("rest", func(*board) time.Duration { return 10 * time.Hour }))
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		ctx := context.Background()
+		run := durabletest.Start(e.Engine, w, board{})
+		e.Sleep(2 * time.Hour)
+		s, err := e.opener.OpenStore(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Waits(ctx, store.WaitFilter{Execution: run.ID}); err != nil || len(p.Waits) != 1 || p.Waits[0].Path != "rest" {
+			t.Errorf("waits %+v, %v", p.Waits, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := e.Publish(ctx, "y", "k", 2); err != nil || !p.Kept {
+			t.Errorf("%+v, %v", p, err)
+		}
+		run.Event("x", 1)
+		if x := run.Look(); x.Status != durable.Waiting || len(x.Inbox) != 1 {
+			t.Errorf("it is %s, and its inbox has %+v", x.Status, x.Inbox)
+		}
+		run.Done()
+	})
+}
+
+// What is published is addressed to one wait of a run. Another one of the same topic that stands
+// before it does not take it: else the first would have ended, and nobody would hear what comes for the other.
+func TestEV6_PublishedToOneOfSeveralWaits(t *testing.T) {
+	add := func(b *board, v string) { b.Trace = append(b.Trace, v) }
+	gathered := func(b *board, all map[string]durable.Outcome[board]) error {
+		for _, o := range all {
+			b.Trace = append(b.Trace, o.Value.Trace...)
+		}
+		slices.Sort(b.Trace)
+		return nil
+	}
+	node := func(name string) durable.Node[board] {
+		return durable.Event(name, add).Named("e").Correlate(func(b *board) string { return b.B })
+	}
+	either := func(name string) durable.Node[board] {
+		return durable.Step(name, func(ctx context.Context, b *board) error {
+			a, err := durable.WaitForAny(ctx, []string{"d", "e"}, durable.Correlate(b.B))
+			if err != nil {
+				return err
+			}
+			v, err := durable.Payload[string](a)
+			add(b, v)
+			return err
+		})
+	}
+	for name, lane := range map[string]func(name string) durable.Node[board]{"one": node, "any": either} {
+		w := durable.Define(name, durable.Parallel("p", lane("1"), lane("2"), lane("3"), lane("4"), lane("5")).Merge(gathered))
+		onStores(t, serve(w), func(t *testing.T, e env) {
+			for i := range 8 {
+				key := fmt.Sprint(i)
+				run := durabletest.Start(e.Engine, w, board{B: key})
+				run.Settle()
+				for _, v := range []string{"1", "2", "3", "4", "5"} {
+					if p, err := e.Publish(context.Background(), "e", key, v); err != nil || p.Got != 1 {
+						t.Fatalf("%+v, %v", p, err)
+					}
+					e.Sleep(time.Second)
+				}
+				if got := run.Done(); fmt.Sprint(got.Trace) != "[1 2 3 4 5]" {
+					t.Errorf("%q", got.Trace)
+				}
+			}
+		})
+	}
 }
 
 // Event as a node takes what is published for a key that the state has.

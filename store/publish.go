@@ -9,7 +9,7 @@ import (
 // an open wait which is Shared and has this topic gets it, once: it is put into the
 // inbox whatever else is there, addressed to the oldest such wait of the execution
 // (Opened, then ID), which is closed; a waiting execution becomes pending with Due
-// now. If there is no such wait, it is kept until Keep has passed: the first Advance
+// now, and one that is compensating and that nobody owns is due now. If there is no such wait, it is kept until Keep has passed: the first Advance
 // that opens one takes it, see Advance.Open. The oldest goes first. So however Publish
 // and the opening of a wait meet, the message arrives, and arrives once.
 //
@@ -51,3 +51,19 @@ type Published struct {
 // SweepPublications is how many publications whose time is over a Publish or Prune
 // removes beside: more than a Publish adds, so that they do not pile up.
 const SweepPublications = 20
+
+// Parting is the release of a write as a store carries it out, nil if there is none. took says that
+// something was kept for a wait which it was to open.
+func (a *Advance) Parting(took bool) *Release {
+	if a.Release == nil || !took {
+		return a.Release
+	}
+	r := *a.Release
+	switch r.Status {
+	case Waiting:
+		r.Status, r.Due = Pending, time.Time{}
+	case Compensating:
+		r.Due = time.Time{}
+	}
+	return &r
+}

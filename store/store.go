@@ -250,8 +250,8 @@ type Advance struct {
 	// Open is the waits that this row opens. If a publication is kept for the topic of
 	// a Shared one, the wait is not opened: the oldest is put into the inbox,
 	// addressed to the wait, and nobody else gets it. A Release to waiting then is
-	// one to pending with Due now, and Verdict.Inbox has counted the message. With a Release
-	// that ends the execution nothing is taken.
+	// one to pending with Due now, one to compensating has Due now, and Verdict.Inbox has counted
+	// the message. With a Release that ends the execution nothing is taken.
 	Open []Wait
 	Shut []string // ids of waits that this row closes; absent ones are ignored
 	// Alter has waits of this execution that go on with another Deadline, Label and

@@ -62,8 +62,11 @@ func (h *History) UndoAt(path string) *Undo {
 	return nil
 }
 
-// undoIndex is mostly asked for what happened last.
+// undoIndex is mostly asked for what happened last. 0 is the number of what nothing undoes.
 func (h *History) undoIndex(n int) int {
+	if n == 0 {
+		return -1
+	}
 	for i := len(h.Undos) - 1; i >= 0; i-- {
 		if h.Undos[i].N == n {
 			return i

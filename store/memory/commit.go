@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -123,12 +122,8 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	t.keepBlobs(a.ID, a.Blobs)
 	t.bear(a.Children)
 	t.tellAll(a.ID, a.Tell)
-	if a.Release != nil {
-		r := *a.Release
-		if took && r.Status == store.Waiting {
-			r.Status, r.Due = store.Pending, time.Time{}
-		}
-		if err := t.release(x, &r); err != nil {
+	if r := a.Parting(took); r != nil {
+		if err := t.release(x, r); err != nil {
 			return store.Verdict{}, err
 		}
 	}

@@ -72,6 +72,7 @@ func (x *execution) accept(now time.Time, topic string, payload []byte, wait str
 	x.Inbox++
 	x.messages = append(x.messages, message{Message: store.Message{Seq: x.Inbox, Topic: topic, Payload: bytes.Clone(payload), Wait: wait, At: now}})
 	x.shut(wait)
+	x.hurry(now)
 	if x.Status == store.Waiting {
 		x.Status, x.Due = store.Pending, now
 	}

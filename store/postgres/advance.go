@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -40,12 +39,8 @@ func (t *tx) advance(ctx context.Context, a *store.Advance) (store.Verdict, erro
 	}
 	t.bear(a.Children)
 	t.tellAll(a.ID, a.Tell)
-	if a.Release != nil {
-		r := *a.Release
-		if took && r.Status == store.Waiting {
-			r.Status, r.Due = store.Pending, time.Time{}
-		}
-		if err := t.release(a.ID, x, &r); err != nil {
+	if r := a.Parting(took); r != nil {
+		if err := t.release(a.ID, x, r); err != nil {
 			return store.Verdict{}, err
 		}
 	}

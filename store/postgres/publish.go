@@ -29,7 +29,7 @@ const (
 		told AS (
 			UPDATE durable.execution e SET inbox = e.inbox + 1, waits = e.waits - 1,
 				status = CASE WHEN e.status = 'waiting' THEN 'pending' ELSE e.status END,
-				due = CASE WHEN e.status = 'waiting' THEN $3 ELSE e.due END
+				due = CASE WHEN e.status = 'waiting' OR e.status = 'compensating' AND e.owner IS NULL THEN $3 ELSE e.due END
 			FROM chosen c WHERE e.id = c.execution RETURNING e.id, e.inbox, c.id AS wait
 		),
 		sent AS (

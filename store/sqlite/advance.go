@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -49,12 +48,8 @@ func (t *tx) advance(a *store.Advance) (store.Verdict, error) {
 	if err := t.tellAll(a.ID, a.Tell); err != nil {
 		return store.Verdict{}, err
 	}
-	if a.Release != nil {
-		r := *a.Release
-		if took && r.Status == store.Waiting {
-			r.Status, r.Due = store.Pending, time.Time{}
-		}
-		if err := t.release(a.ID, x, &r); err != nil {
+	if r := a.Parting(took); r != nil {
+		if err := t.release(a.ID, x, r); err != nil {
 			return store.Verdict{}, err
 		}
 	}

@@ -23,7 +23,7 @@ const (
 		FROM execution e WHERE e.n IN (SELECT execution FROM wait INDEXED BY wait_shared WHERE shared = 1 AND topic = ?1)`
 	wakePublished = `
 		UPDATE execution SET inbox = inbox + 1, waits = waits - 1,
-			due = CASE WHEN status = 'waiting' THEN ?2 ELSE due END, status = CASE WHEN status = 'waiting' THEN 'pending' ELSE status END
+			due = CASE WHEN status = 'waiting' OR status = 'compensating' AND owner IS NULL THEN ?2 ELSE due END, status = CASE WHEN status = 'waiting' THEN 'pending' ELSE status END
 		WHERE n IN (SELECT execution FROM wait INDEXED BY wait_shared WHERE shared = 1 AND topic = ?1)`
 	shutPublished = `
 		DELETE FROM wait INDEXED BY wait_shared WHERE shared = 1 AND topic = ?1 AND id = (

@@ -26,6 +26,7 @@ func publishClauses() []clause {
 		{"publish/after a restart", "EV-2, EV-4", publishRestart},
 		{"publish/a full inbox is no obstacle", "EV-5", publishFull},
 		{"publish/blocked, pending and ended ones", "EV-5, RT-4", publishStatuses},
+		{"publish/makes a parked compensating execution due", "CO-5, EV-7", publishCompensating},
 		{"publish/an end takes nothing", "G9", publishEnd},
 		{"publish/malformed ones are refused", "G9", publishMalformed},
 		{"publish/to a thousand", "ruling 24", publishMany},
@@ -127,6 +128,37 @@ func publishTopic(e *env) {
 		if !w.Shared {
 			e.failf("a shared wait is listed as %+v", w)
 		}
+	}
+}
+
+// A rollback that is parked until some day goes on with what is published, whichever comes first.
+func publishCompensating(e *env) {
+	parked := func(r run, name string) run {
+		a := r.park(store.Compensating)
+		a.Open, a.Release.Due = []store.Wait{r.shared(name, "t")}, e.now().Add(time.Hour)
+		return e.advance(r, a)
+	}
+	isDue := func(r run, n int) {
+		e.tb.Helper()
+		if rec := e.load(r.id); rec.Status != store.Compensating || rec.Due.IsZero() || rec.Due.After(rec.Now) || len(rec.Messages) != n || len(e.waits(r.id)) != 0 {
+			e.failf("it must be due, with %d messages: %s, %+v", n, describe(rec.Execution), rec.Messages)
+		}
+	}
+	r := parked(e.running(), "w")
+	e.nobody("an undo that waits")
+	e.publish(publication("t", "p"), store.Applied, 1)
+	isDue(r, 1)
+	r = e.takeover(r.id)
+	e.publish(publication("t", "kept"), store.Applied, 0)
+	r = parked(r, "again")
+	isDue(r, 2)
+	r = e.takeover(r.id)
+	a := r.next("opens and goes on")
+	a.Open = []store.Wait{r.shared("owned", "t")}
+	r = e.advance(r, a)
+	e.publish(publication("t", "q"), store.Applied, 1)
+	if rec := e.load(r.id); rec.Status != store.Compensating || rec.Owner != r.owner || rec.Epoch != r.epoch || len(rec.Messages) != 3 {
+		e.failf("what is published must not disturb the owner: %s", describe(rec.Execution))
 	}
 }
 
