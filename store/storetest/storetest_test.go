@@ -141,7 +141,7 @@ func TestDifferentialCatchesPlantedBugs(t *testing.T) {
 // and refused batches too.
 func TestDifferentialReachesEveryVerdict(t *testing.T) {
 	reached, refused := map[store.Code]int{}, 0
-	for seed := range uint64(3) {
+	for seed := range uint64(8) {
 		p := newPair(t, Harness{Opener: memory.New()}, Harness{Opener: memory.New()}, seed)
 		p.drive(300)
 		for code, n := range p.reached {
