@@ -88,21 +88,9 @@ func responsesItem(out *model.Request, item wire.ResponsesItem, open map[string]
 	}
 	switch item.Type {
 	case "", "message":
-		m := model.Message{Role: model.Role(item.Role)}
-		for _, p := range item.Content.Parts(wire.ResponsesInputText) {
-			switch p.Type {
-			case "input_text", "output_text", "refusal":
-				m.Text += p.Text + p.Refusal
-			case "input_image", "input_file":
-				f := model.File{Name: p.Filename}
-				var err error
-				if f.MIME, f.Data, err = dataURL(p.ImageURL + p.FileData); err != nil {
-					return err
-				}
-				m.Files = append(m.Files, f)
-			default:
-				return fmt.Errorf("content: this server reads no %q", p.Type)
-			}
+		m, err := responsesMessage(item)
+		if err != nil {
+			return err
 		}
 		switch item.Role {
 		case "system", "developer":
@@ -142,6 +130,27 @@ func responsesItem(out *model.Request, item wire.ResponsesItem, open map[string]
 		*own = append(*own, item.Raw)
 	}
 	return nil
+}
+
+// responsesMessage is what an item of texts and files says.
+func responsesMessage(item wire.ResponsesItem) (model.Message, error) {
+	m := model.Message{Role: model.Role(item.Role)}
+	for _, p := range item.Content.Parts(wire.ResponsesInputText) {
+		switch p.Type {
+		case "input_text", "output_text", "refusal":
+			m.Text += p.Text + p.Refusal
+		case "input_image", "input_file":
+			f := model.File{Name: p.Filename}
+			var err error
+			if f.MIME, f.Data, err = dataURL(p.ImageURL + p.FileData); err != nil {
+				return m, err
+			}
+			m.Files = append(m.Files, f)
+		default:
+			return m, fmt.Errorf("content: this server reads no %q", p.Type)
+		}
+	}
+	return m, nil
 }
 
 func responsesUsage(u model.Usage) *wire.ResponsesUsage {

@@ -63,31 +63,7 @@ func (v *Verdict) bill(ctx context.Context, e *durable.Engine, tasks []task, led
 		}
 		journal = append(journal, calls...)
 	}
-	recorded := make(map[string]bool) // by request
-	failed := make(map[string]bool)
-	cut := make(map[string]int)     // by step: tries that are interrupted
-	afresh := make(map[string]bool) // answers that their step has rejected
-	var cost ai.Cost
-	for i := range journal {
-		c := &journal[i]
-		switch {
-		case c.Unsent:
-			continue
-		case c.PossiblyPaid:
-			b.PossiblyPaid++
-			cut[c.Execution+"/"+c.Path]++
-		case c.Answered:
-			recorded[c.RequestID] = true
-			afresh[c.RequestID] = c.Superseded
-			cost = cost.Add(*c.Cost)
-		default:
-			failed[c.RequestID] = true
-		}
-		if c.Replayed {
-			b.Replayed++
-		}
-	}
-	b.Cost = cost.String()
+	s := b.read(journal)
 	have := make(map[question]string) // the request whose answer is recorded
 	for _, c := range ledger {
 		b.Requests++
@@ -99,28 +75,63 @@ func (v *Verdict) bill(ctx context.Context, e *durable.Engine, tasks []task, led
 		b.Usage = b.Usage.Add(c.Usage)
 		q := question{c.For, c.Hash}
 		switch {
-		case recorded[c.RequestID]:
-			delete(recorded, c.RequestID)
+		case s.recorded[c.RequestID]:
+			delete(s.recorded, c.RequestID)
 			if have[q] != "" {
 				b.twice(v, c, "its step has the answer already, of request "+have[q])
 				continue
 			}
-			if b.Recorded++; !afresh[c.RequestID] {
+			if b.Recorded++; !s.afresh[c.RequestID] {
 				have[q] = c.RequestID
 			}
-		case failed[c.RequestID] || c.Fault == "cut":
+		case s.failed[c.RequestID] || c.Fault == "cut":
 			b.Broken++
-		case cut[c.For] > 0:
-			cut[c.For]--
+		case s.cut[c.For] > 0:
+			s.cut[c.For]--
 			b.CutOff++
 		default:
 			b.twice(v, c, "no journal has the answer, or a try that was interrupted")
 		}
 	}
-	for id := range recorded {
+	for id := range s.recorded {
 		v.Unexplained = append(v.Unexplained, fmt.Sprintf("the answer of request %s is in a journal, and the server has sent none", id))
 	}
 	return nil
+}
+
+// said is what the journals say of requests.
+type said struct {
+	recorded map[string]bool // by request
+	failed   map[string]bool
+	cut      map[string]int  // by step: tries that are interrupted
+	afresh   map[string]bool // answers that their step has rejected
+}
+
+// read takes what the journals say into the bill.
+func (b *Bill) read(journal []ai.CallInfo) said {
+	s := said{recorded: make(map[string]bool), failed: make(map[string]bool), cut: make(map[string]int), afresh: make(map[string]bool)}
+	var cost ai.Cost
+	for i := range journal {
+		c := &journal[i]
+		switch {
+		case c.Unsent:
+			continue
+		case c.PossiblyPaid:
+			b.PossiblyPaid++
+			s.cut[c.Execution+"/"+c.Path]++
+		case c.Answered:
+			s.recorded[c.RequestID] = true
+			s.afresh[c.RequestID] = c.Superseded
+			cost = cost.Add(*c.Cost)
+		default:
+			s.failed[c.RequestID] = true
+		}
+		if c.Replayed {
+			b.Replayed++
+		}
+	}
+	b.Cost = cost.String()
+	return s
 }
 
 func (b *Bill) twice(v *Verdict, c aitest.Call, why string) {
