@@ -140,6 +140,7 @@ func raceBirth(e *env) {
 		p := e.running()
 		var mu sync.Mutex
 		born := map[store.ID]bool{}
+		var refused []store.Begin
 		e.together(func(i int, st store.Store) {
 			switch i {
 			case 0:
@@ -147,6 +148,7 @@ func raceBirth(e *env) {
 				for range births {
 					b, c := mine.child(), mine.child()
 					if v := e.try(st, advancing(mine.bears(b, c))); v.Code != store.Applied {
+						refused = []store.Begin{b, c}
 						return
 					}
 					mine.base++
@@ -173,8 +175,12 @@ func raceBirth(e *env) {
 				e.failf("a child that had begun did not hear of the cancel: %s", describe(rec.Execution))
 			}
 		}
-		if v := e.try(e.st, advancing(late.bears(late.child()))); v.Code != store.Superseded {
+		unborn := late.child()
+		if v := e.try(e.st, advancing(late.bears(unborn))); v.Code != store.Superseded {
 			e.failf("a child of a parent that was cancelled: %s", codeName(v.Code))
+		}
+		for _, b := range append(refused, unborn) {
+			e.gone(b.ID, "a child whose parent's row was refused")
 		}
 	}
 }
