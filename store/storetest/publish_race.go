@@ -102,88 +102,100 @@ func raceRepublish(e *env) {
 	e.hasPublished(e.listening("u").id, "u")
 }
 
+// traffic is one run that takes and waits anew, while others send and publish to it.
+type traffic struct {
+	*env
+	id    store.ID
+	mu    sync.Mutex
+	seen  map[string]int // how often each message arrived
+	given atomic.Int64   // sent or published
+}
+
+const perSender = 30
+
 // Owners that take and wait anew, senders and publishers at once: nothing is lost.
 func racePublishAndSend(e *env) {
-	const rounds = 30
-	var mu sync.Mutex
-	seen := map[string]int{}
-	var sent, published atomic.Int64
-	id := e.listening("t").id
-	var over atomic.Bool
-	take := func(st store.Store, rec store.Record, who uuid.UUID) {
-		var taken []string
-		r := run{id: id, owner: who, epoch: rec.Epoch, base: rec.Length}
-		a := r.waitFor(r.shared(fmt.Sprint("w", rec.Length), "t"))
-		for _, m := range rec.Messages {
-			a.Took, taken = append(a.Took, m.Seq), append(taken, string(m.Payload))
-		}
-		for _, w := range e.openOf(st, id) {
-			a.Shut = append(a.Shut, w.ID)
-		}
-		a.Seen = rec.Inbox
-		v := e.try(st, advancing(a))
-		if v.Code == store.Unseen { // then by a later claim
-			a = r.park(store.Pending)
-			v = e.try(st, advancing(a))
-			taken = nil
-		}
-		if v.Code != store.Applied {
-			e.errorf("take: verdict %d", v.Code)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, p := range taken {
-			seen[p]++
-		}
-	}
+	t := &traffic{env: e, id: e.listening("t").id, seen: map[string]int{}}
 	e.together(func(i int, st store.Store) {
 		switch {
 		case i == 0:
-			defer over.Store(true)
-			who := e.leaseOn(st)
-			for idle := 0; idle < 3; {
-				c, err := st.Claim(e.ctx(), usual(who))
-				if err != nil {
-					e.errorf("claim: %v", err)
-					return
-				}
-				idle++
-				if len(c.Records) > 0 {
-					idle = 0
-					take(st, c.Records[0], who)
-				} else if sent.Load()+published.Load() < (workers-1)*rounds {
-					idle = 0
-				}
-			}
+			t.own(st)
 		case i%2 == 0:
-			for n := range rounds {
-				e.try(st, delivering(send(id, "t", fmt.Sprint("m", i, n))))
-				sent.Add(1)
+			for n := range perSender {
+				e.try(st, delivering(send(t.id, "t", fmt.Sprint("m", i, n))))
+				t.given.Add(1)
 			}
 		default:
-			for n := range rounds {
+			for n := range perSender {
 				e.publishTo(st, publication("t", fmt.Sprint("p", i, n)))
-				published.Add(1)
+				t.given.Add(1)
 			}
 		}
 	})
-	for _, m := range e.load(id).Messages {
-		seen[string(m.Payload)]++
-	}
+	t.arrived(e.load(t.id).Messages)
 	for { // what is still kept
-		m := e.load(e.listening("t").id).Messages
-		if len(m) == 0 {
+		kept := e.load(e.listening("t").id).Messages
+		if len(kept) == 0 {
 			break
 		}
-		seen[string(m[0].Payload)]++
+		t.arrived(kept[:1])
 	}
-	for p, n := range seen {
+	for p, n := range t.seen {
 		if n != 1 {
 			e.failf("%q arrived %d times", p, n)
 		}
 	}
-	if len(seen) != (workers-1)*rounds {
-		e.failf("%d of %d arrived", len(seen), (workers-1)*rounds)
+	if len(t.seen) != (workers-1)*perSender {
+		e.failf("%d of %d arrived", len(t.seen), (workers-1)*perSender)
+	}
+}
+
+// own claims the run and takes what is there, until nothing more is to come.
+func (t *traffic) own(st store.Store) {
+	who := t.leaseOn(st)
+	for idle := 0; idle < 3; {
+		c, err := st.Claim(t.ctx(), usual(who))
+		if err != nil {
+			t.errorf("claim: %v", err)
+			return
+		}
+		idle++
+		if len(c.Records) > 0 {
+			idle = 0
+			t.take(st, c.Records[0], who)
+		} else if t.given.Load() < (workers-1)*perSender {
+			idle = 0
+		}
+	}
+}
+
+// take takes all messages and waits anew, or leaves them to a later claim.
+func (t *traffic) take(st store.Store, rec store.Record, who uuid.UUID) {
+	taken := rec.Messages
+	r := run{id: t.id, owner: who, epoch: rec.Epoch, base: rec.Length}
+	a := r.waitFor(r.shared(fmt.Sprint("w", rec.Length), "t"))
+	for _, m := range taken {
+		a.Took = append(a.Took, m.Seq)
+	}
+	for _, w := range t.openOf(st, t.id) {
+		a.Shut = append(a.Shut, w.ID)
+	}
+	a.Seen = rec.Inbox
+	v := t.try(st, advancing(a))
+	if v.Code == store.Unseen {
+		v, taken = t.try(st, advancing(r.park(store.Pending))), nil
+	}
+	if v.Code != store.Applied {
+		t.errorf("take: verdict %d", v.Code)
+	}
+	t.arrived(taken)
+}
+
+func (t *traffic) arrived(messages []store.Message) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range messages {
+		t.seen[string(m.Payload)]++
 	}
 }
 
