@@ -158,7 +158,7 @@ func (s *Sim) start(w *work, b store.Begin) {
 			c := &caller{eager: ref, lost: again, done: func(x run.Settled) {
 				if x.Verdict.Code == store.Superseded {
 					s.mark("eager start refused")
-					s.at(nil, 0, again)
+					s.startPending(p, w, b, input, ref, again)
 					return
 				}
 				s.acknowledged(w)
@@ -169,13 +169,20 @@ func (s *Sim) start(w *work, b store.Begin) {
 			}
 			return
 		}
-		pending := b
-		pending.Row = run.BeginRow(&b, 0, input, s.clock())
-		p.submit(store.Write{Begin: &pending}, &caller{lost: again, done: func(run.Settled) {
-			s.acknowledged(w)
-			p.w.Poke(b.Queue, p.local())
-		}})
+		s.startPending(p, w, b, input, nil, again)
 	})
+}
+
+// startPending begins a run that any worker may claim: after eager, if that is not nil.
+func (s *Sim) startPending(p *process, w *work, b store.Begin, input []byte, eager any, again func()) {
+	b.Row = run.BeginRow(&b, 0, input, s.clock())
+	p.submit(store.Write{Begin: &b}, &caller{lost: again, done: func(x run.Settled) {
+		s.acknowledged(w)
+		if eager != nil {
+			p.w.BegunInstead(eager, x.Verdict)
+		}
+		p.w.Poke(b.Queue, p.local())
+	}})
 }
 
 func (s *Sim) acknowledged(w *work) {
