@@ -69,20 +69,21 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 			return e.halt(ctx, id, v.Status, o)
 		case v.Code == store.Ended && v.Status == store.Cancelled:
 			return nil
-		case v.Code == store.Ended && !v.Status.Ended(): // it was blocked since, or let go on: look again
+		case v.Code == store.Ended && !v.Status.Ended(), v.Code == store.Superseded: // it has moved since: look again
 			continue
 		}
 		return refusedChange(v)
 	}
 }
 
-// cancelling is the write that cancels a run as it was loaded. What is blocked may have been
-// going back, which only its journal tells: so a write that was made for a run that was not
-// blocked does not reach one that is, nor the other way round.
+// cancelling is the write that cancels a run as it was loaded. What is blocked, or pending since it
+// was let go on, may be going back, which only its journal tells. So the write reaches nothing that was
+// claimed or let go on since: who goes back has been. And a write that was made for a run that was not blocked
+// does not reach one that is, as its owner may have turned it back just before.
 func (e *Engine) cancelling(rec *store.Record, cause *journal.Error, o actOptions) *store.Control {
 	fact := journal.Fact{Kind: journal.Cancelled, Err: cause, Data: []byte(o.by), Undo: o.undo, At: time.Now().UnixMicro()}
 	c := &store.Control{
-		ID: rec.ID, Row: journal.Encode([]journal.Fact{fact}),
+		ID: rec.ID, Row: journal.Encode([]journal.Fact{fact}), Before: rec.Epoch + 1,
 		From: []store.Status{store.Pending, store.Running, store.Waiting},
 		Release: store.Release{
 			Status: store.Cancelled, ErrorCode: cause.Code, Error: run.EncodeError(cause),

@@ -366,3 +366,66 @@ func TestCO9_CN6_BlockedWhileACancelLooks(t *testing.T) {
 		wantFailure(t, err, durable.CompensationFailed, "permanent", "wait")
 	}, durabletest.Store(opener))
 }
+
+// Between the look of a cancel and its write the run fails, is blocked in its rollback and let go
+// on: then it is as pending as before, and goes back.
+func TestCO9_CN6_BlockedAndUnblockedWhileACancelLooks(t *testing.T) {
+	wait := body("wait", func(ctx context.Context, _ *note) error {
+		if _, err := durable.WaitForEvent[string](ctx, "go"); err != nil {
+			return err
+		}
+		return durable.Permanent(errFlaky)
+	})
+	var s saga
+	full, bare := durable.Define("w", s.step("a"), wait), durable.Define("w", mark("a"), wait)
+	var meanwhile func()
+	opener := &lateLooks{memory.New(), func(*store.Record) {
+		if do := meanwhile; do != nil {
+			meanwhile = nil
+			do()
+		}
+	}}
+	durabletest.Run(t, serve(full), func(t *testing.T, e *durabletest.Engine) {
+		ctx := context.Background()
+		for name, c := range map[string]struct {
+			opts   []durable.ActOption
+			want   error
+			status durable.Status
+			undone []string
+		}{
+			"cancel":  {nil, durable.ErrCompensating, durable.Compensated, []string{"a at 1"}},
+			"go back": {[]durable.ActOption{durable.AndCompensate()}, durable.ErrCompensating, durable.Compensated, []string{"a at 1"}},
+			"force":   {[]durable.ActOption{durable.Force()}, nil, durable.CompensationFailed, nil},
+		} {
+			s.reset()
+			r := durabletest.Start(e, full, note{})
+			r.Settle()
+			e.Deploy(serve(bare))
+			meanwhile = func() {
+				r.Event("go", "")
+				e.Sleep(time.Minute)
+				if x := r.Look(); x.Status != durable.Blocked {
+					t.Errorf("%s: it is %s", name, x.Status)
+				}
+				for _, err := range []error{e.PauseQueue(ctx, "default"), e.Unblock(ctx, r.ID)} { // nobody takes it up
+					if err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				if x := r.Look(); x.Status != durable.Pending {
+					t.Errorf("%s: let go on, it is %s", name, x.Status)
+				}
+			}
+			if err := e.Cancel(ctx, r.ID, "no", c.opts...); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", name, err, c.want)
+			}
+			e.Deploy(serve(full))
+			if err := e.ResumeQueue(ctx, "default"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			_, err := r.End()
+			wantFailure(t, err, c.status, "permanent", "wait")
+			s.want(t, c.undone...)
+		}
+	}, durabletest.Store(opener))
+}

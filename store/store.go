@@ -306,12 +306,14 @@ type Deliver struct {
 // Control changes an execution from outside its owner and thereby ends any
 // ownership: epoch+1, no owner. Verdicts, the first that fits: NotFound; Landed
 // if the execution's last row is this Row; Ended with Status if the status is
-// not in From; Superseded if Owner is set and does not own it; Applied.
+// not in From; Superseded if Owner is set and does not own it, or if the epoch is
+// not before Before; Applied.
 type Control struct {
-	ID    ID
-	From  []Status    // legal current statuses
-	Owner Incarnation // when set: only if owned by it
-	Row   []byte      // appended at the current length+1 under the new epoch; nil: no row
+	ID     ID
+	From   []Status    // legal current statuses
+	Owner  Incarnation // when set: only if owned by it
+	Before int64       // when not zero: only while the epoch is below it. Epochs only grow: with one more than was seen, only if none has begun since
+	Row    []byte      // appended at the current length+1 under the new epoch; nil: no row
 	Release
 }
 

@@ -303,6 +303,17 @@ func (w *Worker) Begun(ref any, v store.Verdict, err error, asked, now, storeNow
 	return false
 }
 
+// BegunInstead takes the verdict on the start as pending that followed an eager one
+// which the store refused, since the lease had ended. The eager one may have been on its
+// way twice, and have landed the other time: then nobody ran what it recorded as begun, and
+// that is reported.
+func (w *Worker) BegunInstead(ref any, v store.Verdict) {
+	if r := ref.(*run); v.Code == store.Landed && len(r.sent.starts) > 0 {
+		w.doubtful[r.id] = r
+		w.do.Load(r.id)
+	}
+}
+
 // notBegun lets an eager start go that did not land: nothing of it is recorded.
 func (w *Worker) notBegun(r *run) {
 	if w.runs[r.id] != r {

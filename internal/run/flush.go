@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -301,6 +302,12 @@ func (w *Worker) fetch(r *run) {
 func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time) {
 	r, doubt := w.runs[id], w.doubtful[id]
 	if doubt == nil && (r == nil || !r.fetching && !r.rebuild) {
+		return
+	}
+	if doubt != nil && errors.Is(err, store.ErrNotFound) { // it has ended, and is deleted
+		delete(w.doubtful, id)
+		w.notBegun(doubt)
+		w.pump(now)
 		return
 	}
 	if err != nil {

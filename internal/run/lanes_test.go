@@ -22,6 +22,7 @@ type hands struct {
 	sent   []*store.Advance
 	ref    any
 	told   []any // references of messages
+	mail   []*store.Deliver
 	begun  []*Visit
 	claims []store.ClaimRequest
 	loads  int
@@ -47,7 +48,7 @@ func (h *hands) Commit(w store.Write, ref any) {
 		h.sent, h.ref = append(h.sent, w.Advance), ref
 	}
 	if w.Deliver != nil {
-		h.told = append(h.told, ref)
+		h.told, h.mail = append(h.told, ref), append(h.mail, w.Deliver)
 	}
 }
 

@@ -48,7 +48,8 @@ func (r *Runner) Start(ctx context.Context, b store.Begin, limit time.Duration, 
 			w, c.eager = write, ref
 		}
 	})
-	if c.eager != nil {
+	eager := c.eager
+	if eager != nil {
 		v, err := r.await(ctx, c, Item{Write: w, Ref: c})
 		if err != nil || v.Code != store.Superseded {
 			return v, err
@@ -58,6 +59,9 @@ func (r *Runner) Start(ctx context.Context, b store.Begin, limit time.Duration, 
 	b.Row, b.Owner = BeginRow(&b, limit, input, time.Now()), store.Incarnation{}
 	v, err := r.await(ctx, c, Item{Write: store.Write{Begin: &b}, Ref: c})
 	if err == nil {
+		if eager != nil {
+			r.event(func(w *Worker, now time.Time) { w.BegunInstead(eager, v) })
+		}
 		r.Poke(b.Queue)
 	}
 	return v, err

@@ -36,7 +36,7 @@ func (s *Sim) allowed(p *process, w *work, f *journal.Fact, a *store.Advance, co
 	case f.Kind == journal.Began:
 		return unless(w.hist.Input == nil, "it has begun before")
 	case control:
-		return unless(f.Kind == journal.Cancelled || f.Kind == journal.Revived && w.hist.Back != nil, "only its owner may say that")
+		return unless(f.Kind == journal.Cancelled && w.hist.Back == nil || f.Kind == journal.Revived && w.hist.Back != nil, "only its owner may say that, or it goes back")
 	case def == nil:
 		return "the process does not have this workflow"
 	default:

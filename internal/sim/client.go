@@ -158,7 +158,7 @@ func (s *Sim) start(w *work, b store.Begin) {
 			c := &caller{eager: ref, lost: again, done: func(x run.Settled) {
 				if x.Verdict.Code == store.Superseded {
 					s.mark("eager start refused")
-					s.at(nil, 0, again)
+					s.startPending(p, w, b, input, ref, again)
 					return
 				}
 				s.acknowledged(w)
@@ -169,13 +169,20 @@ func (s *Sim) start(w *work, b store.Begin) {
 			}
 			return
 		}
-		pending := b
-		pending.Row = run.BeginRow(&b, 0, input, s.clock())
-		p.submit(store.Write{Begin: &pending}, &caller{lost: again, done: func(run.Settled) {
-			s.acknowledged(w)
-			p.w.Poke(b.Queue, p.local())
-		}})
+		s.startPending(p, w, b, input, nil, again)
 	})
+}
+
+// startPending begins a run that any worker may claim: after eager, if that is not nil.
+func (s *Sim) startPending(p *process, w *work, b store.Begin, input []byte, eager any, again func()) {
+	b.Row = run.BeginRow(&b, 0, input, s.clock())
+	p.submit(store.Write{Begin: &b}, &caller{lost: again, done: func(x run.Settled) {
+		s.acknowledged(w)
+		if eager != nil {
+			p.w.BegunInstead(eager, x.Verdict)
+		}
+		p.w.Poke(b.Queue, p.local())
+	}})
 }
 
 func (s *Sim) acknowledged(w *work) {
@@ -235,21 +242,42 @@ func (s *Sim) cancel(w *work) {
 	err := &journal.Error{Code: "cancelled", Message: "by a person"}
 	row := journal.Encode([]journal.Fact{{Kind: journal.Cancelled, At: s.clock().UnixMicro(), Err: err, Data: []byte("a person")}})
 	c := store.Control{
-		ID: w.id, From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked}, Row: row,
+		ID: w.id, From: w.cancellable(), Row: row,
 		Release: store.Release{Status: store.Cancelled, ErrorCode: "cancelled", Error: run.EncodeError(err), Family: run.Notice(w.id, err.Message)},
+		Before:  w.epoch + 1,
 	}
 	if w.parent != nil {
 		c.Report = run.ChildReport{ID: w.id, Workflow: w.flow.name, Status: store.Cancelled, Error: err}.Encode()
 	}
 	s.at(p, 0, func() {
 		p.submit(store.Write{Control: &c}, &caller{lost: func() { s.cancel(w) }, done: func(x run.Settled) {
-			if x.Verdict.Code == store.Applied || x.Verdict.Code == store.Landed {
+			switch x.Verdict.Code {
+			case store.Applied, store.Landed:
 				s.mark("cancelled")
 				w.cancelled = true
 				p.w.Taken(w.id, p.local())
+			case store.Superseded, store.Ended:
+				s.lookAgain(w, x.Verdict)
 			}
 		}})
 	})
+}
+
+// lookAgain cancels a run that has moved since the cancel looked.
+func (s *Sim) lookAgain(w *work, v store.Verdict) {
+	if v.Code == store.Superseded || !v.Status.Ended() && v.Status != store.Compensating {
+		s.mark("cancel of what has moved")
+		s.cancel(w)
+	}
+}
+
+// cancellable is the statuses in which a cancel may meet a run that looks as it does now:
+// what is blocked may go back.
+func (w *work) cancellable() []store.Status {
+	if w.status == store.Blocked {
+		return []store.Status{store.Blocked}
+	}
+	return []store.Status{store.Pending, store.Running, store.Waiting}
 }
 
 // people look at the open waits now and then, and send what is waited for.

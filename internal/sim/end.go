@@ -122,7 +122,7 @@ func (s *Sim) watch() {
 			}
 			continue
 		}
-		since := w.since
+		since, slow := w.since, time.Duration(0)
 		switch owned := w.owner != (store.Incarnation{}); {
 		case w.status == store.Blocked:
 		case !owned:
@@ -133,18 +133,17 @@ func (s *Sim) watch() {
 				continue
 			}
 			since = max(since, w.due.Sub(begin()))
-			patience := promptly
 			if len(s.Global)+len(s.Rates)+s.Holds > 0 {
 				room, ok := s.roomSince(w.queue)
 				if !ok {
 					continue
 				}
-				since, patience = max(since, room), refilled
+				since, slow = max(since, room), refilled-promptly
 			}
 			if s.Sagas { // a worker leaves the next undo of some run to others
-				patience += refilled
+				slow += refilled
 			}
-			if s.now > since+patience {
+			if s.now > since+promptly+slow {
 				s.fail("calm", "%s is due since %s and nobody has claimed it", w, since)
 			}
 		default:
@@ -163,7 +162,7 @@ func (s *Sim) watch() {
 			}
 		}
 		for _, m := range w.inbox {
-			patience := promptly
+			patience := promptly + slow
 			if (s.Lanes || s.Children) && w.owner != (store.Incarnation{}) { // its owner learns it by a hint
 				patience = hinted + promptly
 			}

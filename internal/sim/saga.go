@@ -291,22 +291,23 @@ func (s *Sim) goBack(w *work) {
 	}
 	err := &journal.Error{Code: "cancelled", Message: "by a person"}
 	c := store.Control{
-		ID: w.id, From: []store.Status{store.Pending, store.Running, store.Waiting, store.Blocked},
+		ID: w.id, From: w.cancellable(),
 		Row:     journal.Encode([]journal.Fact{{Kind: journal.Cancelled, At: s.clock().UnixMicro(), Err: err, Undo: true}}),
 		Release: store.Release{Status: store.Compensating},
+		Before:  w.epoch + 1,
 	}
 	if owner := w.owners[w.epoch]; w.owner != (store.Incarnation{}) && owner != p {
 		c.Release.Due = s.clock().Add(2 * second)
 	}
 	s.at(p, 0, func() {
-		if w.hist.Back != nil {
-			return
-		}
 		p.submit(store.Write{Control: &c}, &caller{lost: func() { s.goBack(w) }, done: func(x run.Settled) {
-			if x.Verdict.Code == store.Applied || x.Verdict.Code == store.Landed {
+			switch x.Verdict.Code {
+			case store.Applied, store.Landed:
 				s.mark("cancelled, and goes back")
 				w.back.asked = true
 				p.w.Taken(w.id, p.local())
+			case store.Superseded, store.Ended:
+				s.lookAgain(w, x.Verdict)
 			}
 		}})
 	})

@@ -68,6 +68,17 @@ func sagaMutants() []planted {
 			killers: []string{"G14", "doctor"}, draw: sagas,
 		},
 		{
+			Mutant: Mutant{Name: "a cancel reaches what has moved since it looked", Write: func(_ *database, w *store.Write) {
+				if w.Control != nil {
+					w.Control.Before = 0
+				}
+			}},
+			killers: []string{"G2"}, draw: func(o *Options) {
+				sagas(o)
+				o.Calm, o.Deploy, o.Cancels, o.Runs, o.Delay = false, true, 30, 4, second
+			},
+		},
+		{
 			Mutant: Mutant{Name: "who fails with something to undo just fails", Send: releasing(func(r *store.Release) {
 				if r.Status == store.Compensating && r.Due.IsZero() {
 					r.Status, r.ErrorCode = store.Failed, "error"

@@ -62,6 +62,7 @@ type Sim struct {
 	flows     []*flow // the workflows
 	seq       int     // for mutants
 	facts     int     // in the row that was judged last
+	cancels   bool    // that row, or the one that is judged, cancels its run
 	shared    shared
 	closing   bool // all runs have ended; the workers are told to stop
 }

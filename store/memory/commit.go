@@ -142,7 +142,7 @@ func (t *tx) applyControl(c *store.Control) (store.Verdict, error) {
 		return store.Verdict{Code: store.Landed}, nil
 	case !slices.Contains(c.From, x.Status):
 		return store.Verdict{Code: store.Ended, Status: x.Status}, nil
-	case c.Owner != uuid.Nil && x.Owner != c.Owner:
+	case c.Owner != uuid.Nil && x.Owner != c.Owner || c.Before != 0 && x.Epoch >= c.Before:
 		return store.Verdict{Code: store.Superseded}, nil
 	}
 	x = t.edit(c.ID)

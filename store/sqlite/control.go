@@ -29,7 +29,7 @@ func (t *tx) control(c *store.Control) (store.Verdict, error) {
 	switch {
 	case !slices.Contains(c.From, x.status):
 		return store.Verdict{Code: store.Ended, Status: x.status}, nil
-	case c.Owner != uuid.Nil && x.owner != c.Owner:
+	case c.Owner != uuid.Nil && x.owner != c.Owner || c.Before != 0 && x.epoch >= c.Before:
 		return store.Verdict{Code: store.Superseded}, nil
 	}
 	x.epoch++

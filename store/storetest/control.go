@@ -17,6 +17,7 @@ func controlClauses() []clause {
 		{"control/unknown execution", "CN-1", controlUnknown},
 		{"control/status not in From", "CN-1, CN-2", controlFrom},
 		{"control/of one owner only", "QU-5", controlOwner},
+		{"control/of what was seen only", "CO-9", controlBefore},
 		{"control/unblocks", "VR-3", controlUnblocks},
 		{"control/undoes again what could not be undone", "CO-6", controlUndoesAgain},
 		{"control/without a row keeps the length", "G3", controlBare},
@@ -111,6 +112,31 @@ func controlOwner(e *env) {
 	}
 	c.From = append(c.From, store.Pending)
 	e.one(controlling(c), store.Superseded, "let go of what nobody has")
+}
+
+// An execution that has been claimed, taken or let go since it was looked at is another.
+func controlBefore(e *env) {
+	id := e.pending()
+	c := cancel(id)
+	c.Before = 1
+	r := e.takeover(id)
+	e.one(controlling(c), store.Superseded, "cancel of what was pending, and is claimed")
+	e.untouched(r)
+	c.Before = r.epoch
+	e.one(controlling(c), store.Superseded, "cancel of an older epoch")
+	e.untouched(r)
+	c.Before = r.epoch + 1
+	r = e.advance(r, r.next("a row"))
+	e.advance(r, r.park(store.Blocked))
+	e.one(controlling(c), store.Applied, "cancel of what was seen, though it has gone on")
+	e.one(controlling(c), store.Landed, "the same again")
+	c.Row, c.From = []byte("another"), []store.Status{store.Cancelled}
+	e.one(controlling(c), store.Superseded, "what was seen before that")
+
+	id = e.pending()
+	c = cancel(id)
+	c.Before = 1
+	e.one(controlling(c), store.Applied, "cancel of what nobody has claimed")
 }
 
 func controlUnblocks(e *env) {

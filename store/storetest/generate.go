@@ -149,6 +149,9 @@ func (p *pair) control(x store.Execution) store.Control {
 	if p.rnd.IntN(3) == 0 {
 		c.Owner = pick(p.rnd, x.Owner, p.worker())
 	}
+	if p.rnd.IntN(3) == 0 {
+		c.Before = x.Epoch + int64(p.rnd.IntN(3))
+	}
 	return c
 }
 

@@ -77,6 +77,14 @@ func bugs() []bug {
 		})},
 		{"dedupe off", []string{"deliver/again has landed, once", "deliver/many in one batch", "race/one message per dedupe"}, dedupeOff},
 		{"repeated control applied twice", []string{"control/again has landed"}, controlTwice},
+		{"what a control has seen is not looked at", []string{"control/of what was seen only"}, on(func(_ store.Store, w store.Write) store.Write {
+			if w.Control == nil {
+				return w
+			}
+			c := *w.Control
+			c.Before = 0
+			return store.Write{Control: &c}
+		})},
 		{"wake lost", []string{"deliver/wakes by topic", "race/no wake is lost"}, wakeLost},
 		{"Expire keeps the epoch", []string{"expire/releases with a new epoch, due now"}, expireKeepsEpoch},
 		{"expired lease comes back", []string{"lease/expired is never renewed"}, leaseReturns},
