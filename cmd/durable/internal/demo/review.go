@@ -199,6 +199,18 @@ func (r *reviewer) invoice(ctx context.Context, in durable.PendingInput) (any, e
 	}
 }
 
+// amount reads what somebody typed, or says what is wrong with it.
+func (r *reviewer) amount(text string) (m pipeline.Money, ok bool) {
+	err := m.UnmarshalText([]byte(text))
+	if err == nil && strings.TrimSpace(text) == "" {
+		err = pipeline.ErrNumber
+	}
+	if err != nil {
+		fmt.Fprintf(r.screen, "  %v\n", err)
+	}
+	return m, err == nil
+}
+
 // edit asks for the amounts. The pipeline checks them again.
 func (r *reviewer) edit(ctx context.Context, i pipeline.Invoice) (any, error) {
 	if len(i.Lines) == 0 {
@@ -212,9 +224,8 @@ func (r *reviewer) edit(ctx context.Context, i pipeline.Invoice) (any, error) {
 				break
 			}
 			what, amount, _ := strings.Cut(text, ";")
-			m, err := pipeline.ParseMoney(strings.TrimSpace(amount), pipeline.MarkUnknown)
-			if err != nil {
-				fmt.Fprintf(r.screen, "  %q is no amount\n", amount)
+			m, ok := r.amount(amount)
+			if !ok {
 				continue
 			}
 			i.Lines = append(i.Lines, pipeline.Line{Description: strings.TrimSpace(what), Amount: m})
@@ -232,12 +243,10 @@ func (r *reviewer) edit(ctx context.Context, i pipeline.Invoice) (any, error) {
 			if text == "" {
 				break
 			}
-			m, err := pipeline.ParseMoney(text, pipeline.MarkUnknown)
-			if err == nil {
+			if m, ok := r.amount(text); ok {
 				*field.value = m
 				break
 			}
-			fmt.Fprintf(r.screen, "  %q is no amount\n", text)
 		}
 	}
 	if bad := i.Check(); len(bad) > 0 {
