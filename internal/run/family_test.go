@@ -31,3 +31,29 @@ func TestG15_ACancelGoesDownWithoutAPoll(t *testing.T) {
 		t.Errorf("its children are woken, and the claims are %+v", h.claims)
 	}
 }
+
+// News may come while a read is on its way that was made before: the read does not stand for both.
+func TestG10_CH4_NewsDuringARead(t *testing.T) {
+	h := newHands(t, map[string]Queue{"default": {Concurrency: 1}}, node(tree.Step, "s"))
+	h.land()
+	read := h.loads
+	h.w.Delivered(h.rec.ID, h.now)
+	old := h.rec // what that reads
+	h.rec.Inbox = 1
+	h.rec.Messages = []store.Message{{Seq: 1, Topic: TopicCancel, Payload: Notice(uuid.New(), "enough").Payload}}
+	for range 3 {
+		h.w.Delivered(h.rec.ID, h.now)
+	}
+	h.w.Loaded(h.rec.ID, old, nil, h.now)
+	if h.loads -= read; h.loads != 2 {
+		t.Fatalf("%d reads, want one for the first news and one for all that came during it", h.loads)
+	}
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	if v := h.body("s"); v.cause == nil {
+		t.Error("the body is not told of the cancel")
+	}
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	if h.loads != 2 {
+		t.Errorf("%d reads in the end", h.loads)
+	}
+}

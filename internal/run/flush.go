@@ -290,12 +290,15 @@ func (w *Worker) released(r *run, b *batch, told bool) {
 	}
 }
 
-// fetch reads messages that came while the run is in this worker's hands.
+// fetch reads messages that came while the run is in this worker's hands. What reads already may have
+// read before they came, and is followed by another.
 func (w *Worker) fetch(r *run) {
-	if !r.fetching && !r.rebuild {
-		r.fetching = true
-		w.do.Load(r.id)
+	if r.fetching || r.rebuild {
+		r.again = true
+		return
 	}
+	r.fetching, r.again = true, false
+	w.do.Load(r.id)
 }
 
 // Loaded takes the answer to Load.
@@ -343,6 +346,9 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 	if r.rebuild {
 		r.rebuild = false
 		w.rebuild(r, &rec)
+	}
+	if r.again {
+		w.fetch(r)
 	}
 	w.drive(r, now)
 	w.pump(now)

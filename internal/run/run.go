@@ -50,6 +50,7 @@ type run struct {
 	asked    time.Time        // the first question since the last write, with which that waits
 	held     time.Time        // waiting for an answer until then
 	fetching bool             // a Load is under way for new messages
+	again    bool             // news came while a Load was under way, which may have read before it
 	rebuild  bool             // a Load is under way, and until then nothing can be done
 	stuck    *journal.Error   // why it is to be blocked, once what runs has ended
 }
