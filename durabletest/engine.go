@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/internal/line"
 	"github.com/durable-go/durable/store"
 	"github.com/durable-go/durable/store/memory"
 )
@@ -65,7 +66,7 @@ type Engine struct {
 	*durable.Engine
 	world   *world
 	cfg     durable.Config
-	link    *link
+	link    *line.Line
 	crashes int
 }
 
@@ -96,7 +97,7 @@ func (e *Engine) Deploy(cfg durable.Config) {
 // they still do is lost. Then the engine is opened anew.
 func (e *Engine) Crash() {
 	e.world.t.Helper()
-	e.link.cut()
+	e.link.Cut()
 	e.bury()
 	e.crashes++
 	e.open()
@@ -108,7 +109,7 @@ func (e *Engine) Crash() {
 // for n = 1, 2, 3 … until Crashes stays 0 have seen every point at which a
 // process can die.
 func (e *Engine) CrashAfter(n int) {
-	e.link.cutAfter(n, e.bury)
+	e.link.CutAfter(n, e.bury)
 }
 
 // Crashes is how often the engine has crashed.
@@ -153,7 +154,7 @@ func (e *Engine) open() {
 		cfg.Logger = slog.New(slog.NewTextHandler(e.world.t.Output(), nil))
 	}
 	e.world.lease = max(e.world.lease, cfg.Lease)
-	e.link = &link{world: e.world}
+	e.link = line.New(e.world.opener, e.world.tell)
 	engine, err := durable.Open(context.Background(), e.link, cfg)
 	if err != nil {
 		e.world.t.Fatalf("open the engine: %v", err)
@@ -169,7 +170,7 @@ func (e *Engine) open() {
 
 // shut ends the engine in order.
 func (e *Engine) shut() {
-	if err := e.Engine.Close(); err != nil && !errors.Is(err, errDead) {
+	if err := e.Engine.Close(); err != nil && !errors.Is(err, line.ErrDead) {
 		e.world.t.Errorf("close the engine: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func Start[S any](e *Engine, w *durable.Workflow[S], input S, opts ...durable.St
 	e.world.t.Helper()
 	for {
 		run, err := w.Start(context.Background(), e.Engine, input, opts...)
-		if err != nil && e.link.isCut() {
+		if err != nil && e.link.IsCut() {
 			e.world.revive()
 			continue
 		}
@@ -132,7 +132,7 @@ func (r *Started[S]) stuck(x *durable.Execution) bool {
 			return false
 		}
 	}
-	return !r.e.link.isCut() // else nobody could say which children are open
+	return !r.e.link.IsCut() // else nobody could say which children are open
 }
 
 // due is when a run or one of its children goes on by itself.
@@ -154,7 +154,7 @@ func (r *Started[S]) openChildren(id durable.ID) []*durable.Execution {
 		Parent: id, Limit: 1000,
 		Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting, durable.Compensating},
 	})
-	if err != nil && !r.e.link.isCut() {
+	if err != nil && !r.e.link.IsCut() {
 		r.e.world.t.Fatal(err)
 	}
 	if err != nil {
@@ -173,7 +173,7 @@ func (r *Started[S]) until(stop func(x *durable.Execution) bool) *durable.Execut
 		r.e.world.step()
 		x, err := r.e.Execution(context.Background(), r.ID)
 		switch {
-		case err != nil && r.e.link.isCut():
+		case err != nil && r.e.link.IsCut():
 			continue
 		case err != nil:
 			r.e.world.t.Fatal(err)

@@ -72,7 +72,7 @@ func (s *script) play(w *world) bool {
 		err = s.e.ProvideInput(ctx, s.run, wait, s.value)
 	}
 	switch {
-	case err != nil && s.e.link.isCut():
+	case err != nil && s.e.link.IsCut():
 		return false // again, once the engine is there
 	case err != nil:
 		w.t.Fatal(err)

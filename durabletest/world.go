@@ -65,7 +65,7 @@ func (w *world) step() {
 func (w *world) revive() (any bool) {
 	w.t.Helper()
 	for _, e := range w.engines {
-		if e.link.isCut() {
+		if e.link.IsCut() {
 			e.crashes++
 			e.open()
 			any = true
@@ -80,7 +80,7 @@ func (w *world) close() {
 	crashes := 0
 	for _, e := range w.engines {
 		crashes += e.crashes
-		if e.link.isCut() {
+		if e.link.IsCut() {
 			crashes++
 			continue
 		}

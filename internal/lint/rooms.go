@@ -54,7 +54,8 @@ func rooms() []room {
 
 		// What users see. The root imports no driver and has no private friends.
 		{dir: "", ours: []string{"internal/run", "internal/plan", "internal/journal", "internal/tree", "internal/cron", "internal/schema", "internal/fail", "store"}, third: []string{uuid}},
-		{dir: "durabletest", ours: []string{"", "store", "store/memory"}, third: []string{"testing"}},
+		{dir: "internal/line", ours: []string{"store"}},
+		{dir: "durabletest", ours: []string{"", "store", "store/memory", "internal/line"}, third: []string{"testing"}},
 		{dir: "ai/model"},
 		{dir: "ai/internal/wire", ours: []string{"ai/model"}},
 		{dir: "ai/anthropic", ours: []string{"ai/model", "ai/internal/wire"}},

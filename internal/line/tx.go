@@ -1,4 +1,4 @@
-package durabletest
+package line
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 )
 
 // CommitIn passes on. What is written is a change of the store only if the
-// caller commits, which nobody tells the link: whoever waits for that sleeps.
-func (l *link) CommitIn(ctx context.Context, tx any, writes []store.Write) (store.Result, error) {
+// caller commits, which nobody tells the line: whoever waits for that sleeps.
+func (l *Line) CommitIn(ctx context.Context, tx any, writes []store.Write) (store.Result, error) {
 	t, err := l.transactor()
 	if err != nil {
 		return store.Result{}, err
@@ -17,7 +17,8 @@ func (l *link) CommitIn(ctx context.Context, tx any, writes []store.Write) (stor
 	return t.CommitIn(ctx, tx, writes)
 }
 
-func (l *link) WaitsIn(ctx context.Context, tx any, id store.ID) (store.Status, []store.Wait, error) {
+// WaitsIn implements store.Transactor.
+func (l *Line) WaitsIn(ctx context.Context, tx any, id store.ID) (store.Status, []store.Wait, error) {
 	t, err := l.transactor()
 	if err != nil {
 		return "", nil, err
@@ -25,7 +26,8 @@ func (l *link) WaitsIn(ctx context.Context, tx any, id store.ID) (store.Status, 
 	return t.WaitsIn(ctx, tx, id)
 }
 
-func (l *link) Begin(ctx context.Context, limit time.Duration) (store.Tx, error) {
+// Begin implements store.Transactor.
+func (l *Line) Begin(ctx context.Context, limit time.Duration) (store.Tx, error) {
 	t, err := l.transactor()
 	if err != nil {
 		return nil, err
@@ -34,10 +36,10 @@ func (l *link) Begin(ctx context.Context, limit time.Duration) (store.Tx, error)
 	if err != nil {
 		return nil, err
 	}
-	return linkTx{tx, l}, nil
+	return lineTx{tx, l}, nil
 }
 
-func (l *link) transactor() (store.Transactor, error) {
+func (l *Line) transactor() (store.Transactor, error) {
 	if err := l.up(); err != nil {
 		return nil, err
 	}
@@ -48,13 +50,14 @@ func (l *link) transactor() (store.Transactor, error) {
 	return t, nil
 }
 
-// linkTx is a transaction whose commit is a change of the store.
-type linkTx struct {
+// lineTx is a transaction whose commit is a change of the store.
+type lineTx struct {
 	store.Tx
-	l *link
+	l *Line
 }
 
-func (t linkTx) Commit(ctx context.Context, a store.Advance) (r store.Result, err error) {
+// Commit implements store.Tx.
+func (t lineTx) Commit(ctx context.Context, a store.Advance) (r store.Result, err error) {
 	dead := t.l.change(func() bool {
 		r, err = t.Tx.Commit(ctx, a)
 		return err == nil && r.Verdicts[0].Code == store.Applied
