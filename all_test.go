@@ -48,7 +48,25 @@ func TestDO1_AllRecordsEachResult(t *testing.T) {
 		if len(calls.all()) != 40 || running.peak != 16 {
 			t.Errorf("%d calls, %d at once", len(calls.all()), running.peak)
 		}
-		everyCrash(t, e, w, board{}, 16, &calls, nil)
+	})
+}
+
+func TestDO1_AllUnderCrashes(t *testing.T) {
+	onWeather(t, func(unit time.Duration) forecast {
+		var calls tally
+		w := durable.Define("w", durable.Step("s", func(ctx context.Context, b *board) (err error) {
+			b.C, err = durable.All(ctx, "double", []int{0, 1, 2, 3, 4, 5}, func(ctx context.Context, n int) (int, error) {
+				calls.add(fmt.Sprint(n))
+				return 2 * n, rest(ctx, time.Duration(6-n)*unit/4)
+			})
+			if err != nil {
+				return err
+			}
+			return durable.Sleep(ctx, unit)
+		}))
+		return &weather[board]{flow: w, bodies: &calls, width: 6, end: func(b board, err error) error {
+			return wantBoard(b, err, `{"c":[0,2,4,6,8,10]}`)
+		}}
 	})
 }
 

@@ -53,7 +53,7 @@ func readBlobs(ctx context.Context, n *note) error {
 
 // keeper is a workflow that gives blobs in every way: before a Do, in it, in items of an
 // All, before a wait, and before the end of a step.
-func keeper(bodies *tally) *durable.Workflow[note] {
+func keeper(bodies *tally, unit time.Duration) *durable.Workflow[note] {
 	return durable.Define("w",
 		body("calls", func(ctx context.Context, n *note) error {
 			bodies.add("calls")
@@ -83,7 +83,7 @@ func keeper(bodies *tally) *durable.Workflow[note] {
 			if err := blobs(ctx, n, "", "waited"); err != nil {
 				return err
 			}
-			if err := durable.Sleep(ctx, time.Hour); err != nil {
+			if err := durable.Sleep(ctx, unit); err != nil {
 				return err
 			}
 			return readBlobs(ctx, n)
@@ -100,7 +100,7 @@ func keeper(bodies *tally) *durable.Workflow[note] {
 
 func TestDO9_KeptWithTheRecord(t *testing.T) {
 	var bodies tally
-	w := keeper(&bodies)
+	w := keeper(&bodies, time.Hour)
 	onStores(t, serve(w), func(t *testing.T, e env) {
 		run := durabletest.Start(e.Engine, w, note{})
 		got := run.Done()
@@ -115,7 +115,18 @@ func TestDO9_KeptWithTheRecord(t *testing.T) {
 		wantError(t, err, durable.ErrNotFound)
 		_, err = e.Blob(context.Background(), run.ID, "x\x00")
 		wantError(t, err, durable.ErrInvalid)
-		everyCrash(t, e, w, note{}, 4, &bodies, nil)
+	})
+}
+
+func TestDO9_KeptUnderCrashes(t *testing.T) {
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		return &weather[note]{flow: keeper(&bodies, unit), bodies: &bodies, width: 4, end: func(n note, err error) error {
+			if err != nil || n.Kind != "system,question,answer,one,two,system,,waited,end,question" {
+				return fmt.Errorf("read %q, %w", n.Kind, err)
+			}
+			return nil
+		}}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -429,5 +430,55 @@ func TestCN2_CN4_CrashWhileATreeEnds(t *testing.T) {
 				t.Errorf("%d crashes", crashes)
 			}
 		})
+	}
+}
+
+// A cancel meets lanes, items, children and spread items that wait, and one of which a body runs.
+func TestCN2_CN4_CN6_CrashAfterEveryCommitOfACancel(t *testing.T) {
+	for name, undo := range map[string]bool{"plain": false, "compensated": true} {
+		t.Run(name, func(t *testing.T) {
+			onWeather(t, func(time.Duration) forecast { return cancelled(undo) })
+		})
+	}
+}
+
+func cancelled(undo bool) forecast {
+	var s saga
+	leaf := durable.Define("leaf", s.step("l1"), body("l2", func(ctx context.Context, _ *note) error { return holds(ctx) }))
+	twig := durable.Define("twig", s.step("t1"), s.callsOnly("t2", leaf))
+	items := func(name string) *durable.EachNode[note, note] {
+		return durable.Each(name, func(*note) []note { return []note{{N: 1}, {N: 2}} }, s.step("i"), body("one", func(ctx context.Context, _ *note) error { return holds(ctx) }))
+	}
+	w := durable.Define("w", s.step("first"), durable.Parallel("p",
+		s.callsOnly("calls", twig),
+		body("spawns", func(ctx context.Context, _ *note) error {
+			c, err := durable.Spawn(ctx, leaf, note{})
+			if err != nil {
+				return err
+			}
+			_, err = durable.Await(ctx, c)
+			return err
+		}),
+		durable.Sequence("here", items("items")),
+		durable.Sequence("spread", items("pages").Spread()),
+		body("asks", func(ctx context.Context, _ *note) error { _, err := durable.WaitForApproval(ctx, "ok"); return err }).Compensate(s.undo("asks"))))
+	ends, opts := "cancelled", []durable.ActOption(nil)
+	if undo {
+		ends, opts = "compensated", []durable.ActOption{durable.AndCompensate()}
+	}
+	return &weather[note]{
+		flow: w, others: []durable.Definition{leaf, twig}, bodies: &s.tally, width: 10,
+		cues: []cue{cancel([]string{"never", "never", "never", "never", "never", "never", "ok"}, opts...)},
+		end:  func(_ note, err error) error { return wantEnd(err, durable.Status(ends), "cancelled", "") },
+		tree: func(_ *durable.Engine, list []kin) error {
+			if undos := len(s.undos()); !undo && undos > 0 {
+				return fmt.Errorf("%d were undone", undos)
+			}
+			// Who was spawned is cancelled and not called back.
+			spawned := "leaf cancelled"
+			want := []string{"leaf " + ends, spawned, "twig " + ends, "w " + ends, "w#p[spread]/pages " + ends, "w#p[spread]/pages " + ends}
+			slices.Sort(want)
+			return errors.Join(treeUndone(list), wantStatuses(list, want...))
+		},
 	}
 }

@@ -102,77 +102,65 @@ func TestCH1_ChildErrors(t *testing.T) {
 }
 
 func TestCH2_CrashAfterEveryCommit(t *testing.T) {
-	var bodies tally
-	c := durable.Define("c",
-		durable.Step("one", func(ctx context.Context, s *inner) error {
-			bodies.add("one")
-			s.N++
-			return durable.Sleep(ctx, time.Minute)
-		}),
-		durable.Step("two", func(_ context.Context, s *inner) error {
-			bodies.add("two")
-			s.N *= 10
-			return nil
-		}))
-	w := durable.Define("w", durable.Parallel("p",
-		durable.Step("calls", func(ctx context.Context, b *board) error {
-			bodies.add("calls")
-			for i := range 2 {
-				got, err := durable.Call(ctx, c, inner{N: i})
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		c := durable.Define("c",
+			durable.Step("one", func(ctx context.Context, s *inner) error {
+				bodies.add("one")
+				s.N++
+				return durable.Sleep(ctx, unit)
+			}),
+			durable.Step("two", func(_ context.Context, s *inner) error {
+				bodies.add("two")
+				s.N *= 10
+				return nil
+			}))
+		w := durable.Define("w", durable.Parallel("p",
+			durable.Step("calls", func(ctx context.Context, b *board) error {
+				bodies.add("calls")
+				for i := range 2 {
+					got, err := durable.Call(ctx, c, inner{N: i})
+					if err != nil {
+						return err
+					}
+					b.C = append(b.C, got.N)
+				}
+				return nil
+			}),
+			durable.Step("spawns", func(ctx context.Context, b *board) error {
+				bodies.add("spawns")
+				x, err := durable.Spawn(ctx, c, inner{N: 4})
 				if err != nil {
 					return err
 				}
-				b.C = append(b.C, got.N)
-			}
-			return nil
-		}),
-		durable.Step("spawns", func(ctx context.Context, b *board) error {
-			bodies.add("spawns")
-			x, err := durable.Spawn(ctx, c, inner{N: 4})
-			if err != nil {
+				y, err := durable.Spawn(ctx, c, inner{N: 5})
+				if err != nil {
+					return err
+				}
+				if err := durable.Sleep(ctx, unit/4); err != nil {
+					return err
+				}
+				second, err := durable.Await(ctx, y)
+				if err != nil {
+					return err
+				}
+				first, err := durable.Await(ctx, x)
+				if err != nil {
+					return err
+				}
+				again, err := durable.Await(ctx, x) // whoever asks again gets it again
+				b.D = map[string]int{"x": first.N, "y": second.N, "again": again.N}
 				return err
-			}
-			y, err := durable.Spawn(ctx, c, inner{N: 5})
-			if err != nil {
-				return err
-			}
-			if err := durable.Sleep(ctx, time.Second); err != nil {
-				return err
-			}
-			second, err := durable.Await(ctx, y)
-			if err != nil {
-				return err
-			}
-			first, err := durable.Await(ctx, x)
-			if err != nil {
-				return err
-			}
-			again, err := durable.Await(ctx, x) // whoever asks again gets it again
-			b.D = map[string]int{"x": first.N, "y": second.N, "again": again.N}
-			return err
-		}),
-		durable.Child("node", c, func(b *board) inner { return inner{N: 6} }, func(b *board, s inner) { b.A = s.N })))
-	cfg := serve(w, c)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		run := durabletest.Start(e.Engine, w, board{})
-		got := run.Done()
-		if fmt.Sprint(got.C) != "[10 20]" || got.D["x"] != 50 || got.D["y"] != 60 || got.D["again"] != 50 || got.A != 70 {
-			t.Errorf("%+v", got)
-		}
-		for n := 1; ; n++ {
-			crashes := e.Crashes()
-			e.CrashAfter(n)
-			run := durabletest.Start(e.Engine, w, board{}, durable.Key(fmt.Sprint(n)))
-			if again := run.Done(); fmt.Sprint(again) != fmt.Sprint(got) {
-				t.Fatalf("killed after commit %d: %+v, want %+v", n, again, got)
-			}
-			if kids := childrenOf(t, e, run.ID); len(kids) != 5 {
-				t.Fatalf("killed after commit %d: %d children", n, len(kids))
-			}
-			if e.Crashes() == crashes {
-				return
-			}
+			}),
+			durable.Child("node", c, func(b *board) inner { return inner{N: 6} }, func(b *board, s inner) { b.A = s.N })))
+		return &weather[board]{
+			flow: w, others: []durable.Definition{c}, bodies: &bodies, width: 8, slack: 3,
+			end: func(b board, err error) error {
+				return wantBoard(b, err, `{"a":70,"c":[10,20],"d":{"again":50,"x":50,"y":60}}`)
+			},
+			tree: func(_ *durable.Engine, list []kin) error {
+				return wantStatuses(list, "c completed", "c completed", "c completed", "c completed", "c completed", "w completed")
+			},
 		}
 	})
 }

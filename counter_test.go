@@ -134,46 +134,42 @@ func TestCR3_ByNameAndAttempt(t *testing.T) {
 
 // Lost replies and crashes at every commit never settle twice, nor pass a limit.
 func TestCR3_CrashAfterEveryChange(t *testing.T) {
-	var bodies tally
-	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
-		bodies.add("s")
-		info, _ := durable.Info(ctx)
-		taken, err := durable.Take(ctx, "call", durable.Draw{Counter: "c", Run: info.Execution, Amount: 10, Limit: 1000})
-		if err != nil || !taken.OK {
-			return durable.Permanent(fmt.Errorf("%+v, %w", taken, err))
-		}
-		for range 2 {
-			if err := durable.Settle(ctx, taken.ID, durable.Draw{Counter: "c", Run: info.Execution, Amount: 4}); err != nil {
-				return err
+	onWeather(t, func(time.Duration) forecast {
+		var bodies tally
+		w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
+			bodies.add("s")
+			info, _ := durable.Info(ctx)
+			taken, err := durable.Take(ctx, "call", durable.Draw{Counter: "c", Run: info.Execution, Amount: 10, Limit: 1000})
+			if err != nil || !taken.OK {
+				return durable.Permanent(fmt.Errorf("%+v, %w", taken, err))
 			}
-		}
-		_, err = durable.Do(ctx, "settled", func(context.Context) (int, error) { return 1, nil })
-		return err
-	}), body("look", func(ctx context.Context, n *note) error {
-		bodies.add("look")
-		return nil
-	}))
-	onStores(t, serve(w), func(t *testing.T, e env) {
-		everyCrash(t, e, w, note{}, 1, &bodies, nil)
-		seen := 0
-		for x, err := range e.EachExecution(context.Background(), durable.Filter{}, durable.WithSteps) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			attempts := int64(0)
-			for _, s := range x.Steps {
-				if s.Path == "s" {
-					attempts++
+			for range 2 {
+				if err := durable.Settle(ctx, taken.ID, durable.Draw{Counter: "c", Run: info.Execution, Amount: 4}); err != nil {
+					return err
 				}
 			}
-			n, err := e.Counter(context.Background(), x.ID, "c")
-			if err != nil || n.All < 4 || n.All > attempts*10 || n.Open%10 != 0 || (n.All-n.Open)%4 != 0 || n.All-n.Open > attempts*4 {
-				t.Errorf("after %d attempts %+v, %v", attempts, n, err)
-			}
-			seen++
-		}
-		if seen < 4 {
-			t.Errorf("%d runs", seen)
+			_, err = durable.Do(ctx, "settled", func(context.Context) (int, error) { return 1, nil })
+			return err
+		}), body("look", func(ctx context.Context, n *note) error {
+			bodies.add("look")
+			return nil
+		}))
+		return &weather[note]{
+			flow: w, bodies: &bodies, width: 1,
+			end: func(_ note, err error) error { return err },
+			tree: func(e *durable.Engine, list []kin) error {
+				attempts := int64(0)
+				for _, s := range list[0].Steps {
+					if s.Path == "s" {
+						attempts++
+					}
+				}
+				n, err := e.Counter(context.Background(), list[0].ID, "c")
+				if err != nil || n.All < 4 || n.All > attempts*10 || n.Open%10 != 0 || (n.All-n.Open)%4 != 0 || n.All-n.Open > attempts*4 {
+					return fmt.Errorf("after %d attempts %+v, %w", attempts, n, err)
+				}
+				return nil
+			},
 		}
 	})
 }

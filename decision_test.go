@@ -140,55 +140,47 @@ func TestDC4_RetriesAndFailures(t *testing.T) {
 
 // Decisions in cases, lanes and passes reach their siblings there, whatever happens.
 func TestDC_BR6_CrashAfterEveryCommit(t *testing.T) {
-	var bodies tally
-	step := func(name string) *durable.StepNode[board] {
-		return durable.Step(name, func(_ context.Context, b *board) error {
-			bodies.add(name)
-			b.Trace = append(b.Trace, name)
-			return nil
-		})
-	}
-	decision := func(name string, fn func(b *board) durable.Choice) *durable.DecisionNode[board] {
-		return durable.Decision(name, func(ctx context.Context, b *board) (durable.Choice, error) {
-			bodies.add(name)
-			if err := durable.Sleep(ctx, time.Minute); err != nil {
-				return durable.Next, err
-			}
-			b.A++
-			return fn(b), nil
-		})
-	}
-	w := durable.Define("w",
-		step("a"),
-		durable.Loop("l", func(b *board) bool { return b.A < 4 },
-			decision("skip", func(b *board) durable.Choice {
-				if b.A == 1 {
-					return durable.Goto("c")
-				}
-				return durable.Next
-			}),
-			step("b"), step("c")),
-		durable.Parallel("p",
-			durable.Sequence("lane", step("x"), decision("back", func(b *board) durable.Choice {
-				if b.A < 6 {
-					return durable.Goto("x")
-				}
-				return durable.Next
-			}), step("y")),
-			durable.Sequence("other", durable.Step("o", func(_ context.Context, b *board) error {
-				bodies.add("o")
-				b.B = "o"
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		step := func(name string) *durable.StepNode[board] {
+			return durable.Step(name, func(_ context.Context, b *board) error {
+				bodies.add(name)
+				b.Trace = append(b.Trace, name)
 				return nil
-			}))),
-		step("end"))
-	cfg := serve(w)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		got := durabletest.Start(e.Engine, w, board{}).Done()
-		want := fmt.Sprint([]string{"a", "c", "b", "c", "b", "c", "b", "c", "x", "x", "y", "end"})
-		if fmt.Sprint(got.Trace) != want || got.B != "o" || got.A != 6 {
-			t.Errorf("%+v, want %s", got, want)
+			})
 		}
-		everyCrash(t, e, w, board{}, 2, &bodies, nil)
+		decision := func(name string, goes func(b *board) bool, target string) *durable.DecisionNode[board] {
+			return durable.Decision(name, func(ctx context.Context, b *board) (durable.Choice, error) {
+				bodies.add(name)
+				if err := durable.Sleep(ctx, unit/2); err != nil {
+					return durable.Next, err
+				}
+				if b.A++; goes(b) {
+					return durable.Goto(target), nil
+				}
+				return durable.Next, nil
+			})
+		}
+		w := durable.Define("w",
+			step("a"),
+			durable.Loop("l", func(b *board) bool { return b.A < 3 },
+				decision("skip", func(b *board) bool { return b.A == 1 }, "c"), step("b"), step("c")),
+			durable.Parallel("p",
+				durable.Sequence("lane", step("x"), decision("back", func(b *board) bool { return b.A < 5 }, "x"), step("y")),
+				durable.Sequence("other", durable.Step("o", func(_ context.Context, b *board) error {
+					bodies.add("o")
+					b.B = "o"
+					return nil
+				}))),
+			durable.Branch("way", func(b *board) bool { return b.A == 5 }).
+				Case(true, step("t"), decision("on", func(*board) bool { return true }, "v"), step("u"), step("v")),
+			step("end"))
+		return &weather[board]{flow: w, bodies: &bodies, width: 2, end: func(b board, err error) error {
+			want := fmt.Sprint([]string{"a", "c", "b", "c", "b", "c", "x", "x", "y", "t", "v", "end"})
+			if err != nil || fmt.Sprint(b.Trace) != want || b.B != "o" || b.A != 6 {
+				return fmt.Errorf("%+v, %w, want %s", b, err, want)
+			}
+			return nil
+		}}
 	})
 }

@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -212,40 +213,48 @@ func TestEA7_BadLists(t *testing.T) {
 
 // Everything nested in everything, killed after every commit.
 func TestDF4_EA5_NestedCrashAfterEveryCommit(t *testing.T) {
-	var bodies tally
-	did := func(name string) *durable.StepNode[page] {
-		return read(name, func(ctx context.Context, p *page) error {
-			bodies.add(name)
-			p.Text += name
-			return nil
-		})
-	}
-	w := durable.Define("w",
-		durable.Parallel("p",
-			durable.Sequence("items", durable.Each("pages", pagesOf,
-				did("a"),
-				durable.Parallel("q",
-					durable.Sequence("sleeps", read("s", func(ctx context.Context, p *page) error {
-						bodies.add("s")
-						return durable.Sleep(ctx, time.Hour)
-					})),
-					durable.Loop("l", func(p *page) bool { return p.N < 2 }, read("add", func(_ context.Context, p *page) error {
-						bodies.add("add")
-						p.N++
-						return nil
-					}))),
-				durable.Branch("even", func(p *page) bool { return p.N == 2 }).Case(true, did("b")).Default(did("c"))).
-				Concurrency(2).Into(intoPages)),
-			durable.Sequence("asks", durable.Step("ask", func(ctx context.Context, b *board) error {
-				bodies.add("ask")
-				n, err := durable.WaitForEvent[int](ctx, "go")
-				b.A = n
-				return err
-			}), set("asked", func(b *board) { bodies.add("asked"); b.B = "asked" }))),
-		set("end", func(b *board) { bodies.add("end"); b.In++ }))
-	cfg := serve(w)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		everyCrash(t, e, w, ofPages(3), 10, &bodies, func(r *durabletest.Started[board]) { r.WillSend("go", 5) })
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		did := func(name string) *durable.StepNode[page] { return countedItem(&bodies, name) }
+		w := durable.Define("w",
+			durable.Parallel("p",
+				durable.Sequence("items", durable.Each("pages", pagesOf,
+					did("a"),
+					durable.Parallel("q",
+						durable.Sequence("sleeps", read("s", func(ctx context.Context, p *page) error {
+							bodies.add("s")
+							return durable.Sleep(ctx, unit)
+						})),
+						durable.Loop("l", func(p *page) bool { return p.N < 2 }, read("add", func(_ context.Context, p *page) error {
+							bodies.add("add")
+							p.N++
+							return nil
+						}))),
+					durable.Branch("even", func(p *page) bool { return p.N == 2 }).Case(true, did("b")).Default(did("c"))).
+					Concurrency(2).Into(intoPages)),
+				asking(&bodies)),
+			set("end", func(b *board) { bodies.add("end"); b.In++ }))
+		return &weather[board]{flow: w, in: ofPages(3), bodies: &bodies, width: 10, cues: []cue{send("go", 5)}, end: func(b board, err error) error {
+			return wantBoard(b, err, `{"in":1,"a":5,"b":"asked","pages":[{"n":2,"text":"ab"},{"n":2,"text":"ab"},{"n":2,"text":"ab"}]}`)
+		}}
 	})
+}
+
+// asking is a lane that waits for an event.
+func asking(bodies *tally) durable.Node[board] {
+	return durable.Sequence("asks", durable.Step("ask", func(ctx context.Context, b *board) error {
+		bodies.add("ask")
+		n, err := durable.WaitForEvent[int](ctx, "go")
+		b.A = n
+		return err
+	}), set("asked", func(b *board) { bodies.add("asked"); b.B = "asked" }))
+}
+
+// wantBoard says what is wrong with a board in the end.
+func wantBoard(b board, err error, want string) error {
+	got, jerr := json.Marshal(b)
+	if err != nil || jerr != nil || string(got) != want {
+		return fmt.Errorf("%s, %w, %w, want %s", got, err, jerr, want)
+	}
+	return nil
 }

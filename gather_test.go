@@ -229,15 +229,19 @@ func TestEV8_AllAtTheDeadline(t *testing.T) {
 
 // Under a crash after every change nothing is lost and nothing taken twice.
 func TestEV6_CrashAfterEveryChange(t *testing.T) {
-	w := durable.Define("w", allOf("1", []string{"a", "b", "c"}), anyOf("2", []string{"d", "e"}), allOf("3", []string{"f", "g"}, durable.Timeout(time.Hour)))
-	onStores(t, serve(w), func(t *testing.T, e env) {
-		for n := range 14 {
-			run := durabletest.Start(e.Engine, w, note{N: n})
-			e.CrashAfter(n + 1)
-			for _, name := range []string{"b", "a", "c", "e", "g"} {
-				run.WillSend(name, name)
-			}
-			wantTrace(t, run.Done(), "b=b", "a=a", "c=c", "e=e", "g=g", "-f", "timeout")
+	onWeather(t, func(unit time.Duration) forecast {
+		w := durable.Define("w", allOf("1", []string{"a", "b", "c"}), anyOf("2", []string{"d", "e"}), allOf("3", []string{"f", "g"}, durable.Timeout(unit)))
+		early := cue{when: []string{"d"}, do: func(ctx context.Context, e *durable.Engine, top durable.ID, _ ask) error {
+			return e.SendEvent(ctx, top, "g", "g", durable.EventID("early"))
+		}}
+		return &weather[note]{
+			flow: w, bodies: &tally{}, cues: []cue{send("b", "b"), send("a", "a"), send("c", "c"), early, send("e", "e")},
+			end: func(n note, err error) error {
+				if want := "b=b a=a c=c e=e g=g -f timeout"; err != nil || strings.Join(n.Trace, " ") != want {
+					return fmt.Errorf("%q, %w, want %s", n.Trace, err, want)
+				}
+				return nil
+			},
 		}
 	})
 }

@@ -381,3 +381,90 @@ func TestPA7_PA9_CancelAndCount(t *testing.T) {
 		}
 	})
 }
+
+// Lanes that merge, that are settled, and that fail, whatever happens.
+func TestPA3_PA4_PA5_PA6_CrashAfterEveryCommit(t *testing.T) {
+	t.Run("merge", func(t *testing.T) { onWeather(t, mergingLanes) })
+	t.Run("conflict", func(t *testing.T) { onWeather(t, conflictingLanes) })
+	t.Run("failure", func(t *testing.T) { onWeather(t, failingLanes) })
+}
+
+func mergingLanes(unit time.Duration) forecast {
+	var bodies tally
+	did := func(name string, fn func(b *board)) *durable.StepNode[board] {
+		return set(name, func(b *board) { bodies.add(name); fn(b) })
+	}
+	retried := durable.Step("retried", func(ctx context.Context, b *board) error {
+		bodies.add("retried")
+		if info, _ := durable.Info(ctx); info.Failures < 2 {
+			return errFlaky
+		}
+		b.B = "retried"
+		return nil
+	}).Retry(durable.Retry{MaxAttempts: 3, Base: unit / 4})
+	w := durable.Define("w",
+		durable.Parallel("fields",
+			durable.Sequence("one", did("a1", func(b *board) { b.A++ }), durable.Pause("p", func(*board) time.Duration { return unit }), did("a2", func(b *board) { b.A++ })),
+			retried,
+			did("grows", func(b *board) { b.C = append(b.C, 7) })),
+		durable.Parallel("merged", did("left", func(b *board) { b.A += 10 }), did("right", func(b *board) { b.A += 100 })).
+			Merge(func(b *board, lanes map[string]durable.Outcome[board]) error {
+				b.A = lanes["left"].Value.A + lanes["right"].Value.A
+				return nil
+			}),
+		durable.Parallel("settled",
+			durable.Sequence("bad", did("b1", func(b *board) { b.A = 0 }), durable.Step("b2", func(context.Context, *board) error { return errFlaky })),
+			durable.Sequence("good", durable.Step("naps", func(ctx context.Context, b *board) error {
+				bodies.add("naps")
+				return durable.Sleep(ctx, unit)
+			}), did("g", func(b *board) { b.In = 1 }))).
+			Settle().Merge(func(b *board, lanes map[string]durable.Outcome[board]) error {
+			b.In = lanes["good"].Value.In
+			b.Trace = append(b.Trace, fmt.Sprint(lanes["bad"].Err != nil, lanes["good"].Err != nil))
+			return nil
+		}))
+	return &weather[board]{flow: w, bodies: &bodies, width: 3, end: func(b board, err error) error {
+		return wantBoard(b, err, `{"in":1,"a":114,"b":"retried","c":[7],"trace":["true false"]}`)
+	}}
+}
+
+func conflictingLanes(time.Duration) forecast {
+	var bodies tally
+	w := durable.Define("w", durable.Parallel("p",
+		set("one", func(b *board) { bodies.add("one"); b.A = 1 }),
+		set("two", func(b *board) { bodies.add("two"); b.A = 2 })))
+	return &weather[board]{flow: w, bodies: &bodies, width: 2, end: func(_ board, err error) error {
+		return wantEnd(err, durable.Failed, "merge_conflict", "p")
+	}}
+}
+
+// failingLanes fail while others wait, sleep, have called and have items that wait.
+func failingLanes(time.Duration) forecast {
+	var bodies tally
+	child := durable.Define("child", body("s", func(ctx context.Context, _ *note) error { bodies.add("s"); return holds(ctx) }))
+	w := durable.Define("w", durable.Parallel("p",
+		durable.Step("waits", func(ctx context.Context, _ *board) error { bodies.add("waits"); return holds(ctx) }),
+		durable.Step("sleeps", func(ctx context.Context, _ *board) error {
+			bodies.add("sleeps")
+			return durable.Sleep(ctx, 1000*time.Hour)
+		}),
+		durable.Step("calls", func(ctx context.Context, _ *board) error {
+			bodies.add("calls")
+			_, err := durable.Call(ctx, child, note{})
+			return err
+		}),
+		durable.Sequence("items", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, _ *page) error { bodies.add("one"); return holds(ctx) }))),
+		durable.Step("bad", func(ctx context.Context, _ *board) error { bodies.add("bad"); return breaks(ctx) })),
+		set("end", func(*board) { bodies.add("end") }))
+	return &weather[board]{
+		flow: w, others: []durable.Definition{child}, in: ofPages(2), bodies: &bodies, width: 7,
+		cues: []cue{send("break", 1).once("never", "never", "never", "never", "sleep")},
+		end: func(_ board, err error) error {
+			if bodies.of("end") > 0 {
+				return errors.New("it went on")
+			}
+			return wantEnd(err, durable.Failed, "permanent", "p[bad]/bad")
+		},
+		tree: func(_ *durable.Engine, list []kin) error { return wantStatuses(list, "child cancelled", "w failed") },
+	}
+}

@@ -201,3 +201,33 @@ func TestPlanted_BugsUnderTheEngineAreSeen(t *testing.T) {
 		})
 	}
 }
+
+// What a storm must not do is seen.
+func TestPlanted_WeatherSeesWhatAStormDid(t *testing.T) {
+	w := &weather[note]{width: 1}
+	sound := func() gist {
+		return gist{end: "{} <nil>", facts: []string{"done a", "done b"}, bodies: map[string]int{"a": 1, "b": 1}, began: 2}
+	}
+	if bad := w.compare(sound(), sound(), 1); len(bad) > 0 {
+		t.Errorf("nothing is wrong, and it says %q", bad)
+	}
+	for name, harm := range map[string]func(g *gist){
+		"another end":             func(g *gist) { g.end = `{"n":1} <nil>` },
+		"a result recorded twice": func(g *gist) { g.facts = append(g.facts, "done b") },
+		"a result that is lost":   func(g *gist) { g.facts = g.facts[:1] },
+		"a body that never ran":   func(g *gist) { delete(g.bodies, "b") },
+		"a body that ran too often": func(g *gist) {
+			g.bodies["b"] = 3
+			g.began = 4
+		},
+	} {
+		got := sound()
+		if harm(&got); len(w.compare(got, sound(), 1)) == 0 {
+			t.Errorf("%s is not seen", name)
+		}
+	}
+	list := []journal.Fact{{Kind: journal.Done, Path: "a"}, {Kind: journal.Cancelled}, {Kind: journal.Cancelled}, {Kind: journal.Waited, Call: "call:c#1"}, {Kind: journal.Waited, Call: "event:e#1"}}
+	if got := settled(list); len(got) != 3 || got[2].Call != "event:e#1" {
+		t.Errorf("settled are %+v", got)
+	}
+}

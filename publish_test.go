@@ -257,6 +257,33 @@ func TestEV3_PublishUnderCrashes(t *testing.T) {
 	})
 }
 
+// One and several that wait for what is published, before it is and after.
+func TestEV3_EV7_PublishUnderEveryCrash(t *testing.T) {
+	onWeather(t, func(time.Duration) forecast {
+		w := durable.Define("w", paid("1"), paid("2"), anyOf("3", []string{"x", "y"}, durable.Correlate("k")), allOf("4", []string{"w", "z"}, durable.Correlate("k")))
+		tell := func(when, name, text string) cue {
+			c := cue{do: func(ctx context.Context, e *durable.Engine, top durable.ID, _ ask) error {
+				_, err := e.Publish(ctx, name, "k", text, durable.EventID(top.String()+text))
+				return err
+			}}
+			if when != "" {
+				c.when = []string{when}
+			}
+			return c
+		}
+		return &weather[note]{
+			flow: w, in: note{Kind: "k"}, bodies: &tally{},
+			cues: []cue{tell("", "paid", "one"), tell("paid", "paid", "two"), tell("y", "z", "early"), tell("y", "y", "y"), tell("w", "w", "late")},
+			end: func(n note, err error) error {
+				if got := strings.Join(n.Trace, " "); err != nil || got != "one two y=y z=early w=late" {
+					return fmt.Errorf("%q, %w", n.Trace, err)
+				}
+				return nil
+			},
+		}
+	})
+}
+
 // lossy loses the answers of some publications.
 type lossy struct {
 	store.Store

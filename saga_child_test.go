@@ -109,21 +109,27 @@ func TestCN6_ChildrenThatAreGoing(t *testing.T) {
 	})
 }
 
-// An undo may call a workflow: the rollback waits for it, through crashes.
-func TestCO5_AnUndoThatCalls(t *testing.T) {
-	var s saga
-	refund := durable.Define("refund", body("pay", func(ctx context.Context, n *note) error {
+// undoCalls is a workflow whose undo calls another.
+func (s *saga) undoCalls(unit time.Duration) (w, refund *durable.Workflow[note]) {
+	refund = durable.Define("refund", body("pay", func(ctx context.Context, n *note) error {
 		s.add("refund")
 		n.N++
-		return durable.Sleep(ctx, time.Hour)
+		return durable.Sleep(ctx, unit)
 	}))
-	w := durable.Define("w", s.step("a"), mark("b").Compensate(func(ctx context.Context, _ *note) error {
+	w = durable.Define("w", s.step("a"), mark("b").Compensate(func(ctx context.Context, _ *note) error {
 		got, err := durable.Call(ctx, refund, note{N: 4})
 		if err == nil && got.N != 5 {
 			err = fmt.Errorf("%+v", got)
 		}
 		return err
 	}), fail("end"))
+	return w, refund
+}
+
+// An undo may call a workflow: the rollback waits for it, through crashes.
+func TestCO5_AnUndoThatCalls(t *testing.T) {
+	var s saga
+	w, refund := s.undoCalls(time.Hour)
 	onStores(t, serve(w, refund), func(t *testing.T, e env) {
 		s.reset()
 		r := durabletest.Start(e.Engine, w, note{})
@@ -132,8 +138,19 @@ func TestCO5_AnUndoThatCalls(t *testing.T) {
 		s.want(t, "a at 1")
 		wantRollbacks(t, r.Look(), "b 1 done", "a 1 done")
 	})
-	onStores(t, serve(w, refund), func(t *testing.T, e env) {
-		everyCrash(t, e, w, note{}, 2, &s.tally, nil)
+}
+
+func TestCO5_AnUndoThatCallsUnderCrashes(t *testing.T) {
+	onWeather(t, func(unit time.Duration) forecast {
+		var s saga
+		w, refund := s.undoCalls(unit)
+		return &weather[note]{
+			flow: w, others: []durable.Definition{refund}, bodies: &s.tally, width: 2,
+			end: func(_ note, err error) error { return wantEnd(err, durable.Compensated, "permanent", "end") },
+			tree: func(_ *durable.Engine, list []kin) error {
+				return wantStatuses(list, "refund completed", "w compensated")
+			},
+		}
 	})
 }
 

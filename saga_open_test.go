@@ -340,23 +340,43 @@ func (e env) treeUndone(t *testing.T, id durable.ID) {
 	if !x.Status.Ended() || x.Status == durable.Completed || x.Status == durable.CompensationFailed {
 		t.Errorf("%s is %s", x.Workflow, x.Status)
 	}
+	if err := allUndone(x); err != nil {
+		t.Error(err)
+	}
+	for _, c := range childrenOf(t, e, id) {
+		e.treeUndone(t, c.ID)
+	}
+}
+
+// treeUndone says what is done in a tree and not undone, or more than once.
+func treeUndone(list []kin) error {
+	var bad []error
+	for _, k := range list {
+		if k.Status != durable.Completed && k.Status != durable.Cancelled {
+			bad = append(bad, allUndone(k.Execution))
+		}
+	}
+	return errors.Join(bad...)
+}
+
+// allUndone says what a run has done and not undone, or more than once.
+func allUndone(x *durable.Execution) error {
+	var bad []error
 	undone := map[string]bool{}
 	for _, r := range x.Steps {
 		if r.Kind == "compensate" && r.Status != "crashed" { // then another attempt follows
 			if r.Status != "done" || undone[r.Path] {
-				t.Errorf("%s: %s is %s", x.Workflow, r.Path, r.Status)
+				bad = append(bad, fmt.Errorf("%s: %s is %s", x.Workflow, r.Path, r.Status))
 			}
 			undone[r.Path] = true
 		}
 	}
 	for _, r := range x.Steps {
 		if r.Status == "done" && r.Undo != "" && !undone[r.Undo] {
-			t.Errorf("%s: %s is done and not undone", x.Workflow, r.Path)
+			bad = append(bad, fmt.Errorf("%s: %s is done and not undone", x.Workflow, r.Path))
 		}
 	}
-	for _, c := range childrenOf(t, e, id) {
-		e.treeUndone(t, c.ID)
-	}
+	return errors.Join(bad...)
 }
 
 func (e env) look(t *testing.T, id durable.ID) *durable.Execution {
@@ -371,51 +391,72 @@ func (e env) look(t *testing.T, id durable.ID) *durable.Execution {
 // The process dies after each commit of a rollback that goes down to open children and to spread items: what is
 // left is undone by the next, and each undo is recorded once.
 func TestCO3_CO7_CrashAfterEveryCommitOfWhatIsOpen(t *testing.T) {
-	var s saga
-	deep := s.leaf("deep")
-	kid := durable.Define("kid", s.step("k1"), s.callsOnly("k2", deep), body("hold", func(ctx context.Context, _ *note) error { return durable.Sleep(ctx, time.Hour) }))
-	mid := durable.Define("mid", s.callsOnly("m", kid))
-	open := durable.Define("open", s.step("a"), durable.Parallel("p", s.callsOnly("c", mid), body("f", func(ctx context.Context, _ *note) error {
-		if err := durable.Sleep(ctx, time.Minute); err != nil {
-			return err
-		}
-		return durable.Permanent(errFlaky)
-	})))
-	one := read("one", func(_ context.Context, p *page) error { return nil }).Compensate(func(context.Context, *page) error { return nil })
-	whole := durable.Define("whole", durable.Each("pages", pagesOf, one).Spread().Into(intoPages), durable.Step("end", func(context.Context, *board) error { return durable.Permanent(errFlaky) }))
-	torn := durable.Define("torn", set("first", func(b *board) { b.A = 1 }).Compensate(func(context.Context, *board) error { return nil }),
-		durable.Each("pages", pagesOf, one, read("two", func(ctx context.Context, p *page) error {
-			if p.N != 1 {
-				return durable.Sleep(ctx, time.Hour)
-			}
-			if err := durable.Sleep(ctx, time.Minute); err != nil {
-				return err
-			}
-			return durable.Permanent(errFlaky)
-		})).Spread().Into(intoPages))
-	cfg := serve(open, kid, mid, deep, whole, torn)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		crashing(t, e, open, note{}, "p[f]/f")
-		crashing(t, e, whole, ofPages(3), "end")
-		crashing(t, e, torn, ofPages(3), "pages[1]/two")
-	})
+	t.Run("children", func(t *testing.T) { onWeather(t, openChildren) })
+	t.Run("items", func(t *testing.T) { onWeather(t, wholeItems) })
+	t.Run("open items", func(t *testing.T) { onWeather(t, tornItems) })
 }
 
-func crashing[S any](t *testing.T, e env, w *durable.Workflow[S], in S, path string) {
-	t.Helper()
-	for n := 1; ; n++ {
-		crashes := e.Crashes()
-		e.CrashAfter(n)
-		r := durabletest.Start(e.Engine, w, in, durable.Key(fmt.Sprint("killed ", n)))
-		_, err := r.End()
-		wantFailure(t, err, durable.Compensated, "permanent", path)
-		e.treeUndone(t, r.ID)
-		if t.Failed() {
-			t.Fatalf("killed after commit %d of %s", n, w.Name())
-		}
-		if e.Crashes() == crashes {
-			return
-		}
+// breaks is a body that fails when an event tells it to.
+func breaks(ctx context.Context) error {
+	if _, err := durable.WaitForEvent[int](ctx, "break"); err != nil {
+		return err
+	}
+	return durable.Permanent(errFlaky)
+}
+
+// holds is a body that waits for ever.
+func holds(ctx context.Context) error {
+	_, err := durable.WaitForEvent[int](ctx, "never")
+	return err
+}
+
+func openChildren(time.Duration) forecast {
+	var s saga
+	deep := s.leaf("deep")
+	kid := durable.Define("kid", s.step("k1"), s.callsOnly("k2", deep), body("hold", func(ctx context.Context, _ *note) error { return holds(ctx) }))
+	mid := durable.Define("mid", s.callsOnly("m", kid))
+	w := durable.Define("open", s.step("a"), durable.Parallel("p", s.callsOnly("c", mid), body("f", func(ctx context.Context, _ *note) error { return breaks(ctx) })))
+	return &weather[note]{
+		flow: w, others: []durable.Definition{kid, mid, deep}, bodies: &s.tally, width: 4, cues: []cue{send("break", 1).once("never")},
+		end: func(_ note, err error) error { return wantEnd(err, durable.Compensated, "permanent", "p[f]/f") },
+		tree: func(_ *durable.Engine, list []kin) error {
+			return errors.Join(treeUndone(list), wantStatuses(list, "deep compensated", "kid compensated", "mid compensated", "open compensated"))
+		},
+	}
+}
+
+// undoable is a step of an item.
+func undoable(bodies *tally) *durable.StepNode[page] {
+	return countedItem(bodies, "one").Compensate(func(context.Context, *page) error { bodies.add("undo"); return nil })
+}
+
+func wholeItems(time.Duration) forecast {
+	var bodies tally
+	w := durable.Define("whole", durable.Each("pages", pagesOf, undoable(&bodies)).Spread().Into(intoPages),
+		durable.Step("end", func(context.Context, *board) error { return durable.Permanent(errFlaky) }))
+	return &weather[board]{
+		flow: w, in: ofPages(3), bodies: &bodies, width: 10,
+		end: func(_ board, err error) error { return wantEnd(err, durable.Compensated, "permanent", "end") },
+		tree: func(_ *durable.Engine, list []kin) error {
+			return errors.Join(treeUndone(list), wantStatuses(list, "whole compensated", "whole#pages compensated", "whole#pages compensated", "whole#pages compensated"))
+		},
+	}
+}
+
+func tornItems(time.Duration) forecast {
+	var bodies tally
+	w := durable.Define("torn", set("first", func(b *board) { b.A = 1 }).Compensate(func(context.Context, *board) error { bodies.add("undo first"); return nil }),
+		durable.Each("pages", pagesOf, undoable(&bodies), read("two", func(ctx context.Context, p *page) error {
+			if p.N == 1 {
+				return breaks(ctx)
+			}
+			return holds(ctx)
+		})).Spread().Into(intoPages))
+	return &weather[board]{
+		flow: w, in: ofPages(3), bodies: &bodies, width: 10, cues: []cue{send("break", 1).once("never", "never")},
+		end: func(_ board, err error) error { return wantEnd(err, durable.Compensated, "permanent", "pages[1]/two") },
+		tree: func(_ *durable.Engine, list []kin) error {
+			return errors.Join(treeUndone(list), wantStatuses(list, "torn compensated", "torn#pages compensated", "torn#pages compensated", "torn#pages compensated"))
+		},
 	}
 }

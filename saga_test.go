@@ -237,10 +237,11 @@ func TestCO1_NestedOneByOne(t *testing.T) {
 }
 
 func TestCO7_CrashAfterEveryCommit(t *testing.T) {
-	var s saga
-	w := nested(&s)
-	onStores(t, serve(w), func(t *testing.T, e env) {
-		everyCrash(t, e, w, note{}, 2, &s.tally, nil)
+	onWeather(t, func(time.Duration) forecast {
+		var s saga
+		return &weather[note]{flow: nested(&s), bodies: &s.tally, width: 2, end: func(n note, err error) error {
+			return wantEnd(err, durable.Compensated, "permanent", "end")
+		}, tree: func(_ *durable.Engine, list []kin) error { return treeUndone(list) }}
 	})
 }
 
@@ -373,9 +374,8 @@ func TestCO5_RetriesOfItsOwn(t *testing.T) {
 	}
 }
 
-// An undo may do, sleep, and wait for events and people, and none of it twice.
-func TestCO5_DurableCalls(t *testing.T) {
-	var s saga
+// refunding is a workflow whose undo does, sleeps and waits.
+func (s *saga) refunding(unit time.Duration) *durable.Workflow[note] {
 	undo := func(ctx context.Context, n *note) error {
 		s.add("undo")
 		id, err := durable.Do(ctx, "refund", func(context.Context) (int, error) {
@@ -385,7 +385,7 @@ func TestCO5_DurableCalls(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := durable.Sleep(ctx, time.Hour); err != nil {
+		if err := durable.Sleep(ctx, unit); err != nil {
 			return err
 		}
 		who, err := durable.WaitForEvent[string](ctx, "refunded")
@@ -399,7 +399,13 @@ func TestCO5_DurableCalls(t *testing.T) {
 		s.add(fmt.Sprint("closed ", id, who))
 		return nil
 	}
-	w := durable.Define("w", s.step("a"), body("b", func(_ context.Context, n *note) error { n.N = 7; return nil }).Compensate(undo), fail("end"))
+	return durable.Define("w", s.step("a"), body("b", func(_ context.Context, n *note) error { n.N = 7; return nil }).Compensate(undo), fail("end"))
+}
+
+// An undo may do, sleep, and wait for events and people, and none of it twice.
+func TestCO5_DurableCalls(t *testing.T) {
+	var s saga
+	w := s.refunding(time.Hour)
 	onStores(t, serve(w), func(t *testing.T, e env) {
 		s.reset()
 		begun := time.Now()
@@ -426,11 +432,21 @@ func TestCO5_DurableCalls(t *testing.T) {
 		s.want(t, "a at 1")
 		wantRollbacks(t, r.Look(), "b 1 done", "a 1 done")
 	})
-	onStores(t, serve(w), func(t *testing.T, e env) {
-		everyCrash(t, e, w, note{}, 1, &s.tally, func(r *durabletest.Started[note]) {
-			r.WillSend("refunded", "x")
-			r.WillAnswer("close", true)
-		})
+}
+
+func TestCO5_DurableCallsUnderCrashes(t *testing.T) {
+	onWeather(t, func(unit time.Duration) forecast {
+		var s saga
+		return &weather[note]{
+			flow: s.refunding(unit), bodies: &s.tally, width: 1, cues: []cue{send("refunded", "x"), answer("close", true)},
+			end: func(_ note, err error) error {
+				if s.of("closed 7x") == 0 {
+					return fmt.Errorf("it did %q", s.all())
+				}
+				return wantEnd(err, durable.Compensated, "permanent", "end")
+			},
+			tree: func(_ *durable.Engine, list []kin) error { return treeUndone(list) },
+		}
 	})
 }
 

@@ -125,34 +125,28 @@ func TestCO3_TheHandlerOfTheCallingStepThenItsChildrenLastFirst(t *testing.T) {
 
 // The same, killed after every commit: each compensation is recorded once, in that order.
 func TestCO3_CO7_CrashAfterEveryCommitOfATree(t *testing.T) {
-	var s saga
-	w, all, want := s.forest()
-	x := s.leaf("x")
-	small := durable.Define("small", s.calls("two", x, x), durable.Child("node", x, func(*note) note { return note{} }, func(*note, note) {}), fail("end"))
-	cfg := serve(append(all[:1:1], append(all[2:], small, x)...)...)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		everyCrash(t, e, small, note{}, 4, &s.tally, nil)
-		for n := 1; ; n++ {
-			s.reset()
-			crashes := e.Crashes()
-			e.CrashAfter(n)
-			r := durabletest.Start(e.Engine, w, note{}, durable.Key(fmt.Sprint("tree ", n)))
-			_, err := r.End()
-			wantFailure(t, err, durable.Compensated, "permanent", "end")
-			if got := s.undone(); !slices.Equal(got, want) {
-				t.Errorf("killed after commit %d: undone were %q, want %q", n, got, want)
-			}
-			for _, x := range childrenOf(t, e, r.ID) {
-				for _, rec := range rollbacks(x) {
-					if !strings.HasSuffix(rec, "1 done") {
-						t.Errorf("killed after commit %d: %s has %q", n, x.Workflow, rec)
+	onWeather(t, func(time.Duration) forecast {
+		var s saga
+		w, all, want := s.forest()
+		return &weather[note]{
+			flow: w, others: all[1:], bodies: &s.tally, width: 4,
+			end: func(_ note, err error) error {
+				if got := s.undone(); !slices.Equal(got, want) {
+					return fmt.Errorf("undone were %q, want %q", got, want)
+				}
+				return wantEnd(err, durable.Compensated, "permanent", "end")
+			},
+			tree: func(_ *durable.Engine, list []kin) error {
+				for _, k := range list {
+					for _, rec := range rollbacks(k.Execution) {
+						if !strings.HasSuffix(rec, " done") && !strings.HasSuffix(rec, " crashed") {
+							return fmt.Errorf("%s has %q", k.Workflow, rec)
+						}
 					}
 				}
-			}
-			if e.Crashes() == crashes || t.Failed() {
-				return
-			}
+				return wantStatuses(list, "alone completed", "detached completed", "idle completed", "idle completed", "late compensated", "mid compensated",
+					"spawned compensated", "w compensated", "x compensated", "x compensated", "y compensated", "z compensated")
+			},
 		}
 	})
 }

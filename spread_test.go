@@ -82,33 +82,32 @@ func countedItem(bodies *tally, name string) *durable.StepNode[page] {
 
 // Everything in a spread item that waits, killed after every commit.
 func TestEA6_EA3_EA5_CrashAfterEveryCommit(t *testing.T) {
-	var bodies tally
-	w := durable.Define("w",
-		durable.Parallel("p",
-			durable.Sequence("items", durable.Each("pages", pagesOf,
-				countedItem(&bodies, "a"),
-				read("s", func(ctx context.Context, p *page) error {
-					bodies.add("s")
-					return durable.Sleep(ctx, time.Duration(p.N)*time.Hour)
-				}),
-				durable.Branch("even", func(p *page) bool { return p.N == 2 }).
-					Case(true, countedItem(&bodies, "b")).Default(countedItem(&bodies, "c"))).
-				Concurrency(2).Spread().Into(intoPages)),
-			durable.Sequence("asks", durable.Step("ask", func(ctx context.Context, b *board) error {
-				bodies.add("ask")
-				n, err := durable.WaitForEvent[int](ctx, "go")
-				b.A = n
-				return err
-			}), set("asked", func(b *board) { bodies.add("asked"); b.B = "asked" }))),
-		set("end", func(b *board) { bodies.add("end"); b.In++ }))
-	cfg := serve(w)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		everyCrash(t, e, w, ofPages(3), 10, &bodies, func(r *durabletest.Started[board]) { r.WillSend("go", 5) })
-		page, err := e.Executions(context.Background(), durable.Filter{Count: true})
-		tops, terr := e.Executions(context.Background(), durable.Filter{TopLevel: true, Count: true})
-		if err != nil || terr != nil || page.Count != 4*tops.Count {
-			t.Errorf("%d runs on top have %d in all, want 3 items each; %v, %v", tops.Count, page.Count, err, terr)
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		w := durable.Define("w",
+			durable.Parallel("p",
+				durable.Sequence("items", durable.Each("pages", pagesOf,
+					countedItem(&bodies, "a"),
+					read("s", func(ctx context.Context, p *page) error {
+						bodies.add("s")
+						return durable.Sleep(ctx, time.Duration(p.N)*unit)
+					}),
+					durable.Branch("even", func(p *page) bool { return p.N == 2 }).
+						Case(true, countedItem(&bodies, "b")).Default(countedItem(&bodies, "c"))).
+					Concurrency(2).Spread().Into(intoPages)),
+				asking(&bodies)),
+			set("end", func(b *board) { bodies.add("end"); b.In++ }))
+		return &weather[board]{
+			flow: w, in: ofPages(3), bodies: &bodies, width: 10, cues: []cue{send("go", 5)},
+			end: func(b board, err error) error {
+				return wantBoard(b, err, `{"in":1,"a":5,"b":"asked","pages":[{"n":0,"text":"ac"},{"n":1,"text":"ac"},{"n":2,"text":"ab"}]}`)
+			},
+			tree: func(_ *durable.Engine, list []kin) error {
+				if len(list) != 4 {
+					return fmt.Errorf("%d runs, want one with three items", len(list))
+				}
+				return nil
+			},
 		}
 	})
 }
@@ -235,24 +234,25 @@ func TestEA6_EA4_FailureGoesBeforeWhatHasBegun(t *testing.T) {
 
 // A failure of an item, killed after every commit.
 func TestEA6_EA4_FailureUnderCrashes(t *testing.T) {
-	var bodies tally
-	w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
-		bodies.add("one")
-		if p.N != 2 {
-			return durable.Sleep(ctx, 5*time.Hour)
-		}
-		if err := durable.Sleep(ctx, time.Hour); err != nil {
-			return err
-		}
-		return errFlaky
-	})).Concurrency(4).Spread())
-	cfg := serve(w)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		everyCrash(t, e, w, ofPages(6), 8, &bodies, nil)
-		e.Sleep(24 * time.Hour)
-		if page, err := e.Executions(context.Background(), durable.Filter{Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting}, Count: true}); err != nil || page.Count != 0 {
-			t.Errorf("%d runs are open, %v", page.Count, err)
+	onWeather(t, func(time.Duration) forecast {
+		var bodies tally
+		w := durable.Define("w", durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+			bodies.add("one")
+			if p.N != 2 {
+				_, err := durable.WaitForEvent[int](ctx, "never")
+				return err
+			}
+			if _, err := durable.WaitForEvent[int](ctx, "break"); err != nil {
+				return err
+			}
+			return errFlaky
+		})).Concurrency(4).Spread())
+		return &weather[board]{
+			flow: w, in: ofPages(6), bodies: &bodies, width: 8, cues: []cue{send("break", 1).once("never", "never", "never")},
+			end: func(_ board, err error) error { return wantEnd(err, durable.Failed, "error", "pages[2]/one") },
+			tree: func(_ *durable.Engine, list []kin) error {
+				return wantStatuses(list, "w failed", "w#pages cancelled", "w#pages cancelled", "w#pages cancelled", "w#pages failed")
+			},
 		}
 	})
 }

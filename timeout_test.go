@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -57,36 +58,42 @@ func TestRS8_RunTimeout(t *testing.T) {
 
 // What is to be undone is undone, without a limit; children go with the run that called them.
 func TestRS8_CO9_RunTimeoutUndoesAndCancelsChildren(t *testing.T) {
-	var bodies tally
-	child := durable.Define("child", durable.Step("s", func(ctx context.Context, _ *inner) error { return durable.Sleep(ctx, 100*time.Hour) }))
-	w := durable.Define("w",
-		set("done", func(*board) { bodies.add("done") }).Compensate(func(ctx context.Context, _ *board) error {
-			bodies.add("undo")
-			return durable.Sleep(ctx, 10*time.Minute)
-		}),
-		durable.Parallel("p",
-			durable.Step("calls", func(ctx context.Context, _ *board) error {
-				bodies.add("calls")
-				_, err := durable.Call(ctx, child, inner{})
-				return err
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		child := durable.Define("child", durable.Step("s", func(ctx context.Context, _ *inner) error {
+			_, err := durable.WaitForEvent[int](ctx, "never")
+			return err
+		}))
+		w := durable.Define("w",
+			set("done", func(*board) { bodies.add("done") }).Compensate(func(ctx context.Context, _ *board) error {
+				bodies.add("undo")
+				return durable.Sleep(ctx, unit)
 			}),
-			durable.Step("waits", func(ctx context.Context, _ *board) error {
-				bodies.add("waits")
-				_, err := durable.WaitForEvent[int](ctx, "never")
-				return err
-			}))).Timeout(3 * time.Minute)
-	cfg := serve(w, child)
-	cfg.Lease = 10 * time.Second
-	onStores(t, cfg, func(t *testing.T, e env) {
-		everyCrash(t, e, w, board{}, 2, &bodies, nil)
-		page, err := e.Executions(context.Background(), durable.Filter{Limit: 1000})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range page.Executions {
-			if x.Workflow == "child" && x.Status != durable.Cancelled || x.Workflow == "w" && x.Status != durable.Compensated {
-				t.Errorf("%s is %s", x.Workflow, x.Status)
-			}
+			durable.Parallel("p",
+				durable.Step("calls", func(ctx context.Context, _ *board) error {
+					bodies.add("calls")
+					_, err := durable.Call(ctx, child, inner{})
+					return err
+				}),
+				durable.Step("waits", func(ctx context.Context, _ *board) error {
+					bodies.add("waits")
+					_, err := durable.WaitForEvent[int](ctx, "never")
+					return err
+				}))).Timeout(20 * unit)
+		return &weather[board]{
+			flow: w, others: []durable.Definition{child}, bodies: &bodies, width: 2, loose: true,
+			end: func(_ board, err error) error {
+				if bodies.of("undo") == 0 { // it was over before there was something to undo
+					return wantEnd(err, durable.Failed, "run_timeout", "")
+				}
+				return wantEnd(err, durable.Compensated, "run_timeout", "")
+			},
+			tree: func(_ *durable.Engine, list []kin) error {
+				if len(list) > 2 || len(list) == 2 && list[1].Status != durable.Cancelled {
+					return errors.New("the child is not cancelled, or there are several")
+				}
+				return treeUndone(list)
+			},
 		}
 	})
 	bad := durable.Define("bad", mark("a")).Timeout(0)

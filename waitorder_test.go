@@ -342,6 +342,47 @@ func TestIN6_CrashAfterEveryCommit(t *testing.T) {
 	})
 }
 
+// Reminders come once, and so do the answers of people: a text, a form, a choice.
+func TestIN6_IN3_PeopleUnderCrashes(t *testing.T) {
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		w := durable.Define("w", durable.Step("s", func(ctx context.Context, c *claim) (err error) {
+			bodies.add("s")
+			if c.Text, err = durable.WaitForText(ctx, "text", durable.Assignee("ada"), durable.Reminder(unit/2, 2*unit), durable.Escalate(unit, "bob")); err != nil {
+				return err
+			}
+			form, err := durable.WaitForForm[amountForm](ctx, "form")
+			if err != nil {
+				return err
+			}
+			c.Amount = form.Amount
+			c.Account, err = durable.WaitForChoice(ctx, "account", durable.ChoicesOf("travel", "office"))
+			return err
+		}))
+		reminded := cue{when: []string{"text"}, do: func(ctx context.Context, e *durable.Engine, _ durable.ID, a ask) error {
+			if len(a.Notes) < 3 {
+				return errors.New("not all notices have come")
+			}
+			return e.ProvideInput(ctx, a.run, "text", fmt.Sprint(len(a.Notes), a.Assignee))
+		}}
+		wrong := cue{when: []string{"form"}, do: func(ctx context.Context, e *durable.Engine, _ durable.ID, a ask) error {
+			if err := e.ProvideInput(ctx, a.run, "form", amountForm{Amount: 101}); !errors.Is(err, durable.ErrInvalid) {
+				return fmt.Errorf("a wrong form: %w", err)
+			}
+			return nil
+		}}
+		return &weather[claim]{
+			flow: w, bodies: &bodies, width: 1, cues: []cue{reminded, wrong, answer("form", amountForm{Amount: 7, Way: "cash"}), answer("account", "travel")},
+			end: func(c claim, err error) error {
+				if err != nil || c != (claim{Text: "3bob", Amount: 7, Account: "travel"}) {
+					return fmt.Errorf("%+v, %w", c, err)
+				}
+				return nil
+			},
+		}
+	})
+}
+
 // A call of a child whose wait is cancelled: the body goes on, and the child is
 // cancelled, as when the call times out.
 func TestIN6_CancelEndsACall(t *testing.T) {
