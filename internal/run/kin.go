@@ -73,7 +73,7 @@ func (w *Worker) recalled(r *run, o Recall, at int64) {
 
 // takeAnswers takes what children say that were ordered to go back.
 func (w *Worker) takeAnswers(r *run, p plan.Plan, at int64, now time.Time) bool {
-	if len(p.Kin) == 0 || !r.gathers.IsZero() {
+	if len(p.Kin) == 0 || w.leaves(r) {
 		return false
 	}
 	answers := make([]answers, len(p.Kin))

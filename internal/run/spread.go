@@ -85,7 +85,7 @@ func (p ChildReport) short() ChildReport {
 
 // takeItems takes the reports of all items that have ended.
 func (w *Worker) takeItems(r *run, p plan.Plan, at int64, now time.Time) bool {
-	if !r.gathers.IsZero() {
+	if w.leaves(r) {
 		return false
 	}
 	rest := r.inbox[:0:0]
@@ -129,6 +129,11 @@ func (w *Worker) gathered(r *run, now time.Time) {
 		w.fetch(r)
 	}
 }
+
+// leaves tells whether what has been read of children is left for a moment, to be taken with
+// what comes. A worker that stops lets the run go and leaves nothing: its release says that
+// all that was read is known, so nobody would be woken by it.
+func (w *Worker) leaves(r *run) bool { return !r.gathers.IsZero() && !w.stopping }
 
 // gathering tells whether a run of which nothing runs here is kept for a moment, since
 // more of its items may have ended.
