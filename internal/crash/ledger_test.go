@@ -19,7 +19,7 @@ import (
 // line is one line of the ledger, a file apart from the database. Each line is
 // one write of its own.
 type line struct {
-	Kind     string     `json:"kind"` // begin, end, failed, gone, reconciled, effect, call
+	Kind     string     `json:"kind"` // begin, end, failed, gone, reconciled, effect, call, booked, refunded, child
 	Run      durable.ID `json:"run"`
 	Workflow string     `json:"workflow,omitempty"`
 	Path     string     `json:"path"`

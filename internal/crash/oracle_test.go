@@ -97,6 +97,7 @@ func (w *world) check(final bool) (report, []string) {
 	j.tasks()
 	j.messages()
 	j.bank()
+	j.parties()
 	if err := j.booked(); err != nil {
 		j.fault("%v", err)
 	}
@@ -200,7 +201,7 @@ func (j *judge) doctor(r *record, t *tree.Workflow) {
 			if row.Seq == 1 && i == 0 != (f.Kind == journal.Began) {
 				j.fault("run %s: row 1 has %s at place %d", r.ID, f.Kind, i)
 			}
-			if h.Cancel != nil {
+			if h.Cancel != nil && !h.Cancel.Undo && f.Kind != journal.Recalled { // else it goes back, or has nothing to undo
 				j.fault("run %s row %d: %s after it was cancelled", r.ID, row.Seq, f.Kind)
 			}
 			if h.Length > 0 || row.Seq == 1 && i > 0 {
@@ -234,6 +235,9 @@ func (j *judge) allowed(r *record, t *tree.Workflow, h *journal.History, row jou
 		}
 		return
 	}
+	if slices.ContainsFunc(p.Facts, func(x journal.Fact) bool { return x.Kind == f.Kind && x.Path == f.Path }) {
+		return // children that went back, all of them
+	}
 	i := slices.IndexFunc(p.Bodies, func(b plan.Body) bool { return b.Path == f.Path })
 	if i < 0 {
 		j.fault("run %s row %d: %s at %s is not in the plan", r.ID, row.Seq, f.Kind, f.Path)
@@ -258,6 +262,7 @@ func (j *judge) stands(r *record, p plan.Plan) {
 	outcomes := map[store.Status]plan.Outcome{
 		store.Completed: plan.Completed, store.Failed: plan.Failed, store.Cancelled: plan.Cancelled,
 		store.Pending: plan.Going, store.Waiting: plan.Going, store.Running: plan.Going,
+		store.Compensating: plan.Going, store.Compensated: plan.Compensated,
 	}
 	want, ok := outcomes[r.Status]
 	switch {
@@ -330,7 +335,7 @@ func (j *judge) bodies(r *record) {
 			case journal.Tried:
 				tried[at]++
 			case journal.Done:
-				if n := tree.Find(r.tree, f.Path); n != nil && !n.Kind.Acts() {
+				if n := tree.Find(r.tree, f.Path); n != nil && !n.Kind.Acts() || undoes(r.tree, f.Path) {
 					break
 				}
 				if !ended[at] && !ended[place{f.Path, row.Epoch, -1}] {
@@ -367,8 +372,11 @@ func (j *judge) bodies(r *record) {
 	}
 	j.report.Crashed += crashes
 	width := 1 // bodies at a time
-	if r.Workflow == "fan" {
+	switch r.Workflow {
+	case "fan":
 		width = fanWidth
+	case "party":
+		width = partyWidth
 	}
 	if crashes > width*len(j.w.deaths) {
 		j.fault("run %s: %d crashes are recorded and %d processes died", r.ID, crashes, len(j.w.deaths))
@@ -378,6 +386,13 @@ func (j *judge) bodies(r *record) {
 			j.fault("run %s: the body of %s ran %d times as attempt %d of epoch %d, and its beginning is recorded %d times", r.ID, at.path, n, at.attempt, at.epoch, tried[at])
 		}
 	}
+}
+
+// undoes tells whether a path is that of children that go back: no body of the step does.
+func undoes(t *tree.Workflow, path string) bool {
+	step, _, undo := journal.CutUndo(path)
+	n := tree.Find(t, step)
+	return undo && n != nil && n.Undo == nil
 }
 
 // mayHand tells whether bodies may have been handed over.
@@ -444,7 +459,8 @@ func (j *judge) task(t *task, r *record) {
 	switch {
 	case !j.final || r.hist == nil:
 	case t.mayFail != "" && r.Status == store.Failed && r.ErrorCode == t.mayFail:
-	case r.Status != store.Completed:
+	case t.goesBack && r.Status == store.Compensated && r.ErrorCode == "permanent":
+	case r.Status != store.Completed || t.goesBack:
 		j.fault("run %s of %s is %s (%s): %s", t.run, t.workflow, r.Status, r.ErrorCode, r.Error)
 	case t.want != nil:
 		if err := t.want(r.hist.State); err != nil {

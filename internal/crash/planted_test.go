@@ -44,6 +44,8 @@ func TestPlanted(t *testing.T) {
 		},
 		{name: "half of the money gets lost", mutant: "half-credit", kind: "bank", want: "money is not conserved"},
 		{name: "a step's row is there twice", mutant: "double-row", kind: "booked", want: "rows less done facts are 1"},
+		{name: "what was booked is not refunded", mutant: "no-refund", kind: "party", want: "is undone 1 times, refunded false"},
+		{name: "a call gives another child each time", mutant: "new-child", kind: "party", want: "and again"},
 		{name: "a result without a body", mutant: "no-end", kind: "loop", want: "has no end of it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,6 +139,7 @@ func TestPlantedDamage(t *testing.T) {
 	w.fillWith(t, "waits")
 	w.fillWith(t, "loop")
 	w.fillWith(t, "calls")
+	w.fillWith(t, "party")
 	w.finish()
 	w.verify()
 	for query, want := range map[string]string{
@@ -144,6 +147,7 @@ func TestPlantedDamage(t *testing.T) {
 		"DELETE FROM journal WHERE rowid = (SELECT max(rowid) FROM journal)":                                                         "",
 		"UPDATE journal SET epoch = epoch + 5 WHERE rowid = (SELECT max(rowid) FROM journal)":                                        "yet to come",
 		"UPDATE execution SET status = 'failed' WHERE n = (SELECT max(n) FROM execution WHERE status = 'completed')":                 "the plan says",
+		"UPDATE execution SET status = 'completed' WHERE status = 'compensated'":                                                     "the plan says",
 		"UPDATE execution SET status = 'completed' WHERE status = 'cancelled'":                                                       "and it is completed",
 		"DELETE FROM execution WHERE n = (SELECT max(n) FROM execution WHERE key IS NOT NULL)":                                       "is lost",
 		"UPDATE journal SET body = zeroblob(length(body)) WHERE rowid = (SELECT max(rowid) FROM journal)":                            "corrupt",

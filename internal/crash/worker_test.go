@@ -245,7 +245,7 @@ func (c *child) look(ctx context.Context) {
 
 // settle waits until no run is left to do; with a run, until that has ended.
 func (c *child) settle(ctx context.Context, run durable.ID) error {
-	f := durable.Filter{Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting}, Limit: 1}
+	f := durable.Filter{Statuses: []durable.Status{durable.Pending, durable.Running, durable.Waiting, durable.Compensating}, Limit: 1}
 	if run != (durable.ID{}) {
 		f.IDPrefix = run.String()
 	}

@@ -95,6 +95,7 @@ type task struct {
 	run          durable.ID
 	sent         []bool // acknowledged
 	cancelled    bool   // acknowledged
+	goesBack     bool   // the run is to end as compensated
 	mayFail      string // an error code that the run may end with
 	startNever   bool   // its start was not acknowledged and is not repeated
 }
