@@ -125,30 +125,66 @@ func TestCO3_TheHandlerOfTheCallingStepThenItsChildrenLastFirst(t *testing.T) {
 
 // The same, killed after every commit: each compensation is recorded once, in that order.
 func TestCO3_CO7_CrashAfterEveryCommitOfATree(t *testing.T) {
-	onWeather(t, func(time.Duration) forecast {
-		var s saga
-		w, all, want := s.forest()
-		return &weather[note]{
-			flow: w, others: all[1:], bodies: &s.tally, width: 4,
-			end: func(_ note, err error) error {
-				if got := s.undone(); !slices.Equal(got, want) {
-					return fmt.Errorf("undone were %q, want %q", got, want)
-				}
-				return wantEnd(err, durable.Compensated, "permanent", "end")
-			},
-			tree: func(_ *durable.Engine, list []kin) error {
-				for _, k := range list {
-					for _, rec := range rollbacks(k.Execution) {
-						if !strings.HasSuffix(rec, " done") && !strings.HasSuffix(rec, " crashed") {
-							return fmt.Errorf("%s has %q", k.Workflow, rec)
-						}
+	t.Run("small", func(t *testing.T) {
+		onWeather(t, func(time.Duration) forecast {
+			var s saga
+			x, y := s.leaf("x"), s.leaf("y")
+			mid := durable.Define("mid", s.step("m"), s.calls("n", y))
+			node := durable.Child("node", x, func(*note) note { return note{} }, func(*note, note) {})
+			w := durable.Define("w", s.calls("two", x, mid), node, fail("end"))
+			f := s.tree(w, "x", "two", "n", "y", "m", "x")
+			f.others = []durable.Definition{x, y, mid}
+			f.ends = []string{"mid compensated", "w compensated", "x compensated", "x compensated", "y compensated"}
+			return f.weather()
+		})
+	})
+	t.Run("forest", func(t *testing.T) {
+		inBubbles(t, func(time.Duration) forecast {
+			var s saga
+			w, all, want := s.forest()
+			f := s.tree(w, want...)
+			f.others = all[1:]
+			f.ends = []string{
+				"alone completed", "detached completed", "idle completed", "idle completed", "late compensated", "mid compensated",
+				"spawned compensated", "w compensated", "x compensated", "x compensated", "y compensated", "z compensated",
+			}
+			return f.weather()
+		})
+	})
+}
+
+// grove is a tree that goes back, and what is to come of it.
+type grove struct {
+	s            *saga
+	w            *durable.Workflow[note]
+	others       []durable.Definition
+	undone, ends []string
+}
+
+func (s *saga) tree(w *durable.Workflow[note], undone ...string) *grove {
+	return &grove{s: s, w: w, undone: undone}
+}
+
+func (g *grove) weather() forecast {
+	return &weather[note]{
+		flow: g.w, others: g.others, bodies: &g.s.tally, width: 4,
+		end: func(_ note, err error) error {
+			if got := g.s.undone(); !slices.Equal(got, g.undone) {
+				return fmt.Errorf("undone were %q, want %q", got, g.undone)
+			}
+			return wantEnd(err, durable.Compensated, "permanent", "end")
+		},
+		tree: func(_ *durable.Engine, list []kin) error {
+			for _, k := range list {
+				for _, rec := range rollbacks(k.Execution) {
+					if !strings.HasSuffix(rec, " done") && !strings.HasSuffix(rec, " crashed") {
+						return fmt.Errorf("%s has %q", k.Workflow, rec)
 					}
 				}
-				return wantStatuses(list, "alone completed", "detached completed", "idle completed", "idle completed", "late compensated", "mid compensated",
-					"spawned compensated", "w compensated", "x compensated", "x compensated", "y compensated", "z compensated")
-			},
-		}
-	})
+			}
+			return wantStatuses(list, g.ends...)
+		},
+	}
 }
 
 // A child whose rollback fails makes that of its parent fail, and the others go on; a retry of the
