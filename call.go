@@ -23,6 +23,7 @@ type body struct {
 	engine *Engine
 	counts map[string]int
 	inside string // the call whose function runs
+	at     string // the key of a Do whose function runs
 	shelf  *shelf
 	logs   *capture
 
@@ -97,7 +98,7 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 	if err := context.Cause(ctx); err != nil {
 		return zero, err
 	}
-	v, err := inside(ctx, b, name, fn)
+	v, err := inside(ctx, b, name, key, fn)
 	req := &run.CallRequest{Key: key}
 	if over := context.Cause(b.h.Context()); err != nil && over != nil {
 		return zero, over // it was cut off, which is no failure of fn
@@ -117,9 +118,9 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 }
 
 // inside runs the function of a Do; no durable call may be made meanwhile.
-func inside[T any](ctx context.Context, b *body, name string, fn func(ctx context.Context) (T, error)) (T, error) {
-	b.inside = "Do " + strconv.Quote(name)
-	defer func() { b.inside = "" }()
+func inside[T any](ctx context.Context, b *body, name, key string, fn func(ctx context.Context) (T, error)) (T, error) {
+	b.inside, b.at = "Do "+strconv.Quote(name), key
+	defer func() { b.inside, b.at = "", "" }()
 	return fn(ctx)
 }
 

@@ -44,6 +44,7 @@ type Engine struct {
 	first   map[string]*definition // by name: the version listed first
 	hub     hub
 	parts   parts
+	lineage lineage
 	orphans orphans
 
 	stop    chan struct{} // closed: stop in order

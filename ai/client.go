@@ -29,8 +29,8 @@ type Config struct {
 	// Shared makes Limits, and waits for a provider's rate limits, hold over all workers on one database, for two more
 	// small writes for each request. Calls outside of steps share nothing.
 	Shared bool
-	// Budgets bound what a run may spend, by the name of its workflow. Children and items that are spread are runs of
-	// their own.
+	// Budgets bound what a run may spend, by the name of its workflow. What its children, items that are spread, and all below
+	// them spend counts, too.
 	Budgets map[string]Budget
 	// Prices replaces the table of prices that is built in, in the same form. See docs/ai.md.
 	Prices []byte
@@ -49,13 +49,14 @@ type Client struct {
 	prices  *prices
 	rates   *rates
 	ledgers ledgers
+	tabs    tabs
 	offline func() (Model, error) // learnt once
 }
 
 // New checks a configuration as a whole and returns all its problems together. It reads no
 // keys: those are read when they are first needed, or by Check.
 func New(cfg Config) (*Client, error) {
-	c := &Client{cfg: cfg, rates: newRates(maps.Clone(cfg.Limits)), ledgers: ledgers{runs: make(map[string]*ledger)}}
+	c := &Client{cfg: cfg, rates: newRates(maps.Clone(cfg.Limits)), ledgers: ledgers{runs: make(map[string]*ledger)}, tabs: newTabs()}
 	c.cfg.Aliases, c.cfg.Providers, c.cfg.Budgets = maps.Clone(cfg.Aliases), maps.Clone(cfg.Providers), maps.Clone(cfg.Budgets)
 	c.offline = sync.OnceValues(func() (Model, error) { return Offline{}.Open(offline.Documents) })
 	if c.cfg.Getenv == nil {

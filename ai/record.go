@@ -27,6 +27,7 @@ type mark struct {
 	Input    int64  `json:"input,omitempty"` // tokens, estimated
 	Output   int64  `json:"output,omitempty"`
 	Reserved *Money `json:"reserved,omitempty"` // what it may cost; nil: not known
+	Held     string `json:"held,omitempty"`     // under which name the budgets of runs have reserved it
 
 	System string   `json:"system,omitempty"`
 	Tools  string   `json:"tools,omitempty"`
