@@ -2,7 +2,6 @@ package durable
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 )
@@ -14,8 +13,8 @@ type Ancestor struct {
 }
 
 // Ancestors returns the runs above the run of the step whose context it is given: the one that has begun it (for an item that is
-// spread, the one that has the list), and so on to the root, which is the last. A run that was started by itself has none. Where one was removed the list ends. It
-// never changes otherwise, and is read once. While the database is away it waits. Errors: ErrNotInStep.
+// spread, the one that has the list), and so on to the root, which is the last. A run that was started by itself has none. It
+// never changes, and is read once. While the database is away it waits. Errors: ErrNotInStep.
 func Ancestors(ctx context.Context) ([]Ancestor, error) {
 	b := bodyOf(ctx)
 	if b == nil {
@@ -24,11 +23,8 @@ func Ancestors(ctx context.Context) ([]Ancestor, error) {
 	var list []Ancestor
 	for id := b.h.Parent; id != (ID{}); {
 		k, err := b.engine.kinOf(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			break
-		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("Ancestors: run %s: %w", id, err)
 		}
 		list = append(list, Ancestor{id, k.workflow})
 		id = k.parent

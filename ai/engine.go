@@ -206,12 +206,9 @@ func (stepJournal) giveBack(ctx context.Context, id string, draws []draw) error 
 	return durable.Settle(ctx, id, drawsOf(draws)...)
 }
 
-func (stepJournal) takeOnce(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, gone bool, err error) {
+func (stepJournal) takeOnce(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, err error) {
 	t, err := durable.TakeOnce(ctx, name, drawsOf(draws)...)
-	if errors.Is(err, durable.ErrNotFound) {
-		return "", false, "", true, nil
-	}
-	return t.ID, t.OK, t.Counter, false, err
+	return t.ID, t.OK, t.Counter, err
 }
 
 func (stepJournal) count(ctx context.Context, run [16]byte, counter string) (int64, error) {

@@ -36,9 +36,8 @@ type counting interface {
 	// giveBack says what the amounts have turned out to be.
 	giveBack(ctx context.Context, id string, draws []draw) error
 
-	// takeOnce is take for a record that is being made: whoever makes it after a crash finds what was taken. gone says that a
-	// run to which a counter belongs is not there any more.
-	takeOnce(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, gone bool, err error)
+	// takeOnce is take for a record that is being made: whoever makes it after a crash finds what was taken.
+	takeOnce(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, err error)
 	// count is what counts of a counter of a run.
 	count(ctx context.Context, run [16]byte, counter string) (int64, error)
 	// line is the run of the step, and then those above it.

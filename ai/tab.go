@@ -2,7 +2,6 @@ package ai
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ type bound struct {
 	mu     sync.Mutex
 	limit  Budget
 	warned bool
-	gone   bool // the run was removed: nothing is bounded by it any more
 }
 
 // part is one number of a budget.
@@ -44,10 +42,10 @@ func (b *bound) counter(part string) string { return "ai:" + part + ":" + b.run 
 func (b *bound) raisedCounter(part string) string { return "ai:" + part + ":raised" }
 
 // budget is the limit at this moment, and whether four fifths of it were gone before.
-func (b *bound) budget() (limit Budget, warned, gone bool) {
+func (b *bound) budget() (limit Budget, warned bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.limit, b.warned, b.gone
+	return b.limit, b.warned
 }
 
 // learn makes the limit known to which a part was raised.
@@ -167,7 +165,7 @@ func (t *tab) clear(ctx context.Context) error {
 
 func (t *tab) onlyMoney() bool {
 	for _, b := range t.bounds {
-		if limit, _, gone := b.budget(); !gone && limit.onlyMoney() {
+		if limit, _ := b.budget(); limit.onlyMoney() {
 			return true
 		}
 	}
@@ -182,10 +180,7 @@ const maxBounds = 16
 func (t *tab) draws(s spending, soft bool) (list []draw, byCounter map[string]boundPart) {
 	byCounter = make(map[string]boundPart)
 	for _, b := range t.bounds {
-		limit, warned, gone := b.budget()
-		if gone {
-			continue
-		}
+		limit, warned := b.budget()
 		for _, p := range limit.parts(s) {
 			if soft && !warned {
 				p.limit -= p.limit/5 + 1 // less than four fifths
@@ -212,22 +207,14 @@ func (t *tab) reserve(ctx context.Context, m *mark) (*overrun, error) {
 		if len(draws) > maxBounds {
 			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("the budgets of the run and of those above it bound %d numbers together, and may bound %d", len(draws), maxBounds)}
 		}
-		if len(draws) == 0 {
-			return nil, nil
-		}
-		id, ok, counter, gone, err := t.j.takeOnce(ctx, "budget", draws)
+		id, ok, counter, err := t.j.takeOnce(ctx, "budget", draws)
 		switch {
 		case err != nil:
 			return nil, err
-		case gone:
-			if err := t.miss(ctx); err != nil {
-				return nil, err
-			}
-			continue
 		case ok:
 			m.Held = id
 			for _, b := range near {
-				limit, _, _ := b.budget()
+				limit, _ := b.budget()
 				warned(ctx, "run "+b.run, limit)
 			}
 			return nil, nil
@@ -288,26 +275,6 @@ func (t *tab) refresh(ctx context.Context, b *bound, part string) (news bool, er
 	return err == nil && b.learn(part, n), err
 }
 
-// miss finds out which runs are not there any more.
-func (t *tab) miss(ctx context.Context) error {
-	for _, b := range t.bounds {
-		if _, _, gone := b.budget(); gone || b.run == t.run {
-			continue // a run that asks is there
-		}
-		_, _, _, gone, err := t.j.takeOnce(ctx, "there", []draw{{run: b.id, counter: "ai:there", limit: 1}})
-		if err != nil {
-			return err
-		}
-		if gone {
-			b.mu.Lock()
-			b.gone = true
-			b.mu.Unlock()
-			return nil
-		}
-	}
-	return errors.New("ai: a run with a budget is not there, and none of those that are known is missing")
-}
-
 // rowsOfCalls is up to how many calls a budget need not be settled that bounds nothing else.
 const rowsOfCalls = 1000
 
@@ -345,10 +312,7 @@ func (t *tab) raise(ctx context.Context, to *raised) error {
 		if b.run != run {
 			continue
 		}
-		limit, _, gone := b.budget()
-		if gone {
-			return nil
-		}
+		limit, _ := b.budget()
 		wanted := make(map[string]int64)
 		for _, p := range limit.parts(spending{to.Money, to.Tokens, to.Calls}) {
 			wanted[p.name] = p.need
