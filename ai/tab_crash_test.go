@@ -10,21 +10,21 @@ import (
 	"github.com/durable-go/durable/durabletest"
 )
 
-// spentBelow is what the records of a run and of all below it say that they have spent, and whether something was cut off.
-func spentBelow(t *testing.T, e *durable.Engine, id durable.ID) (s spending) {
+// treeSpending is what the records of a run and of all below it say that they have spent, and whether something was cut off.
+func treeSpending(t *testing.T, ctx context.Context, e *durable.Engine, id durable.ID) (s spending) {
 	t.Helper()
-	x, err := e.Execution(t.Context(), id, durable.WithCalls)
+	x, err := e.Execution(ctx, id, durable.WithCalls)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range gather(entriesOf(x)) {
 		s = s.plus(r.spending())
 	}
-	for child, err := range e.EachExecution(t.Context(), durable.Filter{Parent: id}) {
+	for child, err := range e.EachExecution(ctx, durable.Filter{Parent: id}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s = s.plus(spentBelow(t, e, child.ID))
+		s = s.plus(treeSpending(t, ctx, e, child.ID))
 	}
 	return s
 }
@@ -57,7 +57,7 @@ func TestAI29_KilledAfterEveryWrite(t *testing.T) {
 			r := durabletest.Start(e, w, doc{}, durable.Key(fmt.Sprint(n)))
 			r.Done()
 			e.Sleep(time.Second)
-			want := spentBelow(t, e.Engine, r.ID)
+			want := treeSpending(t, t.Context(), e.Engine, r.ID)
 			cut += want.Calls - 3
 			for part, n := range map[string]int64{"tokens": want.Tokens, "calls": int64(want.Calls)} {
 				got, err := e.Counter(t.Context(), r.ID, "ai:"+part+":"+r.ID.String())
