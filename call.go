@@ -98,7 +98,9 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 	if err := context.Cause(ctx); err != nil {
 		return zero, err
 	}
-	v, err := inside(ctx, b, name, key, fn)
+	own := new(shelf)
+	v, err := inside(context.WithValue(ctx, shelfKey{}, own), b, name, key, fn)
+	own.close()
 	req := &run.CallRequest{Key: key}
 	if over := context.Cause(b.h.Context()); err != nil && over != nil {
 		return zero, over // it was cut off, which is no failure of fn
@@ -109,7 +111,7 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 		return zero, &resultError{fmt.Errorf("the result of Do %q: %w", name, err)}
 	}
 	fail.Point(fail.DoBefore)
-	c, err := b.call(req)
+	c, err := b.call(req, own)
 	if err != nil {
 		return zero, callGone(ctx, err)
 	}

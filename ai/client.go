@@ -50,6 +50,7 @@ type Client struct {
 	rates   *rates
 	ledgers ledgers
 	tabs    tabs
+	forms   forms
 	offline func() (Model, error) // learnt once
 }
 
