@@ -152,8 +152,8 @@ func recordCall(err error, b *body) *journal.Error {
 	if r, ok := asErr[*retryAfter](err); ok {
 		code = "retry_after:" + r.after.String()
 	}
-	if _, ok := asErr[*permanent](err); ok {
-		code = "permanent"
+	if p, ok := asErr[*permanent](err); ok {
+		code = p.code
 	}
 	return record(err, code, b.h.Path, b.h.Attempt)
 }
@@ -161,8 +161,8 @@ func recordCall(err error, b *body) *journal.Error {
 func recordedError(e *journal.Error) error {
 	f := failure(e)
 	f.Path = ""
-	if f.Code == "permanent" {
-		return Permanent(f)
+	if f.Code == "permanent" || f.Code == "crash_limit" {
+		return &permanent{f, f.Code}
 	}
 	if after, ok := cutPrefix(f.Code, "retry_after:"); ok {
 		f.Code = "error"

@@ -328,8 +328,8 @@ func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
 		if t, ok := asErr[*txError](err); ok {
 			end.Final, end.Err.Code = t.final, t.code
 		}
-		if _, ok := asErr[*permanent](err); ok {
-			end.Final, end.Err.Code = true, "permanent"
+		if p, ok := asErr[*permanent](err); ok {
+			end.Final, end.Err.Code = true, p.code
 		} else if retry := c.policy(h); retry != nil && !retry(err) {
 			end.Final = true
 		}

@@ -15,6 +15,9 @@ import (
 // permanent marks an error that no retry of the step mends.
 func permanent(err error) error { return durable.Permanent(err) }
 
+// crashed marks the error of something that was cut off too often.
+func crashed(err error) error { return durable.CrashLimit(err) }
+
 // bodyOver says whether the engine has ended a body, by the cause of its context. Then nothing may be recorded of
 // what was cut off.
 func bodyOver(cause error) bool {

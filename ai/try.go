@@ -131,7 +131,7 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 		return m, nil
 	}
 	m.Model = a.open.spec.String()
-	m.Input, m.Output = a.p.size/bytesPerToken, int64(a.maxTokens())
+	m.Input, m.Output = a.p.size/quarters, int64(a.maxTokens())
 	m.Reserved = a.c.prices.most(a.open.spec.provider, a.open.spec.name, m.Input, m.Output, a.k.req.Cache)
 	if a.open.spec.url != "" {
 		m.Reserved = nil
