@@ -34,6 +34,10 @@ type Config struct {
 	Budgets map[string]Budget
 	// Prices replaces the table of prices that is built in, in the same form. See docs/ai.md.
 	Prices []byte
+	// Redact, if set, changes texts that leave the conversation: what errors quote of providers and answers, which is also recorded and
+	// logged, what this package logs, and cassettes. It does not change messages, recorded or sent: those are what the next turn
+	// is about, and what people are shown who must agree. It may be called by many goroutines.
+	Redact func(string) string
 	// HTTP is for the built-in providers. Without it they have their own.
 	HTTP *http.Client
 	// Around, if set, stands around every provider that is asked, by what is before the colon in the model's full name. It may
@@ -178,4 +182,20 @@ func (c *Client) named(err error, asked string) *Error {
 	named := *e
 	named.Err = errors.New(hint)
 	return &named
+}
+
+// redact is a text as it may leave the conversation.
+func (c *Client) redact(text string) string {
+	if c.cfg.Redact == nil {
+		return text
+	}
+	return c.cfg.Redact(text)
+}
+
+// redacted is an error as it may leave the conversation.
+func (c *Client) redacted(err error) error {
+	if c.cfg.Redact == nil {
+		return err
+	}
+	return errors.New(c.redact(err.Error()))
 }

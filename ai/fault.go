@@ -21,8 +21,9 @@ func (c *Client) classify(err error, asked string, m *mark, r *model.Request) *E
 		out.Model = m.Model
 	}
 	if out.Err != nil {
-		out.Err = errors.New(withoutPrompt(clip(out.Err.Error(), maxErrorText), r))
+		out.Err = errors.New(c.redact(withoutPrompt(clip(out.Err.Error(), maxErrorText), r)))
 	}
+	out.Code = c.redact(out.Code)
 	if out.Kind == TooLong {
 		out.Err = tooLong(out.Err)
 	}

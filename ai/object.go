@@ -105,7 +105,7 @@ func once[T any](ctx context.Context, c *Client, j Journal, form form[T], s *set
 			return v, k.failures, nil
 		}
 		if turn >= repairs {
-			return last, k.failures, &Error{Kind: BadAnswer, Model: resp.Served, RequestID: resp.RequestID, Usage: usage, Err: wrong}
+			return last, k.failures, &Error{Kind: BadAnswer, Model: resp.Served, RequestID: resp.RequestID, Usage: usage, Err: c.redacted(wrong)}
 		}
 		msgs = append(msgs[:len(msgs):len(msgs)], resp.Message, Message{Role: User, Text: "Your answer does not fit: " + clip(wrong.Error(), maxErrorText) +
 			"\n\nAnswer again with the whole JSON object, put right, and nothing else."})

@@ -151,7 +151,7 @@ func (a *asking) repay(ctx context.Context, u *Usage, all bool) {
 		return
 	}
 	if err := l.j.giveBack(ctx, l.id, list); err != nil { // it counts until its time is over
-		logger(ctx).Warn("the use of a model's limits could not be settled", "err", err)
+		logger(ctx).Warn("the use of a model's limits could not be settled", "err", a.c.redact(err.Error()))
 	}
 }
 
@@ -177,6 +177,6 @@ func (a *asking) coolEverywhere(ctx context.Context, d time.Duration) {
 	}
 	_, _, _, _, err := j.take(ctx, takeName(), []draw{{counter: coolCounter(a.open.bucket), amount: 1, limit: 1 << 40, lasts: d, kind: coolDraw}})
 	if err != nil {
-		logger(ctx).Warn("a rate limit could not be told to the other workers", "err", err)
+		logger(ctx).Warn("a rate limit could not be told to the other workers", "err", a.c.redact(err.Error()))
 	}
 }

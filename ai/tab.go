@@ -69,6 +69,7 @@ func (b *bound) learn(part string, to int64) (news bool) {
 
 // tab is what bounds the calls of one run: its own budget, and those of the runs above it. A call must fit all.
 type tab struct {
+	client *Client
 	run    string
 	j      counting // of the first call; those of all steps do the same
 	bounds []*bound
@@ -95,7 +96,7 @@ func (all *tabs) of(ctx context.Context, c *Client, j counting, info StepInfo) (
 		if len(all.runs) >= maxLedgers {
 			forget(all.runs, func(t *tab) time.Time { return t.used })
 		}
-		t = &tab{run: info.Execution, epoch: info.Epoch}
+		t = &tab{client: c, run: info.Execution, epoch: info.Epoch}
 		all.runs[info.Execution] = t
 	}
 	t.used = time.Now()
@@ -295,7 +296,7 @@ func (t *tab) settle(ctx context.Context, m *mark, real spending) {
 		defer cancel()
 	}
 	if err := t.j.giveBack(ctx, m.Held, list); err != nil {
-		logger(ctx).Warn("what a call has cost could not be settled with the budgets of its runs: what was reserved for it counts", "err", err)
+		logger(ctx).Warn("what a call has cost could not be settled with the budgets of its runs: what was reserved for it counts", "err", t.client.redact(err.Error()))
 	}
 }
 
