@@ -22,6 +22,7 @@ type body struct {
 	h      *run.Handle
 	engine *Engine
 	counts map[string]int
+	before map[string]bool // keys of calls that are recorded from before, and to which the body has not come
 	inside string // the call whose function runs
 	at     string // the key of a Do whose function runs
 	shelf  *shelf
@@ -67,7 +68,9 @@ func enter(ctx context.Context, kind, name string) (*body, string, error) {
 	}
 	key, scope := kind+":"+name, scopeOf(ctx)
 	b.counts[key+scope]++
-	return b, key + "#" + strconv.Itoa(b.counts[key+scope]) + scope, nil
+	key += "#" + strconv.Itoa(b.counts[key+scope]) + scope
+	delete(b.before, key)
+	return b, key, nil
 }
 
 // stuck ends the body: the code cannot read what is recorded.

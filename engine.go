@@ -243,7 +243,7 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 
 // attempt runs a step once; true means that it should be run again at once.
 func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *capture, try int) (plan.Ending, bool) {
-	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), shelf: new(shelf), logs: logs}
+	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), shelf: new(shelf), logs: logs, before: recordedBefore(h)}
 	h.Keeps = nil
 	fn := c.body
 	switch h.Mode {

@@ -228,6 +228,10 @@ func (j stepJournal) line(ctx context.Context) ([]ancestor, error) {
 	return list, err
 }
 
+func (stepJournal) unvisited(ctx context.Context, prefix string) []string {
+	return durable.Unvisited(ctx, prefix)
+}
+
 func drawsOf(list []draw) []durable.Draw {
 	out := make([]durable.Draw, len(list))
 	for i, d := range list {

@@ -345,6 +345,9 @@ func (p *paper) keep(ctx context.Context, j Journal) error {
 	return nil
 }
 
+// hashDigits is how many digits the name of a call has that is known by what it asks.
+const hashDigits = 16
+
 // name is under which a call is recorded.
 func (k *call) recordName(p *paper, failures int) string {
 	if k.position {
@@ -366,7 +369,7 @@ func (k *call) recordName(p *paper, failures int) string {
 		}{
 			k.model, p.system, p.list, p.tools, p.schema, k.req.ToolChoice, k.req.Effort, p.tail, k.req.Stop,
 			k.req.MaxTokens, k.req.Temperature, k.req.Cache, k.req.Extra,
-		}))[:16]
+		}))[:hashDigits]
 	}
 	if !k.keep {
 		name += fmt.Sprintf("~%d", failures)

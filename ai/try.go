@@ -78,6 +78,9 @@ func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if fresh && m.Try == 1 && m.Not == nil {
+		a.unlike(ctx)
+	}
 	a.pause, a.k.failures = 0, m.Failures
 	if !fresh && m.Not == nil && a.k.purse != nil {
 		a.k.purse.add(m.reserved())
@@ -88,6 +91,28 @@ func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
 		}
 	}
 	return m, fresh, nil
+}
+
+// unlike logs that a call which is known by what it asks is asked afresh, though the body runs again and has records of calls to which it
+// has not come: the text may differ each time.
+func (a *asking) unlike(ctx context.Context) {
+	j, ok := a.j.(interface {
+		unvisited(ctx context.Context, prefix string) []string
+	})
+	if !ok || a.k.name != "" || a.k.key != "" {
+		return
+	}
+	const length = len("ai:") + hashDigits
+	var unused []string
+	for _, name := range j.unvisited(ctx, "ai:") {
+		if len(name) >= length && name[length:] == a.name[length:] { // of the same attempts, and no "/try"
+			unused = append(unused, name)
+		}
+	}
+	if len(unused) > 0 {
+		logger(ctx).Warn("a call of a model is asked afresh, while recorded answers of this step are not used: text that differs each time, such as "+
+			"the time, chance or the order of a map, makes another call of it each time; give it a Key", "call", a.name, "unused", unused[:min(len(unused), 5)])
+	}
 }
 
 // same says whether a mark recorded exactly this paper. If not, the code has changed since.

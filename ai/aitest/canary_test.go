@@ -61,7 +61,7 @@ func (l *logs) String() string {
 func TestAI33_CanaryEverywhere(t *testing.T) {
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprintf(w, `{"type":"error","error":{"type":"invalid_request_error","message":"from %s: headers %q, prompt %s"}}`,
+		_, _ = fmt.Fprintf(w, `{"type":"error","error":{"type":"invalid_request_error","message":"from %s: headers %s, prompt %s"}}`,
 			canaryName, r.Header.Get("x-api-key")+r.Header.Get("Authorization"), canaryPrompt)
 	}))
 	defer echo.Close()
