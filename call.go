@@ -23,8 +23,8 @@ type body struct {
 	engine *Engine
 	counts map[string]int
 	before map[string]bool // keys of calls that are recorded from before, and to which the body has not come
-	inside string // the call whose function runs
-	at     string // the key of a Do whose function runs
+	inside string          // the call whose function runs
+	at     string          // the key of a Do whose function runs
 	shelf  *shelf
 	logs   *capture
 
