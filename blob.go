@@ -25,7 +25,7 @@ const (
 // The same body is kept once in a run, however often it is given. If the body ends without such a record
 // (an error, a panic, a Snooze), what it gave since the last one is dropped.
 //
-// Within the function of a Do, call it on the same goroutine: it goes with the Do's record, also
+// Within the function of a Do it goes with the Do's record, also
 // with that of an error. Within one of an All it goes with the record of that item. It is no durable call: it
 // has no name, and a step may call it anywhere but within or after Tx.
 //
@@ -101,8 +101,8 @@ func hashOf(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// shelf has what Blob was given and no record has taken yet: of a body, or of an item of
-// its All.
+// shelf has what Blob was given and no record has taken yet: of a body, or of a function of its
+// Do or All.
 type shelf struct {
 	mu    sync.Mutex
 	shut  bool
@@ -110,7 +110,7 @@ type shelf struct {
 	blobs []run.Blob
 }
 
-// shelfKey is where the context of an item's function has its shelf.
+// shelfKey is where the context of a function has its shelf.
 type shelfKey struct{}
 
 // shelfOf finds the shelf that a context leads to, if it may be used here.

@@ -22,7 +22,9 @@ type body struct {
 	h      *run.Handle
 	engine *Engine
 	counts map[string]int
-	inside string // the call whose function runs
+	before map[string]bool // keys of calls that are recorded from before, and to which the body has not come
+	inside string          // the call whose function runs
+	at     string          // the key of a Do whose function runs
 	shelf  *shelf
 	logs   *capture
 
@@ -66,7 +68,9 @@ func enter(ctx context.Context, kind, name string) (*body, string, error) {
 	}
 	key, scope := kind+":"+name, scopeOf(ctx)
 	b.counts[key+scope]++
-	return b, key + "#" + strconv.Itoa(b.counts[key+scope]) + scope, nil
+	key += "#" + strconv.Itoa(b.counts[key+scope]) + scope
+	delete(b.before, key)
+	return b, key, nil
 }
 
 // stuck ends the body: the code cannot read what is recorded.
@@ -97,7 +101,9 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 	if err := context.Cause(ctx); err != nil {
 		return zero, err
 	}
-	v, err := inside(ctx, b, name, fn)
+	own := new(shelf)
+	v, err := inside(context.WithValue(ctx, shelfKey{}, own), b, name, key, fn)
+	own.close()
 	req := &run.CallRequest{Key: key}
 	if over := context.Cause(b.h.Context()); err != nil && over != nil {
 		return zero, over // it was cut off, which is no failure of fn
@@ -108,7 +114,7 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 		return zero, &resultError{fmt.Errorf("the result of Do %q: %w", name, err)}
 	}
 	fail.Point(fail.DoBefore)
-	c, err := b.call(req)
+	c, err := b.call(req, own)
 	if err != nil {
 		return zero, callGone(ctx, err)
 	}
@@ -117,9 +123,9 @@ func Do[T any](ctx context.Context, name string, fn func(ctx context.Context) (T
 }
 
 // inside runs the function of a Do; no durable call may be made meanwhile.
-func inside[T any](ctx context.Context, b *body, name string, fn func(ctx context.Context) (T, error)) (T, error) {
-	b.inside = "Do " + strconv.Quote(name)
-	defer func() { b.inside = "" }()
+func inside[T any](ctx context.Context, b *body, name, key string, fn func(ctx context.Context) (T, error)) (T, error) {
+	b.inside, b.at = "Do "+strconv.Quote(name), key
+	defer func() { b.inside, b.at = "", "" }()
 	return fn(ctx)
 }
 
@@ -149,8 +155,8 @@ func recordCall(err error, b *body) *journal.Error {
 	if r, ok := asErr[*retryAfter](err); ok {
 		code = "retry_after:" + r.after.String()
 	}
-	if _, ok := asErr[*permanent](err); ok {
-		code = "permanent"
+	if p, ok := asErr[*permanent](err); ok {
+		code = p.code
 	}
 	return record(err, code, b.h.Path, b.h.Attempt)
 }
@@ -158,8 +164,8 @@ func recordCall(err error, b *body) *journal.Error {
 func recordedError(e *journal.Error) error {
 	f := failure(e)
 	f.Path = ""
-	if f.Code == "permanent" {
-		return Permanent(f)
+	if f.Code == "permanent" || f.Code == "crash_limit" {
+		return &permanent{f, f.Code}
 	}
 	if after, ok := cutPrefix(f.Code, "retry_after:"); ok {
 		f.Code = "error"

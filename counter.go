@@ -60,6 +60,25 @@ func Take(ctx context.Context, name string, draws ...Draw) (Taken, error) {
 	return b.engine.take(ctx, hex.EncodeToString(sum[:16]), draws, true)
 }
 
+// TakeOnce is Take for the function of a Do whose result says that the amounts were taken, if nothing of them is spent before
+// that is recorded. It is known by its name and that call of the visit, whatever the attempt: when the process dies before
+// the record, the next attempt finds what was taken, and takes nothing more. Outside of a Do it is known by its name and the visit of the step.
+//
+// Once it is settled, by the ID that it returns, the same name takes nothing more for two minutes. So settle after the record only,
+// also with 0: what was taken for a record that is never made goes on counting. Errors: as those of Take.
+func TakeOnce(ctx context.Context, name string, draws ...Draw) (Taken, error) {
+	b := bodyOf(ctx)
+	if b == nil {
+		return Taken{}, fmt.Errorf("%w: TakeOnce %q: the context is not that of a step; use engine.Take", ErrNotInStep, name)
+	}
+	if m := tree.TextMistake(name); m != "" {
+		return Taken{}, fmt.Errorf("TakeOnce: %w: the name is bad: %s", ErrInvalid, m)
+	}
+	item, _ := ctx.Value(itemKey{}).(string)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00once\x00%s\x00%s\x00%s", b.h.Execution, b.h.Path, b.h.Generation, b.at, item, name))
+	return b.engine.take(ctx, hex.EncodeToString(sum[:16]), draws, true)
+}
+
 // Settle says what the amounts that Take took have turned out to be: Amount of each draw, whose Limit
 // and For do not matter. It may be more than the limit; 0 gives all back. It counts as long as what was taken, or up to a 64th of
 // that longer. The first settling of an ID on a counter stands; what was never taken, or counts no more, is passed over.
@@ -89,6 +108,20 @@ func (e *Engine) Settle(ctx context.Context, id string, draws ...Draw) error {
 type Count struct {
 	All  int64 `json:"all"`
 	Open int64 `json:"open"` // the part that is not settled
+}
+
+// Counted is Engine.Counter, for steps. It differs from time to time, so what is decided by it belongs into a Do. While the
+// database is away it waits. Errors: ErrNotInStep.
+func Counted(ctx context.Context, run ID, name string) (n Count, err error) {
+	b := bodyOf(ctx)
+	if b == nil {
+		return Count{}, fmt.Errorf("%w: Counted %q: the context is not that of a step; use engine.Counter", ErrNotInStep, name)
+	}
+	err = persist(ctx, func() (err error) {
+		n, err = b.engine.Counter(ctx, run, name)
+		return err
+	})
+	return n, err
 }
 
 // Counter returns what counts of a counter at this moment. run is the one that it belongs to; zero: nobody.

@@ -44,6 +44,7 @@ type Engine struct {
 	first   map[string]*definition // by name: the version listed first
 	hub     hub
 	parts   parts
+	lineage lineage
 	orphans orphans
 
 	stop    chan struct{} // closed: stop in order
@@ -242,7 +243,7 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 
 // attempt runs a step once; true means that it should be run again at once.
 func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *capture, try int) (plan.Ending, bool) {
-	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), shelf: new(shelf), logs: logs}
+	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), shelf: new(shelf), logs: logs, before: recordedBefore(h)}
 	h.Keeps = nil
 	fn := c.body
 	switch h.Mode {
@@ -327,8 +328,8 @@ func ending(err error, c *stepCode, h *run.Handle) plan.Ending {
 		if t, ok := asErr[*txError](err); ok {
 			end.Final, end.Err.Code = t.final, t.code
 		}
-		if _, ok := asErr[*permanent](err); ok {
-			end.Final, end.Err.Code = true, "permanent"
+		if p, ok := asErr[*permanent](err); ok {
+			end.Final, end.Err.Code = true, p.code
 		} else if retry := c.policy(h); retry != nil && !retry(err) {
 			end.Final = true
 		}

@@ -12,10 +12,22 @@ func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &permanent{err}
+	return &permanent{err, "permanent"}
 }
 
-type permanent struct{ err error }
+// CrashLimit is Permanent, with the code crash_limit: something in the step was cut off too often by the end of its process, and is not
+// tried again. A step with a compensation is undone then, in doubt, as after five crashes of its own.
+func CrashLimit(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanent{err, "crash_limit"}
+}
+
+type permanent struct {
+	err  error
+	code string
+}
 
 func (e *permanent) Error() string { return e.err.Error() }
 func (e *permanent) Unwrap() error { return e.err }

@@ -2,9 +2,11 @@ package durable
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
 )
 
@@ -56,4 +58,34 @@ func Recorded(ctx context.Context, name string) bool {
 	}
 	scope := scopeOf(ctx)
 	return b.h.Calls["do:"+name+"#"+strconv.Itoa(b.counts["do:"+name+scope]+1)+scope] != nil
+}
+
+// recordedBefore is the keys of what is recorded when a body begins; nil if nothing is.
+func recordedBefore(h *run.Handle) map[string]bool {
+	if len(h.Calls) == 0 {
+		return nil
+	}
+	keys := make(map[string]bool, len(h.Calls))
+	for key := range h.Calls {
+		keys[key] = true
+	}
+	return keys
+}
+
+// Unvisited returns the names of Dos that had a record when the body began (again), and to which it has not come since: those that begin
+// with a prefix, sorted. There may be some because the body goes another way this time, or is not there yet. A new call beside one of
+// them may mean that its name changes from time to time, so that its record is never found. It asks nobody. Outside a step there are none.
+func Unvisited(ctx context.Context, prefix string) (names []string) {
+	b := bodyOf(ctx)
+	if b == nil || b.h.Misuse() != nil {
+		return nil
+	}
+	for key := range b.before {
+		name, ok := strings.CutPrefix(key, "do:"+prefix)
+		if end := strings.LastIndexByte(name, '#'); ok && end >= 0 {
+			names = append(names, prefix+name[:end])
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -21,7 +21,11 @@ const answerTool = "answer"
 // MaxTurns. A model that answers with plain text is reminded once; the second time is an error of kind BadAnswer.
 func RunFor[T any](ctx context.Context, a Agent, prompt string, opts ...Option) (T, *AgentResult, error) {
 	var zero T
-	w, read, err := wantedFor[T]()
+	c, err := clientOf(ctx)
+	if err != nil {
+		return zero, nil, err
+	}
+	w, read, err := wantedFor[T](c)
 	if err != nil {
 		return zero, nil, err
 	}
@@ -44,8 +48,8 @@ func RunFor[T any](ctx context.Context, a Agent, prompt string, opts ...Option) 
 }
 
 // wantedFor is the tool for an answer of type T, and how the answer is read from its arguments.
-func wantedFor[T any]() (*wanted, func([]byte) (T, error), error) {
-	f, err := formOf[T]()
+func wantedFor[T any](c *Client) (*wanted, func([]byte) (T, error), error) {
+	f, err := formOf[T](&c.forms)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +61,7 @@ func wantedFor[T any]() (*wanted, func([]byte) (T, error), error) {
 	}
 	t := &tool{
 		name: answerTool, description: "Call this alone and once, when you have the final answer. It ends the conversation.",
-		schema: f.schema, check: func(args []byte) error { _, err := read(args); return err },
+		schema: f.schema, reader: f.reader, check: func(args []byte) error { _, err := read(args); return err },
 	}
 	t.maxOutput = defaultOutput
 	return &wanted{tool: t}, read, nil

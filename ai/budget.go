@@ -86,20 +86,25 @@ func newPurse(of string, b Budget) *purse { return &purse{of: of, budget: b} }
 // overrun says that there is no room for a call in a budget.
 type overrun struct {
 	Of    string   `json:"of"`
-	Part  string   `json:"part"` // money, tokens, calls
+	Run   string   `json:"run,omitempty"` // of a run above the one that asks: which
+	Part  string   `json:"part"`          // money, tokens, calls
 	Limit Budget   `json:"limit"`
 	Spent spending `json:"spent"`
 	Need  spending `json:"need"`
 }
 
 func (o *overrun) Error() string {
+	of := o.Of
+	if o.Run != "" {
+		of += " " + o.Run + ", to which this one belongs,"
+	}
 	switch o.Part {
 	case "money":
-		return fmt.Sprintf("the budget of the %s is %s; %s are spent or reserved, and this call may cost %s", o.Of, o.Limit.Money, o.Spent.Money, o.Need.Money)
+		return fmt.Sprintf("the budget of the %s is %s; %s are spent or reserved, and this call may cost %s", of, o.Limit.Money, o.Spent.Money, o.Need.Money)
 	case "tokens":
-		return fmt.Sprintf("the budget of the %s is %d tokens; %d are spent or reserved, and this call may take %d", o.Of, o.Limit.Tokens, o.Spent.Tokens, o.Need.Tokens)
+		return fmt.Sprintf("the budget of the %s is %d tokens; %d are spent or reserved, and this call may take %d", of, o.Limit.Tokens, o.Spent.Tokens, o.Need.Tokens)
 	}
-	return fmt.Sprintf("the budget of the %s is %d calls, and all are made", o.Of, o.Limit.Calls)
+	return fmt.Sprintf("the budget of the %s is %d calls, and all are made", of, o.Limit.Calls)
 }
 
 // reserve takes room for a call, or says why there is none. warn is true the first time that four fifths are gone.
@@ -108,7 +113,7 @@ func (p *purse) reserve(need spending) (no *overrun, warn bool) {
 	defer p.mu.Unlock()
 	after := p.spent.plus(need)
 	if part := after.over(p.budget); part != "" {
-		return &overrun{p.of, part, p.budget, p.spent, need}, false
+		return &overrun{Of: p.of, Part: part, Limit: p.budget, Spent: p.spent, Need: need}, false
 	}
 	p.spent = after
 	warn = !p.warned && after.warns(p.budget)
@@ -200,11 +205,11 @@ func (a *asking) overBudget(ctx context.Context, m *mark) error {
 	case "fail":
 		return a.fail(m, permanent(e))
 	case "raise":
-		to := Budget{Money: Money(do.Money * float64(USD)), Tokens: do.Tokens, Calls: do.Calls}
+		to := Budget{Money: Money(min(do.Money*float64(USD), maxCounted)), Tokens: do.Tokens, Calls: do.Calls}
 		if to == (Budget{}) { // without a number: twice as much
 			to = Budget{Money: 2 * no.Limit.Money, Tokens: 2 * no.Limit.Tokens, Calls: 2 * no.Limit.Calls}
 		}
-		return a.raise(ctx, no.Of, to)
+		return a.raise(ctx, no, to)
 	}
 	return nil
 }
@@ -212,19 +217,25 @@ func (a *asking) overBudget(ctx context.Context, m *mark) error {
 // budgetHold is after which time a call looks by itself whether a budget was raised for another.
 const budgetHold = 5 * time.Minute
 
-// raise makes a budget larger. For a run that is a record of its own, which its other steps find.
-func (a *asking) raise(ctx context.Context, of string, to Budget) error {
-	if a.k.purse != nil && a.k.purse.of == of {
+// raised is the record of a budget of a run that was made larger.
+type raised struct {
+	Budget
+	Run string `json:"run,omitempty"` // whose; empty: this one's
+}
+
+// raise makes a budget larger. For a run that is a record of its own, so that it is done once it is begun.
+func (a *asking) raise(ctx context.Context, no *overrun, to Budget) error {
+	if a.k.purse != nil && a.k.purse.of == no.Of {
 		a.k.purse.raise(to)
 		return nil
 	}
-	raised, err := record(ctx, a.j, raiseName, func(context.Context) (*Budget, error) { return &to, nil })
+	r, err := record(ctx, a.j, raiseName, func(context.Context) (*raised, error) { return &raised{to, no.Run}, nil })
 	if err != nil {
 		return err
 	}
-	l, err := a.ledger(ctx)
-	if err == nil && l != nil {
-		l.raise(*raised)
+	b, err := a.bookOf(ctx)
+	if err == nil && b != nil {
+		err = b.raise(ctx, r)
 	}
 	return err
 }
@@ -232,13 +243,19 @@ func (a *asking) raise(ctx context.Context, of string, to Budget) error {
 // raiseName is under which a raised budget of a run is recorded.
 const raiseName = "ai:raise"
 
-// historian is a journal that knows what the other steps of its run have recorded.
-type historian interface {
-	history(ctx context.Context) ([]entry, error)
+// book counts what the calls of a run spend, where that is bounded.
+type book interface {
+	// onlyMoney says whether a call without a price cannot be counted.
+	onlyMoney() bool
+	// reserve takes room for the try of a mark, and says in it under which name; or says why there is none.
+	reserve(ctx context.Context, m *mark) (*overrun, error)
+	// settle replaces what a mark has reserved by what it came to.
+	settle(ctx context.Context, m *mark, real spending)
+	// raise makes a budget larger.
+	raise(ctx context.Context, to *raised) error
 }
 
-// ledgers are the purses of runs in this process. They begin with what the run has recorded before this process got hold
-// of it, and go on with what this process does.
+// ledgers are the purses of runs in this process whose journals cannot count: those of WithJournal.
 type ledgers struct {
 	mu   sync.Mutex
 	runs map[string]*ledger
@@ -246,47 +263,51 @@ type ledgers struct {
 
 type ledger struct {
 	purse
-	ready sync.Mutex // held while it is read
-	read  bool
 	epoch int64
 	used  time.Time
 }
 
-// maxLedgers is how many runs are remembered; what is forgotten is read again.
+// maxLedgers is how many runs are remembered.
 const maxLedgers = 10_000
 
-// ledger is the purse of the run, nil if it has no budget.
-func (a *asking) ledger(ctx context.Context) (*ledger, error) {
-	budget := a.c.cfg.Budgets[a.info.Workflow]
-	if !budget.limits() || a.info.Execution == "" {
+func (l *ledger) reserve(ctx context.Context, m *mark) (*overrun, error) {
+	no, warn := l.purse.reserve(m.reserved())
+	if warn {
+		warned(ctx, l.of, l.budget)
+	}
+	return no, nil
+}
+
+func (l *ledger) settle(_ context.Context, m *mark, real spending) {
+	l.purse.settle(m.reserved(), real)
+}
+
+func (l *ledger) raise(_ context.Context, to *raised) error {
+	l.purse.raise(to.Budget)
+	return nil
+}
+
+func warned(ctx context.Context, of string, b Budget) {
+	logger(ctx).Warn("four fifths of a budget of models are spent or reserved", "of", of, "money", b.Money.String(), "tokens", b.Tokens, "calls", b.Calls)
+}
+
+// bookOf is what counts for this call, nil if nothing bounds what its run may spend.
+func (a *asking) bookOf(ctx context.Context) (book, error) {
+	if a.info.Execution == "" || len(a.c.cfg.Budgets) == 0 {
 		return nil, nil
 	}
-	l := a.c.ledgers.of(a.info.Execution, a.info.Epoch, budget)
-	l.ready.Lock()
-	defer l.ready.Unlock()
-	if l.read {
-		return l, nil
-	}
-	h, ok := a.j.(historian)
-	if ok {
-		list, err := h.history(ctx)
-		if err != nil {
+	if j, ok := a.j.(counting); ok {
+		t, err := a.c.tabs.of(ctx, a.c, j, a.info)
+		if err != nil || len(t.bounds) == 0 {
 			return nil, err
 		}
-		for _, c := range gather(list) {
-			if c.mark != nil {
-				l.add(c.spending())
-			}
-		}
-		for _, e := range list {
-			var to Budget
-			if e.Name == raiseName && json.Unmarshal(e.Data, &to) == nil {
-				l.raise(to)
-			}
-		}
+		return t, nil
 	}
-	l.read = true
-	return l, nil
+	budget := a.c.cfg.Budgets[a.info.Workflow]
+	if !budget.limits() {
+		return nil, nil
+	}
+	return a.c.ledgers.of(a.info.Execution, a.info.Epoch, budget), nil
 }
 
 func (all *ledgers) of(execution string, epoch int64, b Budget) *ledger {
@@ -295,7 +316,7 @@ func (all *ledgers) of(execution string, epoch int64, b Budget) *ledger {
 	l := all.runs[execution]
 	if l == nil || l.epoch != epoch {
 		if len(all.runs) >= maxLedgers {
-			all.forget()
+			forget(all.runs, func(l *ledger) time.Time { return l.used })
 		}
 		l = &ledger{purse: purse{of: "run", budget: b}, epoch: epoch}
 		all.runs[execution] = l
@@ -305,14 +326,15 @@ func (all *ledgers) of(execution string, epoch int64, b Budget) *ledger {
 }
 
 // forget drops what was not used for the longest time.
-func (all *ledgers) forget() {
-	oldest := ""
-	for id, l := range all.runs {
-		if oldest == "" || l.used.Before(all.runs[oldest].used) {
-			oldest = id
+func forget[K comparable, V any](m map[K]V, used func(V) time.Time) {
+	var oldest K
+	first := true
+	for k, v := range m {
+		if first || used(v).Before(used(m[oldest])) {
+			oldest, first = k, false
 		}
 	}
-	delete(all.runs, oldest)
+	delete(m, oldest)
 }
 
 // checkBudgets returns what is wrong with budgets.

@@ -179,3 +179,38 @@ func TestBudget_OfAnAgentReplays(t *testing.T) {
 		t.Fatalf("%+v, %v, %d requests", p.spent, err, len(s.requests))
 	}
 }
+
+// Text in ideographs is as many tokens as it has characters, not three quarters of that; a conversation that grows is estimated as one that is
+// written anew.
+func TestBudget_EastAsianText(t *testing.T) {
+	s, ctx := scriptedClient(t, says("a"))
+	c, err := clientOf(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(text string) error {
+		k := &call{
+			name: "x", position: true, model: "smart", purse: newPurse("agent a", Budget{Tokens: 550, Fail: true}),
+			req: model.Request{Messages: []Message{{Role: User, Text: text}}, MaxTokens: 100},
+		}
+		return step().Run(ctx, func(ctx context.Context) error {
+			_, err := c.ask(ctx, journalOf(ctx), k)
+			return err
+		})
+	}
+	if err := ask(strings.Repeat("文", 450)); !IsKind(err, OverBudget) || len(s.requests) != 0 {
+		t.Errorf("450 characters and 100 tokens fit into 550: %v", err)
+	}
+	if err := ask(strings.Repeat("word ", 300)); err != nil {
+		t.Errorf("1,500 bytes and 100 tokens do not fit into 550: %v", err)
+	}
+	msgs := []Message{{Role: User, Text: "文文 a"}, {Role: Assistant, Text: "b"}, {Role: User, Text: "c", Files: []File{{MIME: "text/plain", Data: []byte("文文")}}}}
+	var grown thread
+	for n := 1; n <= 3; n += 2 {
+		p := write(&model.Request{System: "s", Messages: msgs[:n]}, &grown)
+		grown = p.next
+		if whole := write(&model.Request{System: "s", Messages: msgs[:n]}, nil); whole.size != p.size {
+			t.Errorf("%d messages: %d quarters, and written anew %d", n, p.size, whole.size)
+		}
+	}
+}

@@ -36,6 +36,7 @@ type call struct {
 // conversation that only grows is hashed and written once. The zero thread is ready for use.
 type thread struct {
 	known int      // so many leading messages are in the records
+	said  int64    // how large they are, see paper.size
 	prev  string   // the list of those up to the last answer among them
 	tail  []string // the others of them
 

@@ -29,11 +29,15 @@ type Config struct {
 	// Shared makes Limits, and waits for a provider's rate limits, hold over all workers on one database, for two more
 	// small writes for each request. Calls outside of steps share nothing.
 	Shared bool
-	// Budgets bound what a run may spend, by the name of its workflow. Children and items that are spread are runs of
-	// their own.
+	// Budgets bound what a run may spend, by the name of its workflow. What its children, items that are spread, and all below
+	// them spend counts, too.
 	Budgets map[string]Budget
 	// Prices replaces the table of prices that is built in, in the same form. See docs/ai.md.
 	Prices []byte
+	// Redact, if set, changes texts that leave the conversation: what errors quote of providers and answers, which is also recorded and
+	// logged, what this package logs, and cassettes. It does not change messages, recorded or sent: those are what the next turn
+	// is about, and what people are shown who must agree. It may be called by many goroutines.
+	Redact func(string) string
 	// HTTP is for the built-in providers. Without it they have their own.
 	HTTP *http.Client
 	// Around, if set, stands around every provider that is asked, by what is before the colon in the model's full name. It may
@@ -49,13 +53,15 @@ type Client struct {
 	prices  *prices
 	rates   *rates
 	ledgers ledgers
+	tabs    tabs
+	forms   forms
 	offline func() (Model, error) // learnt once
 }
 
 // New checks a configuration as a whole and returns all its problems together. It reads no
 // keys: those are read when they are first needed, or by Check.
 func New(cfg Config) (*Client, error) {
-	c := &Client{cfg: cfg, rates: newRates(maps.Clone(cfg.Limits)), ledgers: ledgers{runs: make(map[string]*ledger)}}
+	c := &Client{cfg: cfg, rates: newRates(maps.Clone(cfg.Limits)), ledgers: ledgers{runs: make(map[string]*ledger)}, tabs: newTabs()}
 	c.cfg.Aliases, c.cfg.Providers, c.cfg.Budgets = maps.Clone(cfg.Aliases), maps.Clone(cfg.Providers), maps.Clone(cfg.Budgets)
 	c.offline = sync.OnceValues(func() (Model, error) { return Offline{}.Open(offline.Documents) })
 	if c.cfg.Getenv == nil {
@@ -176,4 +182,20 @@ func (c *Client) named(err error, asked string) *Error {
 	named := *e
 	named.Err = errors.New(hint)
 	return &named
+}
+
+// redact is a text as it may leave the conversation.
+func (c *Client) redact(text string) string {
+	if c.cfg.Redact == nil {
+		return text
+	}
+	return c.cfg.Redact(text)
+}
+
+// redacted is an error as it may leave the conversation.
+func (c *Client) redacted(err error) error {
+	if c.cfg.Redact == nil {
+		return err
+	}
+	return errors.New(c.redact(err.Error()))
 }

@@ -15,6 +15,9 @@ import (
 // permanent marks an error that no retry of the step mends.
 func permanent(err error) error { return durable.Permanent(err) }
 
+// crashed marks the error of something that was cut off too often.
+func crashed(err error) error { return durable.CrashLimit(err) }
+
 // bodyOver says whether the engine has ended a body, by the cause of its context. Then nothing may be recorded of
 // what was cut off.
 func bodyOver(cause error) bool {
@@ -181,7 +184,7 @@ func entriesOf(x *durable.Execution) (list []entry) {
 		for _, c := range s.Calls {
 			if c.Kind == "do" && c.Error == nil {
 				list = append(list, entry{
-					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path], Again: woke.After(c.At),
+					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path], Again: woke.After(c.At), Open: s.Status != "done",
 				})
 			}
 		}
@@ -206,10 +209,33 @@ func (stepJournal) giveBack(ctx context.Context, id string, draws []draw) error 
 	return durable.Settle(ctx, id, drawsOf(draws)...)
 }
 
+func (stepJournal) takeOnce(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, err error) {
+	t, err := durable.TakeOnce(ctx, name, drawsOf(draws)...)
+	return t.ID, t.OK, t.Counter, err
+}
+
+func (stepJournal) count(ctx context.Context, run [16]byte, counter string) (int64, error) {
+	n, err := durable.Counted(ctx, run, counter)
+	return n.All, err
+}
+
+func (j stepJournal) line(ctx context.Context) ([]ancestor, error) {
+	list := []ancestor{{j.info.Execution, j.info.Execution.String(), j.info.Workflow}}
+	above, err := durable.Ancestors(ctx)
+	for _, x := range above {
+		list = append(list, ancestor{x.ID, x.ID.String(), x.Workflow})
+	}
+	return list, err
+}
+
+func (stepJournal) unvisited(ctx context.Context, prefix string) []string {
+	return durable.Unvisited(ctx, prefix)
+}
+
 func drawsOf(list []draw) []durable.Draw {
 	out := make([]durable.Draw, len(list))
 	for i, d := range list {
-		out[i] = durable.Draw{Counter: d.counter, Amount: d.amount, Limit: d.limit, For: d.lasts}
+		out[i] = durable.Draw{Counter: d.counter, Run: d.run, Amount: d.amount, Limit: d.limit, For: d.lasts}
 	}
 	return out
 }

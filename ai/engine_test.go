@@ -604,7 +604,7 @@ func TestAI2_FifthCrash(t *testing.T) {
 			e.Sleep(5 * time.Minute) // the lease of the dead is over
 		}
 		end := r.Fails()
-		if began != 5 || end.Cause.Code != "permanent" || !strings.Contains(end.Cause.Message, "crash_limit") {
+		if began != 5 || end.Cause.Code != "crash_limit" || !strings.Contains(end.Cause.Message, "5 tries in a row") {
 			t.Errorf("%d requests: %+v", began, end.Cause)
 		}
 		if s := sumOf(t, e, r.ID); s.PossiblyPaid != 5 || s.Requests != 5 || s.Answers != 0 || s.Usage.Output != 5*4096 {

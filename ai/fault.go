@@ -21,9 +21,22 @@ func (c *Client) classify(err error, asked string, m *mark, r *model.Request) *E
 		out.Model = m.Model
 	}
 	if out.Err != nil {
-		out.Err = errors.New(withoutPrompt(clip(out.Err.Error(), maxErrorText), r))
+		out.Err = errors.New(c.redact(withoutPrompt(clip(out.Err.Error(), maxErrorText), r)))
+	}
+	out.Code = c.redact(out.Code)
+	if out.Kind == TooLong {
+		out.Err = tooLong(out.Err)
 	}
 	return &out
+}
+
+// tooLong says what to do about a request that does not fit; what the provider says of its window stands first.
+func tooLong(err error) error {
+	const advice = "the request does not fit into the model's window; shorten it, or name a Fallback with a larger one"
+	if err == nil {
+		return errors.New(advice)
+	}
+	return errors.New(err.Error() + " (" + advice + ")")
 }
 
 // echo is from which length on a piece of a prompt is recognised in the text of an error.

@@ -18,6 +18,7 @@ type entry struct {
 	Last     int  // the last attempt of that step so far
 	Failures int  // attempts of it that have failed so far
 	Again    bool // its attempt has waited after that, and so begun again
+	Open     bool // its attempt is not done
 }
 
 // recorded is a try as the records have it.

@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
-
-	"github.com/durable-go/durable/internal/schema"
 )
 
 // GenerateObject asks a model for a T and returns one that fits: its JSON has the members, types and enumerations of T, and its method
@@ -50,7 +47,11 @@ func Classify[T Enum](ctx context.Context, modelName, text string, opts ...Optio
 
 func object[T any](ctx context.Context, modelName, prompt string, s *settings) (T, error) {
 	var zero T
-	form, err := formOf[T]()
+	c, err := clientOf(ctx)
+	if err != nil {
+		return zero, err
+	}
+	form, err := formOf[T](&c.forms)
 	if err != nil {
 		return zero, err
 	}
@@ -59,10 +60,6 @@ func object[T any](ctx context.Context, modelName, prompt string, s *settings) (
 		return zero, err
 	}
 	if err := checkMessages(msgs); err != nil {
-		return zero, err
-	}
-	c, err := clientOf(ctx)
-	if err != nil {
 		return zero, err
 	}
 	j := journalOf(ctx)
@@ -108,36 +105,11 @@ func once[T any](ctx context.Context, c *Client, j Journal, form form[T], s *set
 			return v, k.failures, nil
 		}
 		if turn >= repairs {
-			return last, k.failures, &Error{Kind: BadAnswer, Model: resp.Served, RequestID: resp.RequestID, Usage: usage, Err: wrong}
+			return last, k.failures, &Error{Kind: BadAnswer, Model: resp.Served, RequestID: resp.RequestID, Usage: usage, Err: c.redacted(wrong)}
 		}
 		msgs = append(msgs[:len(msgs):len(msgs)], resp.Message, Message{Role: User, Text: "Your answer does not fit: " + clip(wrong.Error(), maxErrorText) +
 			"\n\nAnswer again with the whole JSON object, put right, and nothing else."})
 	}
-}
-
-// form is how a T is asked for.
-type form[T any] struct {
-	schema  json.RawMessage
-	name    string
-	wrapped bool // it is no object, and so travels in one
-}
-
-// formOf is the form of a type; a type that cannot be asked for is Invalid.
-func formOf[T any]() (form[T], error) {
-	t := reflect.TypeFor[T]()
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	raw, err := schema.Output(t)
-	if err != nil {
-		return form[T]{}, permanent(&Error{Kind: Invalid, Err: fmt.Errorf("a model cannot be asked for a %s: %w", t, err)})
-	}
-	f := form[T]{schema: raw, name: schemaName(t.Name())}
-	if !schema.IsObject(raw) {
-		f.wrapped = true
-		f.schema = fmt.Appendf(nil, `{"type":"object","properties":{"value":%s},"required":["value"],"additionalProperties":false}`, raw)
-	}
-	return f, nil
 }
 
 // schemaName is the name of a type as wires take it.
@@ -160,7 +132,7 @@ func (f form[T]) read(text string) (v T, decoded bool, wrong error) {
 	if !found {
 		return v, false, errors.New("there is no JSON object in it")
 	}
-	fitted, wrong := schema.FitOutput(f.schema, []byte(raw))
+	fitted, wrong := f.reader.Fit([]byte(raw))
 	if fitted == nil {
 		return v, false, wrong
 	}

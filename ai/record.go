@@ -27,6 +27,7 @@ type mark struct {
 	Input    int64  `json:"input,omitempty"` // tokens, estimated
 	Output   int64  `json:"output,omitempty"`
 	Reserved *Money `json:"reserved,omitempty"` // what it may cost; nil: not known
+	Held     string `json:"held,omitempty"`     // under which name the budgets of runs have reserved it
 
 	System string   `json:"system,omitempty"`
 	Tools  string   `json:"tools,omitempty"`
@@ -253,7 +254,7 @@ type paper struct {
 	tail                  []string
 	fresh                 []body // to be kept, unless they are
 	chain                 []body // lists
-	size                  int64  // bytes of texts and files, for estimates
+	size                  int64  // of texts and files, in quarters of a token
 	next                  thread // of the conversation, once this is recorded
 }
 
@@ -266,7 +267,7 @@ func write(r *model.Request, t *thread) *paper {
 	}
 	one := func(b []byte, have string) string {
 		h := hashOf(b)
-		if p.size += int64(len(b)); h != have {
+		if p.size += int64(model.Quarters(string(b))); h != have {
 			p.fresh = append(p.fresh, b)
 		}
 		return h
@@ -280,10 +281,12 @@ func write(r *model.Request, t *thread) *paper {
 	if len(r.Schema) > 0 {
 		p.schema = one(r.Schema, known.schema)
 	}
-	for i := range r.Messages {
-		p.size += messageSize(&r.Messages[i])
+	said := known.said
+	for i := known.known; i < len(r.Messages); i++ {
+		said += messageSize(&r.Messages[i])
 	}
-	p.next = thread{prev: known.prev, tail: slices.Clone(known.tail), system: p.system, tools: p.tools, schema: p.schema}
+	p.size += said
+	p.next = thread{said: said, prev: known.prev, tail: slices.Clone(known.tail), system: p.system, tools: p.tools, schema: p.schema}
 	n := &p.next
 	for from := known.known; from < len(r.Messages); from++ {
 		m := &r.Messages[from]
@@ -304,11 +307,11 @@ func write(r *model.Request, t *thread) *paper {
 	return p
 }
 
-// messageSize is how many bytes of text a message counts as.
+// messageSize guesses how large a message is, in quarters of a token.
 func messageSize(m *Message) int64 {
-	n := len(m.Text) + len(m.Raw)
+	n := model.Quarters(m.Text) + model.Quarters(string(m.Raw))
 	for _, c := range m.Calls {
-		n += len(c.Args) + len(c.Name)
+		n += model.Quarters(string(c.Args)) + len(c.Name)
 	}
 	for _, f := range m.Files {
 		n += fileSize(&f)
@@ -316,16 +319,19 @@ func messageSize(m *Message) int64 {
 	return int64(n) + 16
 }
 
-// fileSize guesses how many bytes of text a file counts as.
+// fileSize guesses how large a file is, in quarters of a token.
 func fileSize(f *File) int {
-	if strings.HasPrefix(f.MIME, "image/") {
-		return 1600 * bytesPerToken
+	switch {
+	case strings.HasPrefix(f.MIME, "image/"):
+		return 1600 * quarters
+	case strings.HasPrefix(f.MIME, "text/"):
+		return model.Quarters(string(f.Data))
 	}
 	return min(len(f.Data), 400_000)
 }
 
-// bytesPerToken is how a number of tokens is guessed.
-const bytesPerToken = 4
+// quarters are those of a token.
+const quarters = 4
 
 // keep puts everything into the journal that is not there.
 func (p *paper) keep(ctx context.Context, j Journal) error {
@@ -338,6 +344,9 @@ func (p *paper) keep(ctx context.Context, j Journal) error {
 	}
 	return nil
 }
+
+// hashDigits is how many digits the name of a call has that is known by what it asks.
+const hashDigits = 16
 
 // name is under which a call is recorded.
 func (k *call) recordName(p *paper, failures int) string {
@@ -360,7 +369,7 @@ func (k *call) recordName(p *paper, failures int) string {
 		}{
 			k.model, p.system, p.list, p.tools, p.schema, k.req.ToolChoice, k.req.Effort, p.tail, k.req.Stop,
 			k.req.MaxTokens, k.req.Temperature, k.req.Cache, k.req.Extra,
-		}))[:16]
+		}))[:hashDigits]
 	}
 	if !k.keep {
 		name += fmt.Sprintf("~%d", failures)

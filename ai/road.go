@@ -56,7 +56,7 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 		return nil, a.fail(m, m.Not.Error.err(nil))
 	case o.Interrupted:
 		if r.cut++; r.cut >= crashLimit {
-			return nil, a.fail(m, permanent(&Error{
+			return nil, a.fail(m, crashed(&Error{
 				Kind: Transient, Model: m.Model, Code: "crash_limit",
 				Err: fmt.Errorf("%d tries in a row were cut off before their answer was recorded; each may have been paid", r.cut),
 			}))

@@ -10,6 +10,7 @@ import (
 
 // draw is an amount from a counter that all workers share.
 type draw struct {
+	run     [16]byte // to which the counter belongs; zero: to nobody
 	counter string
 	amount  int64
 	limit   int64
@@ -34,6 +35,22 @@ type counting interface {
 	take(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, wait time.Duration, err error)
 	// giveBack says what the amounts have turned out to be.
 	giveBack(ctx context.Context, id string, draws []draw) error
+
+	// takeOnce is take for a record that is being made: whoever makes it after a crash finds what was taken.
+	takeOnce(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, err error)
+	// count is what counts of a counter of a run.
+	count(ctx context.Context, run [16]byte, counter string) (int64, error)
+	// line is the run of the step, and then those above it.
+	line(ctx context.Context) ([]ancestor, error)
+	// history is what the steps of the run have recorded.
+	history(ctx context.Context) ([]entry, error)
+}
+
+// ancestor is a run, or one above it.
+type ancestor struct {
+	id       [16]byte
+	run      string
+	workflow string
 }
 
 const (
@@ -53,15 +70,16 @@ func coolCounter(bucket string) string { return "ai:" + hashOf([]byte(bucket))[:
 
 // draws are what a request takes from the counters that its model shares with others.
 func (r *rates) draws(o *opened, input, output int64) []draw {
-	list := []draw{{coolCounter(o.bucket), 0, 0, time.Minute, coolDraw}} // it fits when nothing counts there
+	list := []draw{{counter: coolCounter(o.bucket), lasts: time.Minute, kind: coolDraw}} // it fits when nothing counts there
 	for _, pattern := range r.patterns(o) {
 		l := r.limit[pattern]
+		var none [16]byte
 		at := "ai:" + hashOf([]byte(o.bucket + "\x00" + pattern))[:32]
 		for _, d := range []draw{
-			{at + ":requests", 1, l.Requests, time.Minute, requestDraw},
-			{at + ":input", min(input, l.Input), l.Input, time.Minute, inputDraw}, // what is above the whole limit goes alone
-			{at + ":output", min(output, l.Output), l.Output, time.Minute, outputDraw},
-			{at + ":busy", 1, int64(l.Concurrent), longestCall, placeDraw},
+			{none, at + ":requests", 1, l.Requests, time.Minute, requestDraw},
+			{none, at + ":input", min(input, l.Input), l.Input, time.Minute, inputDraw}, // what is above the whole limit goes alone
+			{none, at + ":output", min(output, l.Output), l.Output, time.Minute, outputDraw},
+			{none, at + ":busy", 1, int64(l.Concurrent), longestCall, placeDraw},
 		} {
 			if d.limit > 0 {
 				list = append(list, d)
@@ -133,7 +151,7 @@ func (a *asking) repay(ctx context.Context, u *Usage, all bool) {
 		return
 	}
 	if err := l.j.giveBack(ctx, l.id, list); err != nil { // it counts until its time is over
-		logger(ctx).Warn("the use of a model's limits could not be settled", "err", err)
+		logger(ctx).Warn("the use of a model's limits could not be settled", "err", a.c.redact(err.Error()))
 	}
 }
 
@@ -157,8 +175,8 @@ func (a *asking) coolEverywhere(ctx context.Context, d time.Duration) {
 	if !ok || !a.c.cfg.Shared {
 		return
 	}
-	_, _, _, _, err := j.take(ctx, takeName(), []draw{{coolCounter(a.open.bucket), 1, 1 << 40, d, coolDraw}})
+	_, _, _, _, err := j.take(ctx, takeName(), []draw{{counter: coolCounter(a.open.bucket), amount: 1, limit: 1 << 40, lasts: d, kind: coolDraw}})
 	if err != nil {
-		logger(ctx).Warn("a rate limit could not be told to the other workers", "err", err)
+		logger(ctx).Warn("a rate limit could not be told to the other workers", "err", a.c.redact(err.Error()))
 	}
 }

@@ -18,6 +18,7 @@ type Tool struct{ t *tool }
 type tool struct {
 	name, description string
 	schema            []byte
+	reader            *schema.Reader
 	toolOptions
 	mistakes []string
 
@@ -214,6 +215,9 @@ func (t *tool) look(in reflect.Type, noFunction bool) {
 	raw, err := schema.Output(in)
 	if err == nil && !schema.IsObject(raw) {
 		err = errors.New("its JSON is no object")
+	}
+	if err == nil {
+		t.reader, err = schema.NewReader(raw)
 	}
 	if err != nil {
 		t.mistake("there is no schema for %s: %v", in, err)

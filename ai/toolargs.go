@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/durable-go/durable/internal/schema"
 )
 
 // decodeArgs reads canonical arguments as an In.
@@ -42,7 +40,7 @@ func (t *tool) take(args []byte) ([]byte, error) {
 	if v == nil {
 		v = map[string]any{}
 	}
-	args, err := schema.FitOutput(t.schema, canonical(v))
+	args, err := t.reader.Fit(canonical(v))
 	if err != nil {
 		return nil, err
 	}

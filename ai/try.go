@@ -28,10 +28,10 @@ type asking struct {
 
 	begun []*Response // of an answer that paused
 
-	open  opened  // the model of the try that is marked, if this body marked it
-	pass  *pass   // its leave
-	loan  *loan   // of what all workers share
-	book  *ledger // of the run, if what is marked is reserved there
+	open  opened // the model of the try that is marked, if this body marked it
+	pass  *pass  // its leave
+	loan  *loan  // of what all workers share
+	book  book   // of the run and those above it, if what is marked is reserved there
 	pause time.Duration
 }
 
@@ -78,6 +78,9 @@ func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if fresh && m.Try == 1 && m.Not == nil {
+		a.unlike(ctx)
+	}
 	a.pause, a.k.failures = 0, m.Failures
 	if !fresh && m.Not == nil && a.k.purse != nil {
 		a.k.purse.add(m.reserved())
@@ -88,6 +91,28 @@ func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
 		}
 	}
 	return m, fresh, nil
+}
+
+// unlike logs that a call which is known by what it asks is asked afresh, though the body runs again and has records of calls to which it
+// has not come: the text may differ each time.
+func (a *asking) unlike(ctx context.Context) {
+	j, ok := a.j.(interface {
+		unvisited(ctx context.Context, prefix string) []string
+	})
+	if !ok || a.k.name != "" || a.k.key != "" {
+		return
+	}
+	const length = len("ai:") + hashDigits
+	var unused []string
+	for _, name := range j.unvisited(ctx, "ai:") {
+		if len(name) >= length && name[length:] == a.name[length:] { // of the same attempts, and no "/try"
+			unused = append(unused, name)
+		}
+	}
+	if len(unused) > 0 {
+		logger(ctx).Warn("a call of a model is asked afresh, while recorded answers of this step are not used: text that differs each time, such as "+
+			"the time, chance or the order of a map, makes another call of it each time; give it a Key", "call", a.name, "unused", unused[:min(len(unused), 5)])
+	}
 }
 
 // same says whether a mark recorded exactly this paper. If not, the code has changed since.
@@ -131,7 +156,7 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 		return m, nil
 	}
 	m.Model = a.open.spec.String()
-	m.Input, m.Output = a.p.size/bytesPerToken, int64(a.maxTokens())
+	m.Input, m.Output = a.p.size/quarters, int64(a.maxTokens())
 	m.Reserved = a.c.prices.most(a.open.spec.provider, a.open.spec.name, m.Input, m.Output, a.k.req.Cache)
 	if a.open.spec.url != "" {
 		m.Reserved = nil
@@ -149,11 +174,11 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 
 // room finds room for a try within rates and budgets and takes it, or says why there is none.
 func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
-	l, err := a.ledger(ctx)
+	b, err := a.bookOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if m.Reserved == nil && (l != nil && l.onlyMoney() || a.k.purse != nil && a.k.purse.onlyMoney()) {
+	if m.Reserved == nil && (b != nil && b.onlyMoney() || a.k.purse != nil && a.k.purse.onlyMoney()) {
 		return &refusal{Error: failingOf(&Error{
 			Kind: Invalid, Model: m.Model, Err: errors.New("its price is not known, and the budget is of money alone: give the budget Tokens or Calls, too, or the model a price"),
 		})}, nil
@@ -180,35 +205,40 @@ func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
 			a.release(ctx)
 			return &refusal{Budget: no}, nil
 		}
-		a.warn(ctx, a.k.purse, warn)
-	}
-	if l != nil {
-		no, warn := l.reserve(need)
-		if no != nil {
-			a.giveBack(ctx, m)
-			return &refusal{Budget: no}, nil
+		if warn {
+			warned(ctx, a.k.purse.of, a.k.purse.budget)
 		}
-		a.warn(ctx, &l.purse, warn)
-		a.book = l
+	}
+	if b != nil { // the last one: it stands as soon as it is taken
+		no, err := b.reserve(ctx, m)
+		if no != nil || err != nil {
+			a.giveBack(ctx, m)
+			return refusing(no, m, err)
+		}
+		a.book = b
 	}
 	return nil, nil
 }
 
-func (a *asking) warn(ctx context.Context, p *purse, warn bool) {
-	if warn {
-		logger(ctx).Warn("four fifths of a budget of models are spent or reserved", "of", p.of, "money", p.budget.Money.String(), "tokens", p.budget.Tokens, "calls", p.budget.Calls)
+// refusing is the refusal for want of room in a budget, or for an error that another try does not mend.
+func refusing(no *overrun, m *mark, err error) (*refusal, error) {
+	var e *Error
+	switch {
+	case no != nil:
+		return &refusal{Budget: no}, nil
+	case errors.As(err, &e):
+		e.Model = m.Model
+		return &refusal{Error: failingOf(e)}, nil
 	}
+	return nil, err
 }
 
-// giveBack undoes what room took: nothing is sent.
+// giveBack undoes what room took: nothing is sent. Not what a run's budget has reserved: the next try to make this mark finds it.
 func (a *asking) giveBack(ctx context.Context, m *mark) {
 	if a.k.purse != nil {
 		a.k.purse.settle(m.reserved(), spending{})
 	}
-	if a.book != nil {
-		a.book.settle(m.reserved(), spending{})
-		a.book = nil
-	}
+	a.book = nil
 	a.repay(ctx, nil, true)
 	a.pass.settle(nil, nil, "")
 	a.release(ctx)
@@ -261,11 +291,16 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 	if err != nil {
 		return nil, err
 	}
+	if !fresh && m.Held != "" { // whoever made it may have died before it was settled
+		if _, err := a.bookOf(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if a.k.purse != nil {
 		a.k.purse.settle(m.reserved(), m.real(o))
 	}
 	if a.book != nil {
-		a.book.settle(m.reserved(), m.real(o))
+		a.book.settle(ctx, m, m.real(o))
 		a.book = nil
 	}
 	if answer != nil && hashOf(answer) == o.Answer {

@@ -18,7 +18,7 @@ type Recording struct {
 	// Config is that of the client. Aliases and providers are as in the program; keys are read only
 	// when something is recorded.
 	Config ai.Config
-	// Redact changes texts before they are written, of requests and answers. When the cassette is played, it is
+	// Redact changes texts before they are written, of requests and answers, after Config.Redact has. When the cassette is played, both are
 	// applied to the requests as well, so that they are found.
 	Redact func(string) string
 }
@@ -39,7 +39,7 @@ func Cassette(ctx context.Context, t TB, path string, r ...Recording) context.Co
 	if len(r) > 1 {
 		t.Fatalf("aitest: %d Recordings, where one is enough", len(r))
 	}
-	c := &cassette{t: t, path: path, redact: rec.Redact, recording: os.Getenv("AI_RECORD") == "1", used: map[int]bool{}}
+	c := &cassette{t: t, path: path, redact: both(rec.Config.Redact, rec.Redact), recording: os.Getenv("AI_RECORD") == "1", used: map[int]bool{}}
 	if !c.recording {
 		c.load()
 	}
@@ -56,6 +56,17 @@ func Cassette(ctx context.Context, t TB, path string, r ...Recording) context.Co
 	}
 	t.Cleanup(c.finish)
 	return ai.WithClient(ctx, client)
+}
+
+// both is one function after the other; nil if there is none.
+func both(first, second func(string) string) func(string) string {
+	if first == nil || second == nil {
+		if first == nil {
+			return second
+		}
+		return first
+	}
+	return func(s string) string { return second(first(s)) }
 }
 
 // tape is the file.

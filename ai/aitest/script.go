@@ -102,14 +102,14 @@ func (m *Scripted) Requests() []*model.Request {
 
 // estimate is a token for four bytes.
 func estimate(r *model.Request) int64 {
-	n := len(r.System) + len(r.Schema)
+	n := model.Quarters(r.System) + len(r.Schema)
 	for _, m := range r.Messages {
-		n += len(m.Text)
+		n += model.Quarters(m.Text)
 		for _, f := range m.Files {
 			n += len(f.Data)
 		}
 		for _, c := range m.Calls {
-			n += len(c.Name) + len(c.Args)
+			n += len(c.Name) + model.Quarters(string(c.Args))
 		}
 	}
 	for _, t := range r.Tools {

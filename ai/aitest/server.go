@@ -29,6 +29,8 @@ type Options struct {
 	First, Delay time.Duration
 	// Limit is what one key may ask for within a minute. It shows in headers, which count down.
 	Limit Limit
+	// Window is how many tokens of input a model reads, by estimate; what is longer is 400. 0 is no limit.
+	Window int64
 	// Chaos lets requests fail by chance.
 	Chaos *Chaos
 	// Seen is called after each request.
@@ -212,6 +214,11 @@ func (s *Server) serve(d dialect, w http.ResponseWriter, r *http.Request) {
 	if wait, ok := s.limits.take(d, r.Header, s.opts.Limit, estimate(q.Request), w.Header()); !ok {
 		call.Fault = "limit"
 		out.play(plan{status: http.StatusTooManyRequests, after: wait, text: "the limit of a minute is used up", request: q.Request})
+		return
+	}
+	if n := estimate(q.Request); s.opts.Window > 0 && n > s.opts.Window {
+		call.Fault = "window"
+		out.refuse(fault{status: http.StatusBadRequest, tooLong: true, text: fmt.Sprintf("%d tokens > %d maximum", n, s.opts.Window)})
 		return
 	}
 	luck := s.opts.Chaos.draw(call.Hash, call.nth)

@@ -415,6 +415,6 @@ func (w *Worker) queueOf(r *run, n *tree.Node) string {
 func (w *Worker) visit(r *run, path string, n *tree.Node, queue string) *Visit {
 	return &Visit{
 		Execution: r.id, Workflow: r.def.Tree.Name, Version: r.def.Tree.Version, Path: path, Node: n,
-		Depth: r.depth, Tags: r.tags, RunQueue: r.hist.Queue, State: r.hist.StateAt(path), Generation: r.hist.Visit(path), Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
+		Parent: r.parent, Depth: r.depth, Tags: r.tags, RunQueue: r.hist.Queue, State: r.hist.StateAt(path), Generation: r.hist.Visit(path), Epoch: r.epoch, Priority: r.priority, Queue: queue, run: r,
 	}
 }

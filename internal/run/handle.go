@@ -1,13 +1,11 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +24,7 @@ type Handle struct {
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	reply     chan CallReply
-	goid      int64
+	self      uintptr // of the body's goroutine
 	suspended bool
 	over      bool
 	stuck     string // why this code cannot go on
@@ -49,7 +47,7 @@ func (r *Runner) start(w *Worker, v *Visit) {
 
 // body runs a step on its own goroutine, which a wait may end with Goexit.
 func (h *Handle) body() {
-	h.goid = goid()
+	h.self = self()
 	var (
 		end      plan.Ending
 		returned bool
@@ -231,7 +229,7 @@ func (h *Handle) Misuse() error {
 	switch {
 	case h.over:
 		return errors.New("the step has returned; a durable call must be made before that")
-	case goid() != h.goid:
+	case self() != h.self:
 		return errors.New("a durable call must be made on the goroutine of its step, not on one that the step started")
 	case h.suspended:
 		return errors.New("the step is being suspended; deferred functions cannot make durable calls")
@@ -258,20 +256,4 @@ func (h *Handle) Call(c *CallRequest) (*journal.Call, error) {
 		h.Calls[c.Key] = r.Call
 	}
 	return r.Call, r.Err
-}
-
-// goid is the number of the calling goroutine. The runtime prints it first
-// thing in a stack trace and offers no other way.
-func goid() int64 {
-	var buf [40]byte
-	b := buf[:runtime.Stack(buf[:], false)]
-	b = bytes.TrimPrefix(b, []byte("goroutine "))
-	if i := bytes.IndexByte(b, ' '); i > 0 {
-		b = b[:i]
-	}
-	n, err := strconv.ParseInt(string(b), 10, 64)
-	if err != nil {
-		panic("run: the runtime no longer prints goroutine numbers: " + err.Error())
-	}
-	return n
 }

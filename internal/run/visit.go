@@ -28,6 +28,7 @@ type Visit struct {
 	Crashes    int
 	Epoch      int64
 	Priority   int
+	Parent     store.ID // of the execution; zero at the root
 	Depth      int      // of the execution below its root
 	Tags       []string // of the execution
 	RunQueue   string   // of the execution

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 const (
@@ -291,9 +293,24 @@ func described(s json.RawMessage, text string) json.RawMessage {
 	return ordered(append(pairs, pair{"description", text})...)
 }
 
-// FitOutput checks what a model answered against a schema of Output, and returns it as Go reads it: whole numbers as such,
+// Reader checks values against one schema of Output, which is read once. It may be used by many goroutines.
+type Reader struct {
+	raw      []byte
+	compiled *jsonschema.Schema
+}
+
+// NewReader reads a schema.
+func NewReader(schema []byte) (*Reader, error) {
+	s, err := compile(schema)
+	if err != nil {
+		return nil, fmt.Errorf("the schema: %w", err)
+	}
+	return &Reader{schema, s}, nil
+}
+
+// Fit checks what a model answered, and returns it as Go reads it: whole numbers as such,
 // and without members that are null and need not be there. The error is an *Error with all mistakes.
-func FitOutput(schema, value []byte) ([]byte, error) {
+func (r *Reader) Fit(value []byte) ([]byte, error) {
 	value, err := plain(value)
 	if err != nil {
 		return nil, err
@@ -302,8 +319,17 @@ func FitOutput(schema, value []byte) ([]byte, error) {
 		var v any
 		return nil, &Error{[]Mistake{{Text: "it is not JSON: " + json.Unmarshal(value, &v).Error()}}}
 	}
-	value = dropNulls(schema, value)
-	return value, Check(schema, value)
+	value = dropNulls(r.raw, value)
+	return value, check(r.compiled, value)
+}
+
+// FitOutput is Fit of a schema that is read for one value.
+func FitOutput(schema, value []byte) ([]byte, error) {
+	r, err := NewReader(schema)
+	if err != nil {
+		return nil, err
+	}
+	return r.Fit(value)
 }
 
 // dropNulls leaves out members of objects that are null where null is nothing, and that may be missing.

@@ -116,6 +116,10 @@ func Check(schema, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("the stored schema: %w", err)
 	}
+	return check(s, value)
+}
+
+func check(s *jsonschema.Schema, value []byte) error {
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
 	if err != nil {
 		return &Error{[]Mistake{{Text: "it is not JSON: " + err.Error()}}}

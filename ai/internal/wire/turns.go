@@ -261,17 +261,17 @@ func SchemaName(name string) string {
 	return name[:min(len(name), 64)]
 }
 
-// Estimate is how many tokens the texts of a request may be: a quarter of their bytes.
+// Estimate is how many tokens the texts of a request may be: see model.Quarters.
 func Estimate(r *model.Request) int64 {
-	n := len(r.System) + len(r.Schema)
+	n := model.Quarters(r.System) + len(r.Schema)
 	for _, m := range r.Messages {
-		n += len(m.Text)
+		n += model.Quarters(m.Text)
 		for _, c := range m.Calls {
-			n += len(c.Name) + len(c.Args)
+			n += len(c.Name) + model.Quarters(string(c.Args))
 		}
 		for _, f := range m.Files {
 			if utf8.Valid(f.Data) {
-				n += len(f.Data)
+				n += model.Quarters(string(f.Data))
 			}
 		}
 	}
