@@ -318,6 +318,9 @@ func (p *pair) compare(ids []store.ID) {
 		Whole, Short store.Record
 		Waits        []store.Wait
 		Logs         []store.Log
+		Streams      []store.Chunk
+		Chunks       []store.Chunk
+		Stream       string
 		Blob         string
 		Err          string
 	}
@@ -333,6 +336,13 @@ func (p *pair) compare(ids []store.ID) {
 			for _, l := range logs {
 				l.At = s.normal(l.At)
 				a.Logs = append(a.Logs, l)
+			}
+			a.Streams, err = s.st.Streams(s.ctx(), id)
+			s.ok(err, "streams")
+			v, err := s.st.Stream(s.ctx(), store.StreamRequest{ID: id, Name: "s1", After: 7, Limit: 3})
+			a.Chunks, a.Stream = v.Chunks, fmt.Sprint(errorName(err), v.Execution.Status, v.Execution.Epoch, v.Execution.ErrorCode, v.Last, v.More)
+			for i := range a.Chunks { // no text is no text
+				a.Chunks[i].Text = append([]byte{}, a.Chunks[i].Text...)
 			}
 			_, err = s.st.Blob(s.ctx(), id, hashOf("blob 1"))
 			a.Blob = errorName(err)
