@@ -24,6 +24,7 @@ type body struct {
 	counts map[string]int
 	inside string // the call whose function runs
 	shelf  *shelf
+	pens   pens
 	logs   *capture
 
 	choice *journal.Answer // a decision's

@@ -31,6 +31,7 @@ func Differential(t *testing.T, a, b Harness, seed uint64) {
 type pair struct {
 	tb       testing.TB
 	rnd      *rand.Rand
+	streams  *rand.Rand // of chunks, so that all else is drawn as without them
 	seed     uint64
 	sides    [2]*side
 	ids      []store.ID
@@ -50,7 +51,7 @@ type side struct {
 
 func newPair(tb testing.TB, a, b Harness, seed uint64) *pair {
 	tb.Helper()
-	p := &pair{tb: tb, seed: seed, reached: map[store.Code]int{}, rnd: rand.New(rand.NewPCG(seed, seed))}
+	p := &pair{tb: tb, seed: seed, reached: map[store.Code]int{}, rnd: rand.New(rand.NewPCG(seed, seed)), streams: rand.New(rand.NewPCG(seed, 1))}
 	for i, h := range []Harness{a, b} {
 		e := newEnv(tb, h, clause{name: fmt.Sprintf("differential, seed %d", seed), guards: "L5"})
 		p.sides[i] = &side{e, e.now()}

@@ -194,7 +194,7 @@ func (p *pair) advance(x store.Execution) store.Advance {
 	if p.rnd.IntN(3) == 0 {
 		a.Holds = p.holds()
 	}
-	if p.rnd.IntN(3) == 0 {
+	if p.streams.IntN(3) == 0 {
 		a.Chunks = p.chunks()
 	}
 	if p.rnd.IntN(6) == 0 {
@@ -237,15 +237,15 @@ func (p *pair) advance(x store.Execution) store.Advance {
 // chunks draws what comes to two streams, now and then what is not at the end.
 func (p *pair) chunks() (list []store.Chunk) {
 	last := map[string]int64{}
-	for range 1 + p.rnd.IntN(4) {
-		c := store.Chunk{Stream: pick(p.rnd, "s1", "s1", "s2"), Kind: pick(p.rnd, store.ChunkText, store.ChunkText, store.ChunkText, store.ChunkReset, store.ChunkEnd)}
+	for range 1 + p.streams.IntN(4) {
+		c := store.Chunk{Stream: pick(p.streams, "s1", "s1", "s2"), Kind: pick(p.streams, store.ChunkText, store.ChunkText, store.ChunkText, store.ChunkReset, store.ChunkEnd)}
 		if last[c.Stream] == 0 {
-			last[c.Stream] = int64(p.rnd.IntN(30))
+			last[c.Stream] = int64(p.streams.IntN(30))
 		}
-		last[c.Stream] += 1 + int64(p.rnd.IntN(3))
-		c.Index, c.Attempt = last[c.Stream], 1+p.rnd.IntN(2)
+		last[c.Stream] += 1 + int64(p.streams.IntN(3))
+		c.Index, c.Attempt = last[c.Stream], 1+p.streams.IntN(2)
 		if c.Kind != store.ChunkReset {
-			c.Text = fmt.Appendf(nil, "%d\x00 of %d", c.Index, p.rnd.IntN(5))
+			c.Text = fmt.Appendf(nil, "%d\x00 of %d", c.Index, p.streams.IntN(5))
 		}
 		list = append(list, c)
 	}
