@@ -143,12 +143,20 @@ func (s *StreamWriter) send(all bool) {
 			s.err = fmt.Errorf("stream %q: %w: it has %d chunks; the rest goes out with End only", s.name, ErrTooLarge, maxStreamChunks)
 			return
 		}
-		if err := s.b.h.Stream(s.name, s.writer, bytes.Clone(bytes.ToValidUTF8(s.text[:n], []byte("\uFFFD")))); err != nil {
+		if err := s.b.h.Stream(s.name, s.writer, readable(s.text[:n])); err != nil {
 			s.err = s.explain(err)
 			return
 		}
 		s.text, s.sent = s.text[n:], time.Now()
 	}
+}
+
+// readable is a copy of a text in which each byte that is none is replaced, as JSON does it.
+func readable(text []byte) []byte {
+	if utf8.Valid(text) {
+		return bytes.Clone(text)
+	}
+	return []byte(string([]rune(string(text))))
 }
 
 // wholeRunes is how much of a text goes into a piece. With all, nothing follows the text.
@@ -188,7 +196,7 @@ func (s *StreamWriter) End(text string) error {
 		s.timer.Stop()
 		s.timer = nil
 	}
-	err := s.shelf.end(run.End{Stream: s.name, Writer: s.writer, Text: bytes.ToValidUTF8([]byte(text), []byte("\uFFFD"))})
+	err := s.shelf.end(run.End{Stream: s.name, Writer: s.writer, Text: readable([]byte(text))})
 	if err == nil {
 		s.text, s.err = nil, fmt.Errorf("stream %q: %w: it has ended", s.name, ErrInvalid)
 	}
