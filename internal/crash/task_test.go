@@ -142,7 +142,7 @@ func papers() []string {
 
 // kinds are the workloads, by a name for subtests.
 func kinds() []string {
-	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked", "fan"}
+	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked", "fan", "tells"}
 }
 
 // fillWith adds the tasks of one workload.
@@ -182,6 +182,9 @@ func (w *world) fillWith(t testing.TB, kind string) {
 	case "fan":
 		w.addFan(5)
 		w.addFan(4)
+	case "tells":
+		w.addTell(3, 2)
+		w.addTell(2, 5)
 	case "mix":
 		for _, kind := range kinds() {
 			w.fillWith(t, kind)

@@ -46,7 +46,7 @@ func step(name string) *tree.Node { return &tree.Node{Kind: tree.Step, Name: nam
 // workloads are all workflows by name.
 func workloads(l *ledger, archive string) map[string]workload {
 	list := []workload{
-		documents(l, archive), loop(l), waits(l), ways(l), once(l), calls(l), transfer(l), forever(l), slow(l), exits(l), booked(l), fans(l),
+		documents(l, archive), loop(l), waits(l), ways(l), once(l), calls(l), transfer(l), forever(l), slow(l), exits(l), booked(l), fans(l), tells(l),
 	}
 	m := make(map[string]workload, len(list))
 	for _, w := range list {
