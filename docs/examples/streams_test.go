@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/durable-go/durable"
 )
@@ -29,10 +28,12 @@ func write(ctx context.Context, r *Report) (err error) {
 		}
 		var text strings.Builder
 		for n := range 3 {
-			part := fmt.Sprintf("Part %d. ", n+1)
+			part, err := compose(ctx, n) // takes its time
+			if err != nil {
+				return "", err
+			}
 			text.WriteString(part)
 			fmt.Fprint(live, part) // an io.Writer that waits for nobody
-			time.Sleep(150 * time.Millisecond)
 		}
 		return text.String(), live.End(text.String()) // in one write with the record
 	})
@@ -40,6 +41,18 @@ func write(ctx context.Context, r *Report) (err error) {
 }
 
 // [/write]
+
+// turns are when the next part is made: the example has its own idea of time.
+type turns chan struct{}
+
+func compose(ctx context.Context, n int) (string, error) {
+	select {
+	case <-ctx.Value(turns(nil)).(turns):
+		return fmt.Sprintf("Part %d. ", n+1), nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
 
 // [sse]
 // live sends a stream to browsers, which come back by themselves with the id of the last event.
@@ -103,8 +116,11 @@ func browse(url, last string, limit int) string {
 }
 
 func Example_streams() {
+	next := make(turns)
 	ctx := context.Background()
-	w := durable.Define("report", durable.Step("write", write))
+	w := durable.Define("report", durable.Step("write", func(ctx context.Context, r *Report) error {
+		return write(context.WithValue(ctx, turns(nil), next), r)
+	}))
 	engine := open(w)
 	defer engine.Close()
 	mux := http.NewServeMux()
@@ -114,8 +130,11 @@ func Example_streams() {
 
 	run, _ := w.Start(ctx, engine, Report{})
 	url := server.URL + "/runs/" + run.ID.String() + "/live"
+	next <- struct{}{}
 	last := browse(url, "", 1)
+	next <- struct{}{}
 	last = browse(url, last, 1) // it comes back
+	next <- struct{}{}
 	r, err := run.Wait(ctx)
 	fmt.Printf("%q %v\n", r.Text, err)
 	last = browse(url, last, 9)
