@@ -101,13 +101,14 @@ func hashOf(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// shelf has what Blob was given and no record has taken yet: of a body, or of a function of its
+// shelf has what Blob and StreamWriter.End were given and no record has taken yet: of a body, or of a function of its
 // Do or All.
 type shelf struct {
 	mu    sync.Mutex
 	shut  bool
 	size  int
 	blobs []run.Blob
+	ends  []run.End // of streams
 }
 
 // shelfKey is where the context of a function has its shelf.
@@ -175,7 +176,7 @@ func (s *shelf) all() []run.Blob {
 func (s *shelf) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.blobs, s.size = nil, 0
+	s.blobs, s.size, s.ends = nil, 0, nil
 }
 
 // close lets nothing more be put there.
@@ -190,6 +191,7 @@ func (b *body) call(req *run.CallRequest, more ...*shelf) (*journal.Call, error)
 	shelves := append([]*shelf{b.shelf}, more...)
 	for _, s := range shelves {
 		req.Blobs = append(req.Blobs, s.all()...)
+		req.Ends = append(req.Ends, s.allEnds()...)
 	}
 	c, err := b.h.Call(req)
 	if err == nil {

@@ -26,6 +26,7 @@ type body struct {
 	inside string          // the call whose function runs
 	at     string          // the key of a Do whose function runs
 	shelf  *shelf
+	pens   pens
 	logs   *capture
 
 	choice *journal.Answer // a decision's

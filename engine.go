@@ -43,6 +43,7 @@ type Engine struct {
 	defs    map[[2]string]*definition
 	first   map[string]*definition // by name: the version listed first
 	hub     hub
+	feeds   feeds
 	parts   parts
 	lineage lineage
 	orphans orphans
@@ -212,6 +213,7 @@ func (e *Engine) Close() error {
 	var err error
 	e.closed.Do(func() {
 		err = e.Stop(context.Background())
+		e.feeds.close()
 		e.runner.Close()
 		err = errors.Join(err, e.store.Close())
 	})
@@ -244,7 +246,7 @@ func (e *code) Body(ctx context.Context, h *run.Handle) plan.Ending {
 // attempt runs a step once; true means that it should be run again at once.
 func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *capture, try int) (plan.Ending, bool) {
 	b := &body{h: h, engine: (*Engine)(e), counts: make(map[string]int), shelf: new(shelf), logs: logs, before: recordedBefore(h)}
-	h.Keeps = nil
+	h.Keeps, h.Ends = nil, nil
 	fn := c.body
 	switch h.Mode {
 	case plan.Reconcile:
@@ -252,6 +254,7 @@ func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *ca
 	case plan.Undo:
 		fn = c.undo
 	}
+	defer b.pens.end()
 	defer b.dropTx() // after a panic, or when the body ends its goroutine
 	patch, after, err := fn(context.WithValue(ctx, bodyKey{}, b), h.State, e.cfg.MaxPayload)
 	end := ending(err, c, h)
@@ -262,7 +265,8 @@ func (e *code) attempt(ctx context.Context, h *run.Handle, c *stepCode, logs *ca
 	if h.Mode == plan.Reconcile && err == nil {
 		end.Happened = plan.Yes
 	}
-	h.Keeps = b.shelf.all()
+	h.Keeps, h.Ends = b.shelf.all(), b.shelf.allEnds()
+	b.pens.end()
 	return b.concludeTx(end, c, try)
 }
 

@@ -34,6 +34,7 @@ type ended struct {
 // Ended is called by the runner; it does not block.
 func (e *code) Ended(id store.ID, status store.Status, state []byte, err *journal.Error) {
 	e.hub.tell(id, ended{status, state, err})
+	e.feeds.tell(id)
 	e.orphans.bereave(id, status, err)
 }
 

@@ -196,6 +196,7 @@ func (v *conversation) check() error {
 		{s.repair != nil, "Repair is for objects"},
 		{s.key != "", "Key is for calls; those of an agent are named by their place"},
 		{s.render != nil, "Render is for calls"},
+		{s.streamTo != "" && v.wants != nil, "StreamTo is for text, and the answer of RunFor is a call of a tool"},
 	} {
 		if c.given {
 			s.wrong("%s", c.text)
@@ -263,6 +264,7 @@ func (v *conversation) request() *call {
 	k.name, k.position, k.thread = v.name("turn", fmt.Sprint(v.turn)), true, &v.thread
 	k.purse = v.purse
 	k.whole = len(v.defs) > 0
+	k.ends = func(stop Stop, _ string, calls int) bool { return calls == 0 && stop != StopPause }
 	k.req.Tools = v.defs
 	return k
 }

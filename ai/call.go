@@ -26,8 +26,11 @@ type call struct {
 	prompt   string        // name and hash of the template, if there is one
 	patience time.Duration // 0: none
 	onDelta  func(Delta)
-	thread   *thread // of the conversation, if there is one; else nil
-	purse    *purse  // of the agent, if it has a budget; else nil
+	streamTo string
+	// ends says whether an answer that ends the call ends the stream, too; nil: it does.
+	ends   func(stop Stop, text string, calls int) bool
+	thread *thread // of the conversation, if there is one; else nil
+	purse  *purse  // of the agent, if it has a budget; else nil
 
 	failures int // set by ask: how often the step had failed when the answer was asked for
 }
@@ -47,7 +50,7 @@ type thread struct {
 // call makes a call of the settings.
 func (s *settings) call(modelName string, msgs []Message) *call {
 	k := &call{
-		model: modelName, fallback: s.fallback, keep: s.keep, key: s.key, patience: defaultPatience, onDelta: s.onDelta,
+		model: modelName, fallback: s.fallback, keep: s.keep, key: s.key, patience: defaultPatience, onDelta: s.onDelta, streamTo: s.streamTo,
 		req: model.Request{
 			System: s.system, Messages: msgs, Effort: s.effort, MaxTokens: s.maxTokens, Stop: s.stop, Cache: s.cache,
 			Extra: s.extra, Idle: s.idle, Temperature: s.temperature,

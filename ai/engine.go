@@ -200,6 +200,15 @@ func (stepJournal) history(ctx context.Context) ([]entry, error) {
 	return entriesOf(x), nil
 }
 
+func (stepJournal) stream(ctx context.Context, name string) (streamWriter, error) {
+	return durable.Stream(ctx, name)
+}
+
+// refusesStream says whether an error of a stream is about how it is used.
+func refusesStream(err error) bool {
+	return errors.Is(err, durable.ErrInvalid) || errors.Is(err, durable.ErrTooLarge)
+}
+
 func (stepJournal) take(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, wait time.Duration, err error) {
 	t, err := durable.Take(ctx, name, drawsOf(draws)...)
 	return t.ID, t.OK, t.Counter, t.RetryIn, err

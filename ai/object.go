@@ -85,6 +85,10 @@ func once[T any](ctx context.Context, c *Client, j Journal, form form[T], s *set
 	for turn := 0; ; turn++ {
 		k := s.call(modelName, msgs)
 		k.whole, k.thread, k.req.Schema, k.req.Name = true, conversation, form.schema, form.name
+		k.ends = func(_ Stop, text string, _ int) bool {
+			_, _, wrong := form.read(text)
+			return wrong == nil
+		}
 		if turn > 0 && k.key != "" {
 			k.key += fmt.Sprintf("/repair%d", turn)
 		}

@@ -34,6 +34,7 @@ type settings struct {
 	key         string
 	result      *Response
 	onDelta     func(Delta)
+	streamTo    string
 	render      *rendering
 
 	mistakes []error

@@ -28,10 +28,11 @@ type asking struct {
 
 	begun []*Response // of an answer that paused
 
-	open  opened // the model of the try that is marked, if this body marked it
-	pass  *pass  // its leave
-	loan  *loan  // of what all workers share
-	book  book   // of the run and those above it, if what is marked is reserved there
+	open  opened  // the model of the try that is marked, if this body marked it
+	pass  *pass   // its leave
+	loan  *loan   // of what all workers share
+	book  book    // of the run and those above it, if what is marked is reserved there
+	out   *outlet // where the text of the try goes; nil: nowhere
 	pause time.Duration
 }
 
@@ -60,6 +61,9 @@ func (c *Client) begin(j Journal, k *call) (*asking, error) {
 	}
 	if size > maxRequest {
 		return nil, permanent(&Error{Kind: Invalid, Model: k.model, Err: fmt.Errorf("the request has %d bytes, and may have %d", size, maxRequest)})
+	}
+	if _, ok := j.(streaming); k.streamTo != "" && !ok {
+		return nil, permanent(&Error{Kind: Invalid, Model: k.model, Err: errors.New("StreamTo needs the step of a run: nobody could read the stream; OnDelta works anywhere")})
 	}
 	a.name = k.recordName(a.p, a.info.Failures)
 	return a, nil
@@ -162,6 +166,11 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 		m.Reserved = nil
 	}
 	if m.Not, err = a.room(ctx, m); m.Not != nil || err != nil {
+		return m, err
+	}
+	if no, err := a.openStream(ctx); no != nil || err != nil {
+		a.giveBack(ctx, m)
+		m.Not = no
 		return m, err
 	}
 	m.System, m.Tools, m.Schema, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.list, a.p.tail
@@ -284,6 +293,7 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 				return nil, err
 			}
 			answer = body
+			a.endStream(ctx, o)
 		}
 		return o, nil
 	})
@@ -322,6 +332,7 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 		if a.k.onDelta != nil {
 			a.k.onDelta(d)
 		}
+		a.out.write(ctx, d.Text)
 	}
 	resp, err := a.open.Generate(ctx, &req, on)
 	if err == nil && resp == nil {
@@ -352,6 +363,7 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 	o.Usage = plausible(resp.Usage)
 	msg := resp.Message
 	msg.Role = Assistant
+	a.out.answered(&msg)
 	own, files := messageBodies(&msg)
 	if n := longest(append(files, own)); n > maxBody {
 		o = &outcome{At: o.At, Usage: o.Usage, Error: failingOf(&Error{

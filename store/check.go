@@ -69,10 +69,13 @@ func mistake(w *Write) string {
 
 func advanceMistake(a *Advance) string {
 	if len(a.Row) == 0 && (len(a.Took) > 0 || len(a.Open)+len(a.Shut)+len(a.Alter) > 0 || a.Release != nil || a.Snapshot != nil) {
-		return "an advance without a row may carry logs, blobs and holds only"
+		return "an advance without a row may carry logs, chunks, blobs and holds only"
 	}
 	if slices.ContainsFunc(a.Open, func(w Wait) bool { return w.Shared && w.Topic == "" }) {
 		return "a shared wait without a topic"
+	}
+	if why := chunkMistake(a.Chunks); why != "" {
+		return why
 	}
 	if why := familyMistake(a); why != "" {
 		return why

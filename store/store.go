@@ -2,7 +2,7 @@
 //
 // A store keeps executions (one header row each), their journals (one row per
 // write, opaque bytes), their inboxes (messages not yet taken), their open
-// waits, logs, blobs, named holds and counters, the leases of workers, and which queues
+// waits, logs, streams, blobs, named holds and counters, the leases of workers, and which queues
 // are paused. It knows owners, epochs and lengths, and refuses every write whose precondition does
 // not hold. It does not know steps, branches or retries: rows and payloads are
 // bytes to it, and it wakes executions by comparing topics.
@@ -128,6 +128,14 @@ type Store interface {
 	// Blob returns a blob of an execution by its hash, or ErrNotFound.
 	Blob(ctx context.Context, id ID, hash string) ([]byte, error)
 
+	// Stream returns chunks of a stream of an execution, and where both stand: see Chunk.
+	// ErrNotFound if there is no such execution; a stream that has not begun has no chunks.
+	Stream(ctx context.Context, req StreamRequest) (StreamView, error)
+
+	// Streams returns the newest chunk of each stream of an execution, by name and
+	// without their texts.
+	Streams(ctx context.Context, id ID) ([]Chunk, error)
+
 	// SetPaused says that a queue is paused, or no longer is, and who says so.
 	// It is kept until it is undone. Claims take nothing from a paused queue;
 	// whoever owns executions is told by Renew and Claim, and sees himself to it
@@ -139,7 +147,7 @@ type Store interface {
 	Survey(ctx context.Context) (Survey, error)
 
 	// Prune removes executions that have ended, and everything that belongs to
-	// them: journal, snapshot, messages and their dedupe names, logs, blobs,
+	// them: journal, snapshot, messages and their dedupe names, logs, streams, blobs,
 	// holds, and the key, which may be used again. Beside, it removes some publications whose
 	// time is over. It takes those that match the
 	// request, in no promised order, at most Limit of them, in one transaction; one
@@ -224,7 +232,7 @@ type Begin struct {
 // exists, was written with this Epoch and is this Row, the verdict is Landed.
 // (Another Row may be one that was refused, and then arrived a second time when
 // it was not refused any more.) With a nil Row, nothing is appended and the
-// length stays; then only Logs, Blobs and Holds may be set, and Landed is never
+// length stays; then only Logs, Chunks, Blobs and Holds may be set, and Landed is never
 // the verdict.
 //
 // Further conditions are looked at in this order: Seen, NotBefore, Holds. That
@@ -261,6 +269,7 @@ type Advance struct {
 	Release  *Release  // nil: the owner keeps the execution
 	Snapshot []byte    // replaces the snapshot; it holds all rows up to Base+1
 	Logs     []Log     // appended; an entry already there is ignored
+	Chunks   []Chunk   // of streams; those of one stream ascend
 	Blobs    [][]byte  // kept under the hex SHA-256 of their content
 	Children []Begin   // executions that begin with this row, see family.go
 	Tell     []Deliver // messages to children, see family.go

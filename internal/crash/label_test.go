@@ -29,7 +29,7 @@ func cases() map[fail.Label]labelCase {
 		fail.CommitBefore: {}, fail.CommitBetween: {}, fail.CommitFlush: {}, fail.CommitAfter: {},
 		fail.TxBefore: {}, fail.TxFlush: {}, fail.TxAfter: {},
 		fail.Snapshot: {kind: "long", hits: 1},
-		fail.WaitOpen: {}, fail.LogFlush: {hits: 2}, fail.Release: {}, fail.Control: {hits: 1},
+		fail.WaitOpen: {}, fail.LogFlush: {hits: 2}, fail.StreamFlush: {hits: 2}, fail.Release: {}, fail.Control: {hits: 1},
 		fail.DeliverBetween: {}, fail.Wake: {},
 		fail.RenewBefore: {hits: 1}, fail.RenewAfter: {hits: 1},
 		fail.ExpireBefore:  {first: "killed", hits: 1},

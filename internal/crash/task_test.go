@@ -142,7 +142,7 @@ func papers() []string {
 
 // kinds are the workloads, by a name for subtests.
 func kinds() []string {
-	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked", "fan", "party"}
+	return []string{"documents", "loop", "waits", "ways", "once", "calls", "bank", "booked", "fan", "party", "tells"}
 }
 
 // fillWith adds the tasks of one workload.
@@ -185,6 +185,9 @@ func (w *world) fillWith(t testing.TB, kind string) {
 	case "party":
 		w.addParty(3, false)
 		w.addParty(4, true)
+	case "tells":
+		w.addTell(3, 2)
+		w.addTell(2, 5)
 	case "mix":
 		for _, kind := range kinds() {
 			w.fillWith(t, kind)

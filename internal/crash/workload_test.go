@@ -47,7 +47,7 @@ func step(name string) *tree.Node { return &tree.Node{Kind: tree.Step, Name: nam
 func workloads(l *ledger, archive string) map[string]workload {
 	guest, child := guests(l)
 	list := []workload{
-		documents(l, archive), loop(l), waits(l), ways(l), once(l), calls(l), transfer(l), forever(l), slow(l), exits(l), booked(l), fans(l), guest, parties(l, child),
+		documents(l, archive), loop(l), waits(l), ways(l), once(l), calls(l), transfer(l), forever(l), slow(l), exits(l), booked(l), fans(l), tells(l), guest, parties(l, child),
 	}
 	m := make(map[string]workload, len(list))
 	for _, w := range list {

@@ -32,6 +32,7 @@ const (
 	Snapshot       Label = "snapshot"        // in the transaction: a snapshot is written
 	WaitOpen       Label = "wait.open"       // in the transaction: waits are opened
 	LogFlush       Label = "log.flush"       // in the transaction: log entries are written
+	StreamFlush    Label = "stream.flush"    // in the transaction: chunks of streams are written
 	Release        Label = "release"         // in the transaction: before an ownership ends
 	Control        Label = "control"         // in the transaction: a change from outside the owner, its row written
 	DeliverBetween Label = "deliver.between" // in the transaction: a message is written, its receiver not woken
@@ -51,7 +52,7 @@ func Labels() []Label {
 		OpenFile, OpenLog, MigrateScript, MigrateCommit, MigrateDone,
 		StartBefore, StartAfter, ClaimBefore, ClaimTaken, ClaimAfter, Load,
 		Tried, BodyBefore, BodyAfter, DoBefore, DoAfter,
-		CommitBefore, CommitBetween, CommitFlush, CommitAfter, TxBefore, TxFlush, TxAfter, Snapshot, WaitOpen, LogFlush, Release, Control,
+		CommitBefore, CommitBetween, CommitFlush, CommitAfter, TxBefore, TxFlush, TxAfter, Snapshot, WaitOpen, LogFlush, StreamFlush, Release, Control,
 		DeliverBetween, Wake, RenewBefore, RenewAfter, ExpireBefore, DisownBetween,
 		StopBefore, RetireBefore, RetireAfter,
 	}

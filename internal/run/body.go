@@ -20,6 +20,7 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 	}
 	v.asking = c
 	w.keep(r, callKey(v.Path, c.Key), c.Blobs)
+	w.endStreams(r, c.Ends)
 	if c.Tx {
 		w.drive(r, now)
 		w.pump(now)
@@ -74,8 +75,12 @@ func (w *Worker) Log(v *Visit, l store.Log, now time.Time) {
 	w.pump(now)
 }
 
-// flushLogs writes log entries that nothing else carries.
+// flushLogs writes log entries and chunks of streams that nothing else carries.
 func (w *Worker) flushLogs(r *run, now time.Time) {
+	if len(r.batch.chunks) > 0 { // they have gathered before
+		w.send(r)
+		return
+	}
 	if len(r.batch.logs) == 0 {
 		return
 	}
@@ -124,6 +129,7 @@ func (w *Worker) finish(r *run, v *Visit, end plan.Ending, suspended bool, now t
 		f.At = at // what is to come is counted from the latest, what was from the earliest
 		if f.Kind == journal.Done {
 			w.keep(r, callKey(v.Path, endCall), v.Keeps)
+			w.endStreams(r, v.Ends)
 		}
 		w.add(r, f)
 	}

@@ -313,6 +313,9 @@ func size(w *store.Write) int {
 		for i := range w.Advance.Children {
 			n += overhead + len(w.Advance.Children[i].Row)
 		}
+		for i := range w.Advance.Chunks {
+			n += len(w.Advance.Chunks[i].Text)
+		}
 		for i := range w.Advance.Logs {
 			n += len(w.Advance.Logs[i].Text) + len(w.Advance.Logs[i].Attrs)
 		}

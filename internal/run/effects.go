@@ -40,6 +40,8 @@ type Effects interface {
 	// Noticed tells of a notice at an open wait that is recorded now: a reminder,
 	// or that it passed to somebody else.
 	Noticed(id store.ID, path, call string, n journal.Note)
+	// Streamed tells that streams of an execution have something new, durably.
+	Streamed(id store.ID)
 	// Draw gives a random number in [0, 1) for jitter.
 	Draw() float64
 	// NewIncarnation gives a new random identity.

@@ -103,7 +103,7 @@ func (w *Worker) send(r *run) {
 	r.batch, r.asked = batch{}, time.Time{}
 	a := &store.Advance{
 		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, NotBefore: b.notBefore,
-		Took: b.took, Open: b.stillOpen(), Release: b.release, Logs: b.logs,
+		Took: b.took, Open: b.stillOpen(), Release: b.release, Logs: b.logs, Chunks: b.chunks,
 	}
 	for i := range b.children {
 		a.Children = append(a.Children, b.children[i].begin)
@@ -201,6 +201,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	}
 	w.heldNow(r, b)
 	w.keptNow(r.id, b)
+	w.streamedNow(r, b)
 	w.born(b)
 	r.full, r.refused = nil, nil // there may be room by now
 	w.tellNotices(r, b.facts)

@@ -36,11 +36,13 @@ func (h *hands) Retire(store.Incarnation)   {}
 func (h *hands) Load(store.ID)              { h.loads++ }
 func (h *hands) Start(v *Visit)             { h.begun = append(h.begun, v) }
 
-func (h *hands) Stop(v *Visit, _ error)                                 { h.stops = append(h.stops, v.Path) }
-func (h *hands) Reply(*Visit, CallReply)                                {}
-func (h *hands) Ended(store.ID, store.Status, []byte, *journal.Error)   {}
-func (h *hands) Note(text string, _ store.ID, _ error)                  { h.t.Log(text) }
-func (h *hands) Draw() float64                                          { return 0.5 }
+func (h *hands) Stop(v *Visit, _ error)                               { h.stops = append(h.stops, v.Path) }
+func (h *hands) Reply(*Visit, CallReply)                              {}
+func (h *hands) Ended(store.ID, store.Status, []byte, *journal.Error) {}
+func (h *hands) Note(text string, _ store.ID, _ error)                { h.t.Log(text) }
+func (h *hands) Draw() float64                                        { return 0.5 }
+func (h *hands) Streamed(store.ID)                                    {}
+
 func (h *hands) Noticed(id store.ID, path, call string, n journal.Note) {}
 func (h *hands) NewIncarnation() store.Incarnation                      { return uuid.New() }
 func (h *hands) Commit(w store.Write, ref any) {

@@ -52,6 +52,7 @@ func shuts(f *journal.Fact, key string) bool {
 func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
 		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
+		chunks: append(b.chunks, r.batch.chunks...), sealed: len(b.chunks),
 		shut: make(map[string][]string),
 	}
 	if b.shut == nil {

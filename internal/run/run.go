@@ -33,6 +33,7 @@ type run struct {
 	seen    int64                    // messages ever accepted, as known here
 	batch   batch                    // what the next write will say
 	sent    *batch                   // the write in flight
+	streams *streams                 // nil: no body has opened one
 	tx      *Visit                   // has a transaction open: until that ends nothing else is written
 	owes    bool                     // the next row has to carry a snapshot
 
@@ -66,6 +67,8 @@ type batch struct {
 	shut      map[string][]string      // ids of rows of waits, by the shutKey of what closes them
 	heard     map[string]store.Message // what came by its topic to waits that are open in the store, by shutKey
 	logs      []store.Log
+	chunks    []store.Chunk
+	sealed    int       // so many of chunks have left before: they stay as they are
 	fires     bool      // it fires a timer
 	seen      int64     // the messages that were known then
 	heardSeen int64     // the messages that were known when the first of heard was given to its wait

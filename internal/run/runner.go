@@ -27,6 +27,8 @@ type Code interface {
 	Ended(id store.ID, status store.Status, state []byte, err *journal.Error)
 	// Noticed tells, durably, of a notice at an open wait. It may take its time.
 	Noticed(id store.ID, path, call string, n journal.Note)
+	// Streamed tells that streams of an execution have something new. It must not block.
+	Streamed(id store.ID)
 }
 
 // storeTimeout is the deadline of one call of the store: a stalled connection
@@ -329,6 +331,8 @@ func (e effects) Ended(id store.ID, status store.Status, state []byte, err *jour
 func (e effects) Noticed(id store.ID, path, call string, n journal.Note) {
 	e.r.task(func() { e.r.code.Noticed(id, path, call, n) })
 }
+
+func (e effects) Streamed(id store.ID) { e.r.code.Streamed(id) }
 
 func (e effects) Note(text string, id store.ID, err error) {
 	args := []any{}

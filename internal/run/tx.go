@@ -74,11 +74,12 @@ func (w *Worker) ConcludeTx(v *Visit, end plan.Ending, now time.Time) (store.Adv
 	for _, b := range v.Keeps {
 		sent.blobs = append(sent.blobs, blob{callKey(v.Path, endCall), b})
 	}
+	sent.chunks = r.takeEnds(v.Ends)
 	r.sent = &sent
 	// No condition besides the fence: a write that was refused for a message or a
 	// timer would have to do the body over. What follows is the next write's.
 	return store.Advance{
-		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, Row: journal.Encode(sent.facts), Blobs: sent.bodies(),
+		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, Row: journal.Encode(sent.facts), Blobs: sent.bodies(), Chunks: sent.chunks,
 	}, true
 }
 
@@ -118,6 +119,7 @@ func (w *Worker) keepTx(r *run, v store.Verdict, now time.Time) {
 	r.base++
 	r.hist.Length = r.base
 	w.keptNow(r.id, b)
+	w.streamedNow(r, b)
 	r.owes = r.owes || r.base%journal.SnapshotEvery == 0
 	for i := range b.facts {
 		if err := r.hist.Fold(&b.facts[i], r.base); err != nil {

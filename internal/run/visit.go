@@ -37,6 +37,7 @@ type Visit struct {
 	Handle     any                      // the shell's own
 
 	Keeps []Blob // set by the shell before it tells how the body ended: kept if it is done
+	Ends  []End  // the same, of streams
 
 	// ---- the worker's own
 	run     *run
@@ -68,6 +69,8 @@ type CallRequest struct {
 	Undo bool
 	// Blobs are kept with the record of the call, at the latest.
 	Blobs []Blob
+	// Ends are of streams that end with the record of the call.
+	Ends []End
 
 	derived bool // a node's wait, not a body's
 	// Tx says that this is no call: the body wants to open a transaction. Nothing

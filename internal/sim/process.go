@@ -429,6 +429,9 @@ func (p *process) Ended(id store.ID, status store.Status, state []byte, err *jou
 	p.s.judgeEnded(id, status, state)
 }
 
+// Streamed is nobody's news here.
+func (p *process) Streamed(store.ID) {}
+
 func (p *process) Noticed(id store.ID, path, call string, n journal.Note) {
 	p.s.logf("%s notes at %s of %s: %+v", p.name, call, path, n)
 }

@@ -119,6 +119,7 @@ func (t *tx) applyAdvance(a *store.Advance) (store.Verdict, error) {
 	}
 	x.alter(a.Alter)
 	t.log(a.ID, a.Logs)
+	t.stream(a.ID, a.Chunks)
 	t.keepBlobs(a.ID, a.Blobs)
 	t.bear(a.Children)
 	t.tellAll(a.ID, a.Tell)

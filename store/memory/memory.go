@@ -45,6 +45,7 @@ type data struct {
 	blobs      map[blob][]byte
 	draws      map[store.Counter][]draw
 	logs       map[store.ID]map[logKey]store.Log
+	streams    map[store.ID]map[string][]store.Chunk // by name, ascending
 	leases     map[store.Incarnation]store.Living
 	owned      map[store.Incarnation]map[store.ID]struct{} // by owner
 	queues     map[string]*line
@@ -78,6 +79,7 @@ func New(opts ...Option) *Store {
 		blobs:      map[blob][]byte{},
 		draws:      map[store.Counter][]draw{},
 		logs:       map[store.ID]map[logKey]store.Log{},
+		streams:    map[store.ID]map[string][]store.Chunk{},
 		leases:     map[store.Incarnation]store.Living{},
 		owned:      map[store.Incarnation]map[store.ID]struct{}{},
 		queues:     map[string]*line{},

@@ -89,6 +89,7 @@ func (d *data) remove(gone map[store.ID]bool) {
 		delete(d.children, id)
 		delete(d.executions, id)
 		delete(d.logs, id)
+		delete(d.streams, id)
 	}
 	d.ids = slices.DeleteFunc(d.ids, func(id store.ID) bool { return gone[id] })
 	maps.DeleteFunc(d.dedupes, func(k dedupe, _ bool) bool { return gone[k.id] })

@@ -24,6 +24,7 @@ type tx struct {
 	published overlay[string, []publication]
 	blobs     map[blob][]byte
 	logs      []loggedBy
+	chunks    []chunkOf
 }
 
 func (d *data) begin(now time.Time) *tx {
@@ -80,6 +81,9 @@ func (t *tx) install() {
 	maps.Copy(d.blobs, t.blobs)
 	for _, l := range t.logs {
 		d.keepLog(l)
+	}
+	for _, c := range t.chunks {
+		d.keepChunk(c)
 	}
 }
 

@@ -84,6 +84,9 @@ func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) (took bool, e
 	for i := range a.Logs {
 		d.logs = append(d.logs, logDraft{a.ID, &a.Logs[i]})
 	}
+	for i := range a.Chunks {
+		d.chunks = append(d.chunks, chunkDraft{a.ID, &a.Chunks[i]})
+	}
 	for _, body := range a.Blobs {
 		d.blobs = append(d.blobs, blobDraft{a.ID, body})
 	}

@@ -187,6 +187,9 @@ func check(writes []store.Write) error {
 			for _, b := range w.Advance.Blobs {
 				size += len(b)
 			}
+			for i := range w.Advance.Chunks {
+				size += len(w.Advance.Chunks[i].Text)
+			}
 			for i := range w.Advance.Children {
 				size += len(w.Advance.Children[i].Row)
 			}

@@ -71,6 +71,7 @@ type draft struct {
 	opened    []waitDraft
 	altered   []waitDraft
 	logs      []logDraft
+	chunks    []chunkDraft
 	blobs     []blobDraft
 	messages  []messageDraft
 	children  []*store.Begin
@@ -137,6 +138,7 @@ func (d *draft) queue(t *tx) {
 	}
 	d.queueWaits(t)
 	d.queueLogs(t)
+	d.queueChunks(t)
 	d.queueBlobs(t)
 	d.queueMessages(t)
 	d.queueGiven(t)

@@ -140,7 +140,7 @@ func seldom() []string {
 		"pauseColumns", "readPaused", "addPause", "dropPause", "readLeases",
 		"isThere", "readAround", "anyExecution", "makePart", "lockToAttach", "attachPart", "dropPart", "lockToDrop", "closedParts", "readEndedParts",
 		"endedGroups", "countEnded", "takeEnded", "takeBelow", "lockBelow", "noteOrphans", "nextOrphans", "swept",
-		"pruneExecutions", "pruneMessages", "pruneAccepted", "pruneDraws", "dropJournals", "dropSnapshots", "dropLogs", "dropBlobs",
+		"pruneExecutions", "pruneMessages", "pruneAccepted", "pruneDraws", "pruneChunks", "dropJournals", "dropSnapshots", "dropLogs", "dropBlobs",
 	}
 }
 

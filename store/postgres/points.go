@@ -21,8 +21,8 @@ func (t *tx) applied(ctx context.Context) error {
 	}
 	d := &t.draft
 	m := moments{
-		wrote: len(d.rows)+len(d.messages)+len(d.logs) > 0, snapshot: len(d.snapshots) > 0, opened: len(d.opened) > 0,
-		logged: len(d.logs) > 0, told: len(d.messages) > 0, parted: parked(t.heads), controlled: t.controlled,
+		wrote: len(d.rows)+len(d.messages)+len(d.logs)+len(d.chunks) > 0, snapshot: len(d.snapshots) > 0, opened: len(d.opened) > 0,
+		logged: len(d.logs) > 0, streamed: len(d.chunks) > 0, told: len(d.messages) > 0, parted: parked(t.heads), controlled: t.controlled,
 	}
 	d.queue(t)
 	if err := t.flush(ctx); err != nil {
@@ -59,7 +59,7 @@ func appliedQuick(ctx context.Context, c *pgx.Conn, b *pgx.Batch, writes []store
 }
 
 // moments are what a transaction that has not committed has done.
-type moments struct{ wrote, snapshot, opened, logged, told, parted, controlled bool }
+type moments struct{ wrote, snapshot, opened, logged, streamed, told, parted, controlled bool }
 
 func pass(m moments) {
 	if m.controlled {
@@ -73,6 +73,9 @@ func pass(m moments) {
 	}
 	if m.logged {
 		fail.Point(fail.LogFlush)
+	}
+	if m.streamed {
+		fail.Point(fail.StreamFlush)
 	}
 	if m.told {
 		fail.Point(fail.DeliverBetween)

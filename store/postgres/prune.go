@@ -184,7 +184,7 @@ func (t *tx) prune(ctx context.Context, groups []group, req store.PruneRequest, 
 		return nil
 	}
 	all := [][16]byte(gone)
-	for _, statement := range []string{pruneExecutions, pruneMessages, pruneAccepted, pruneDraws} {
+	for _, statement := range []string{pruneExecutions, pruneMessages, pruneAccepted, pruneDraws, pruneChunks} {
 		t.exec(statement, all)
 	}
 	return t.leave(ctx, gone)

@@ -110,7 +110,7 @@ func quickOf(writes []store.Write) (q quick) {
 			}
 			continue
 		case a == nil || len(a.Row) == 0 || a.Owner == uuid.Nil || a.Base < 0 || a.Base > maxBase || told[a.ID],
-			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Alter)+len(a.Logs)+len(a.Blobs)+len(a.Holds)+len(a.Children)+len(a.Tell)+len(a.Recall) > 0:
+			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Alter)+len(a.Logs)+len(a.Chunks)+len(a.Blobs)+len(a.Holds)+len(a.Children)+len(a.Tell)+len(a.Recall) > 0:
 			continue
 		case slices.ContainsFunc(a.Open, isShared): // something may be kept for it
 			continue

@@ -216,6 +216,9 @@ func (w *worker) everything() {
 		a.Snapshot, a.Took, a.Blobs = []byte("s"), []int64{1}, [][]byte{[]byte("blob")}
 		a.Open = []store.Wait{{ID: wait, Execution: a.ID, Path: "p", Call: "1", Kind: "event", Name: "n", Topic: "t"}}
 		a.Logs = []store.Log{{Path: "p", Attempt: 1, At: time.Now(), Text: "l"}}
+		a.Chunks = []store.Chunk{
+			{Stream: "s", Index: 1, Kind: store.ChunkText, Attempt: 1, Text: []byte("c")}, {Stream: "e", Index: 1, Kind: store.ChunkEnd, Attempt: 1, Text: []byte("c")},
+		}
 		a.Holds = []store.Hold{{Name: fmt.Sprint("h", i%4), Amount: 1, Limit: 1000, Until: until}}
 	})...)
 	w.commit(store.Applied, w.advance(runs, 2, func(i int, a *store.Advance) {
@@ -371,6 +374,10 @@ func (w *worker) looks() {
 	}
 	_, err := w.s.Logs(ctx, id, time.Time{})
 	w.ok(err, "logs")
+	_, err = w.s.Stream(ctx, store.StreamRequest{ID: id, Name: "s"})
+	w.ok(err, "stream")
+	_, err = w.s.Streams(ctx, id)
+	w.ok(err, "streams")
 	if _, err := w.s.Blob(ctx, id, "none"); err == nil {
 		w.t.Error("a blob that is not there")
 	}

@@ -106,6 +106,14 @@ func (t *tx) carry(x *head, a *store.Advance) (took bool, err error) {
 	if len(a.Logs) > 0 {
 		fail.Point(fail.LogFlush)
 	}
+	for i := range a.Chunks {
+		if err := t.stream(x, &a.Chunks[i]); err != nil {
+			return false, err
+		}
+	}
+	if len(a.Chunks) > 0 {
+		fail.Point(fail.StreamFlush)
+	}
 	for _, body := range a.Blobs {
 		hash := sha256.Sum256(body)
 		if _, err := t.exec("INSERT INTO blob (execution, hash, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", x.n, hex.EncodeToString(hash[:]), body); err != nil {

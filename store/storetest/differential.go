@@ -31,6 +31,7 @@ func Differential(t *testing.T, a, b Harness, seed uint64) {
 type pair struct {
 	tb       testing.TB
 	rnd      *rand.Rand
+	streams  *rand.Rand // of chunks, so that all else is drawn as without them
 	seed     uint64
 	sides    [2]*side
 	ids      []store.ID
@@ -50,7 +51,7 @@ type side struct {
 
 func newPair(tb testing.TB, a, b Harness, seed uint64) *pair {
 	tb.Helper()
-	p := &pair{tb: tb, seed: seed, reached: map[store.Code]int{}, rnd: rand.New(rand.NewPCG(seed, seed))}
+	p := &pair{tb: tb, seed: seed, reached: map[store.Code]int{}, rnd: rand.New(rand.NewPCG(seed, seed)), streams: rand.New(rand.NewPCG(seed, 1))}
 	for i, h := range []Harness{a, b} {
 		e := newEnv(tb, h, clause{name: fmt.Sprintf("differential, seed %d", seed), guards: "L5"})
 		p.sides[i] = &side{e, e.now()}
@@ -318,6 +319,9 @@ func (p *pair) compare(ids []store.ID) {
 		Whole, Short store.Record
 		Waits        []store.Wait
 		Logs         []store.Log
+		Streams      []store.Chunk
+		Chunks       []store.Chunk
+		Stream       string
 		Blob         string
 		Err          string
 	}
@@ -333,6 +337,13 @@ func (p *pair) compare(ids []store.ID) {
 			for _, l := range logs {
 				l.At = s.normal(l.At)
 				a.Logs = append(a.Logs, l)
+			}
+			a.Streams, err = s.st.Streams(s.ctx(), id)
+			s.ok(err, "streams")
+			v, err := s.st.Stream(s.ctx(), store.StreamRequest{ID: id, Name: "s1", After: 7, Limit: 3})
+			a.Chunks, a.Stream = v.Chunks, fmt.Sprint(errorName(err), v.Execution.Status, v.Execution.Epoch, v.Execution.ErrorCode, v.Last, v.More)
+			for i := range a.Chunks { // no text is no text
+				a.Chunks[i].Text = append([]byte{}, a.Chunks[i].Text...)
 			}
 			_, err = s.st.Blob(s.ctx(), id, hashOf("blob 1"))
 			a.Blob = errorName(err)

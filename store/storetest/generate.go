@@ -194,6 +194,9 @@ func (p *pair) advance(x store.Execution) store.Advance {
 	if p.rnd.IntN(3) == 0 {
 		a.Holds = p.holds()
 	}
+	if p.streams.IntN(3) == 0 {
+		a.Chunks = p.chunks()
+	}
 	if p.rnd.IntN(6) == 0 {
 		a.Row = nil
 		return a
@@ -229,6 +232,24 @@ func (p *pair) advance(x store.Execution) store.Advance {
 		a.Snapshot = fmt.Append(nil, "up to ", x.Length+1)
 	}
 	return a
+}
+
+// chunks draws what comes to two streams, now and then what is not at the end.
+func (p *pair) chunks() (list []store.Chunk) {
+	last := map[string]int64{}
+	for range 1 + p.streams.IntN(4) {
+		c := store.Chunk{Stream: pick(p.streams, "s1", "s1", "s2"), Kind: pick(p.streams, store.ChunkText, store.ChunkText, store.ChunkText, store.ChunkReset, store.ChunkEnd)}
+		if last[c.Stream] == 0 {
+			last[c.Stream] = int64(p.streams.IntN(30))
+		}
+		last[c.Stream] += 1 + int64(p.streams.IntN(3))
+		c.Index, c.Attempt = last[c.Stream], 1+p.streams.IntN(2)
+		if c.Kind != store.ChunkReset {
+			c.Text = fmt.Appendf(nil, "%d\x00 of %d", c.Index, p.streams.IntN(5))
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 // holds draws loans and tokens, now and then of which no write may have two.

@@ -25,7 +25,7 @@ type bug struct {
 // bugs are those that a store's authors are most likely to make, or that would
 // cost users most.
 func bugs() []bug {
-	return append(slices.Concat(limitBugs(), drawBugs(), pruneBugs(), familyBugs(), publishBugs()), []bug{
+	return append(slices.Concat(limitBugs(), drawBugs(), pruneBugs(), streamBugs(), familyBugs(), publishBugs()), []bug{
 		{"epoch not checked", []string{"advance/wrong epoch alone"}, onAdvance(func(a *store.Advance, is store.Record) { a.Epoch = is.Epoch })},
 		{"owner not checked", []string{"advance/wrong owner alone"}, onAdvance(func(a *store.Advance, is store.Record) { a.Owner = is.Owner })},
 		{

@@ -92,6 +92,7 @@ func clauses() []clause {
 		drawClauses(),
 		pauseClauses(),
 		recordClauses(),
+		streamClauses(),
 		listClauses(),
 		waitClauses(),
 		pruneClauses(),

@@ -136,6 +136,28 @@ func answer(ctx context.Context, d *Document) error {
 
 // [/options]
 
+// [stream]
+func draft(ctx context.Context, d *Document) (err error) {
+	d.Summary, err = ai.GenerateText(ctx, "smart", d.Content, ai.StreamTo("draft"))
+	return err
+}
+
+func show(ctx context.Context, engine *durable.Engine, id durable.ID) (text string, err error) {
+	for x, err := range engine.Stream(ctx, id, "draft", 0) { // in any process
+		if err != nil {
+			return "", err
+		}
+		if x.Kind == durable.StreamText {
+			text += x.Text
+		} else {
+			text = x.Text // a reset: nothing; the end: all of it
+		}
+	}
+	return text, nil
+}
+
+// [/stream]
+
 // [money]
 func costs(ctx context.Context, engine *durable.Engine, id durable.ID) error {
 	calls, err := ai.Calls(ctx, engine, id)
@@ -215,6 +237,24 @@ func TestOtherSteps(t *testing.T) {
 		}
 		if err := costs(t.Context(), e.Engine, r.ID); err != nil {
 			t.Error(err)
+		}
+	}, durabletest.Context(ai.WithClient(t.Context(), client)))
+}
+
+func TestDraft(t *testing.T) {
+	client, err := ai.New(ai.Config{
+		Providers: map[string]ai.Provider{"script": aitest.Script(t, aitest.Text("It is about money."))},
+		Aliases:   map[string]string{"smart": "script:any"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := durable.Define("drafts", durable.Step("draft", draft))
+	durabletest.Run(t, durable.Config{Workflows: []durable.Definition{w}}, func(t *testing.T, e *durabletest.Engine) {
+		r := durabletest.Start(e, w, Document{Content: "An invoice"})
+		text, err := show(t.Context(), e.Engine, r.ID)
+		if d := r.Done(); err != nil || text != d.Summary || text == "" {
+			t.Errorf("the stream says %q, %v; the record %q", text, err, d.Summary)
 		}
 	}, durabletest.Context(ai.WithClient(t.Context(), client)))
 }
