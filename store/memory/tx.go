@@ -22,7 +22,7 @@ type tx struct {
 	opened    map[string]bool // waits opened here
 	tokens    overlay[string, []token]
 	published overlay[string, []publication]
-	blobs     map[blob][]byte
+	kept      []keptBlob
 	logs      []loggedBy
 }
 
@@ -36,7 +36,6 @@ func (d *data) begin(now time.Time) *tx {
 		opened:    map[string]bool{},
 		tokens:    overlay[string, []token]{under: d.tokens, over: map[string][]token{}},
 		published: overlay[string, []publication]{under: d.published, over: map[string][]publication{}},
-		blobs:     map[blob][]byte{},
 	}
 }
 
@@ -77,7 +76,9 @@ func (t *tx) install() {
 	maps.Copy(d.dedupes, t.dedupes.over)
 	maps.Copy(d.tokens, t.tokens.over)
 	maps.Copy(d.published, t.published.over)
-	maps.Copy(d.blobs, t.blobs)
+	for _, k := range t.kept {
+		d.blobs.keep(k)
+	}
 	for _, l := range t.logs {
 		d.keepLog(l)
 	}

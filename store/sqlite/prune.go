@@ -157,7 +157,8 @@ func (t *tx) remove(n int64) error {
 		"DELETE FROM message WHERE execution = ?",
 		"DELETE FROM accepted WHERE execution = ?",
 		"DELETE FROM log WHERE execution = ?",
-		"DELETE FROM blob WHERE execution = ?",
+		dropBodies,
+		"DELETE FROM named WHERE execution = ?",
 		"DELETE FROM draw WHERE run = (SELECT id FROM execution WHERE n = ?)",
 		"DELETE FROM execution WHERE n = ?",
 	} {
