@@ -85,7 +85,7 @@ func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) (took bool, e
 		d.logs = append(d.logs, logDraft{a.ID, &a.Logs[i]})
 	}
 	for _, body := range a.Blobs {
-		d.blobs = append(d.blobs, blobDraft{a.ID, body})
+		d.blobs = append(d.blobs, newBlobDraft(a.ID, body))
 	}
 	return took, nil
 }
