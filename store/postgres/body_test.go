@@ -152,26 +152,32 @@ func TestBlob_Lost(t *testing.T) {
 // Batches that name the same new bodies in different orders wait for each other, and never in a circle.
 // Large ones, too, are written once.
 func TestBodies_NoDeadlocks(t *testing.T) {
-	p := partedIn(t, testDatabase(t), string(defaultSchema))
-	const workers, rounds, bodies = 6, 10, 8
+	const workers, rounds, bodies = 4, 10, 16
+	address := testDatabase(t)
+	p := partedIn(t, address, string(defaultSchema))
+	var handles []parted
+	for range workers {
+		handles = append(handles, partedIn(t, address, string(defaultSchema)))
+	}
 	deadlocks := func() int {
 		return p.number(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
 	}
 	for round := range rounds {
-		size := 1 << 10
+		size := 16 << 10
 		if round == 0 {
 			size = 1 << 20
 		}
 		var all sync.WaitGroup
 		for i := range workers {
 			all.Go(func() {
+				p := handles[i]
 				rnd := rand.New(rand.NewPCG(uint64(round), uint64(i)))
 				var begins, names []store.Write
 				for range 4 {
 					id := ago(0)
 					var list [][]byte
 					for n := range bodies {
-						list = append(list, bytes.Repeat(fmt.Appendf(nil, "body %d of round %d ", n, round), size/20))
+						list = append(list, bytes.Repeat(fmt.Appendf(nil, "body %d of round %d ", n, round), size/18))
 					}
 					rnd.Shuffle(len(list), func(a, b int) { list[a], list[b] = list[b], list[a] })
 					begins = append(begins, store.Write{Begin: &store.Begin{ID: id, Workflow: "w", Version: "1", Queue: "q", Row: []byte("1"), Owner: p.who}})
@@ -194,5 +200,34 @@ func TestBodies_NoDeadlocks(t *testing.T) {
 	p.statistics(func() bool { return p.number(`SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`) > 2*rounds*workers })
 	if n := deadlocks(); n != 0 {
 		t.Errorf("%d deadlocks", n)
+	}
+}
+
+// A body is named in a transaction that has not ended when the last of those who had it before is removed.
+func TestBodies_NamedWhileRemoved(t *testing.T) {
+	p := newParted(t)
+	old, next := ago(0), ago(0)
+	p.begin(old)
+	p.end(old)
+	p.commit(store.Applied, store.Write{Begin: &store.Begin{ID: next, Workflow: "w", Version: "1", Queue: "q", Row: []byte("one"), Owner: p.who}})
+	if err := p.attempt(t.Context(), p.write, func(ctx context.Context, q *tx) error {
+		q.draft.blobs = append(q.draft.blobs, newBlobDraft(next, sharedBody))
+		q.finish()
+		if err := q.flush(ctx); err != nil {
+			return err
+		}
+		p.prunes(1)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := p.Blob(t.Context(), next, sumOf(sharedBody)); err != nil || !bytes.Equal(got, sharedBody) {
+			t.Fatalf("what it has named: %v", err)
+		}
+		p.prunes(0)
+	}
+	if n := p.number(`SELECT count(*) FROM durable.loose`); n != 0 {
+		t.Errorf("%d bodies are still to be looked at", n)
 	}
 }

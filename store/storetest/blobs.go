@@ -120,7 +120,7 @@ func blobsOnce(e *env) {
 // Some begin executions that name the same bodies in different orders, read them and end; others remove
 // what has ended. Whoever has named a body must read it until it is removed itself.
 func raceBodies(e *env) {
-	const rounds, each = 15, 3
+	const rounds, each = 40, 3
 	var naming sync.WaitGroup
 	naming.Add(workers - 2)
 	named := make(chan struct{})
