@@ -197,7 +197,9 @@ func TestBodies_NoDeadlocks(t *testing.T) {
 	if n := p.number(allBodies); n < rounds*bodies || n > 2*rounds*bodies { // twice at the moment between two ranges
 		t.Errorf("%d bodies, want %d", n, rounds*bodies)
 	}
-	p.statistics(func() bool { return p.number(`SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`) > 2*rounds*workers })
+	p.statistics(func() bool {
+		return p.number(`SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`) > 2*rounds*workers
+	})
 	if n := deadlocks(); n != 0 {
 		t.Errorf("%d deadlocks", n)
 	}
