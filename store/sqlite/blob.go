@@ -10,21 +10,51 @@ import (
 )
 
 const (
-	findBody = "SELECT n FROM body WHERE hash = ?"
-	addBody  = "INSERT INTO body (hash, content) VALUES (?, ?)"
-	addName  = "INSERT INTO named (execution, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
-	readBody = `
-		SELECT content FROM body WHERE hash = ?2
+	findBody  = "SELECT n FROM body WHERE hash = ?"
+	addBody   = "INSERT INTO body (hash, content) VALUES (?, ?)"
+	addPiece  = "INSERT INTO piece (n, content) VALUES (?, ?)"
+	addName   = "INSERT INTO named (execution, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
+	dropNames = "DELETE FROM named WHERE execution = ?"
+	readBody  = `
+		SELECT n, content FROM body WHERE hash = ?2
 			AND EXISTS (SELECT 1 FROM named WHERE execution = (SELECT n FROM execution WHERE id = ?1) AND body = body.n)`
+	readPieces = "SELECT content FROM piece WHERE n BETWEEN ?1 * 16 + 1 AND ?1 * 16 + 15 ORDER BY n"
 	// A name whose body is gone: no transaction of ours leaves one.
 	lostBody = `
 		SELECT 1 FROM named WHERE execution = (SELECT n FROM execution WHERE id = ?1)
 			AND NOT EXISTS (SELECT 1 FROM body WHERE n = named.body) LIMIT 1`
 	// Bodies that nobody has named but an execution.
-	dropBodies = `
-		DELETE FROM body WHERE n IN (SELECT body FROM named WHERE execution = ?1)
-			AND NOT EXISTS (SELECT 1 FROM named other WHERE other.body = body.n AND other.execution <> ?1)`
+	onlyNamed = `
+		SELECT body FROM named WHERE execution = ?1
+			AND NOT EXISTS (SELECT 1 FROM named other WHERE other.body = named.body AND other.execution <> ?1)`
+	dropBody   = "DELETE FROM body WHERE n = ?"
+	dropPieces = "DELETE FROM piece WHERE n BETWEEN ?1 * 16 + 1 AND ?1 * 16 + 15"
 )
+
+const (
+	pieceSize = 630 // bytes: six to a page
+	maxPieces = 15  // of a body, without what is in its own row
+
+	// What a long row has in its own page at least, and in each further one. They are full but
+	// for the last; so what would begin another is cut off.
+	ownPage, furtherPage = 489, 4092
+)
+
+// cut cuts a body into what fits into its row and pieces such that pages are filled.
+func cut(content []byte) (pieces [][]byte) {
+	take := func(n int) {
+		n = min(n, len(content))
+		pieces, content = append(pieces, content[:n:n]), content[n:]
+	}
+	take(pieceSize)
+	if full := (len(content) - ownPage) / furtherPage; full > 0 {
+		take(ownPage + full*furtherPage)
+	}
+	for len(content) > 0 {
+		take(pieceSize)
+	}
+	return pieces
+}
 
 // keep names a body for an execution. The body is written if it is not there.
 func (t *tx) keep(x *head, content []byte) error {
@@ -32,9 +62,6 @@ func (t *tx) keep(x *head, content []byte) error {
 	n := int64(0)
 	found, err := t.one(findBody, func(r row) { n = r.int(0) }, hash[:])
 	if err == nil && !found {
-		if content == nil {
-			content = []byte{} // nil would be NULL
-		}
 		n, err = t.add(hash[:], content)
 	}
 	if err == nil {
@@ -44,11 +71,38 @@ func (t *tx) keep(x *head, content []byte) error {
 }
 
 func (t *tx) add(hash, content []byte) (n int64, err error) {
-	r, err := t.exec(addBody, hash, content)
-	if err != nil {
-		return 0, err
+	if content == nil {
+		content = []byte{} // nil would be NULL
 	}
-	return r.LastInsertId()
+	pieces := cut(content)
+	r, err := t.exec(addBody, hash, pieces[0])
+	if err == nil {
+		n, err = r.LastInsertId()
+	}
+	for k := 1; k < len(pieces) && err == nil; k++ {
+		_, err = t.exec(addPiece, n*16+int64(k), pieces[k])
+	}
+	return n, err
+}
+
+// forget takes back what an execution has named, and removes bodies that nobody names any more.
+func (t *tx) forget(execution int64) error {
+	var alone []int64
+	err := t.query(onlyNamed, func(r row) error {
+		alone = append(alone, r.int(0))
+		return nil
+	}, execution)
+	for _, n := range alone {
+		for _, statement := range []string{dropBody, dropPieces} {
+			if err == nil {
+				_, err = t.exec(statement, n)
+			}
+		}
+	}
+	if err == nil {
+		_, err = t.exec(dropNames, execution)
+	}
+	return err
 }
 
 // Blob implements store.Store.
@@ -58,7 +112,14 @@ func (s *Store) Blob(ctx context.Context, id store.ID, hash string) (content []b
 		if bad != nil {
 			return fmt.Errorf("blob %.64q of execution %s: %w", hash, id, store.ErrNotFound)
 		}
-		found, err := c.one(readBody, func(r row) { content = r.bytes(0) }, id, sum)
+		n := int64(0)
+		found, err := c.one(readBody, func(r row) { n, content = r.int(0), r.bytes(1) }, id, sum)
+		if err == nil && found {
+			err = c.query(readPieces, func(r row) error {
+				content = append(content, r.bytes(0)...)
+				return nil
+			}, n)
+		}
 		if err != nil || found {
 			return err
 		}
