@@ -31,8 +31,8 @@ type Handle struct {
 	suspended bool
 	over      bool
 	stuck     atomic.Pointer[string] // why this code cannot go on
-	stop      func() // ends the step's own timeout
-	settled   bool   // a transaction of the body has taken its end to the store
+	stop      func()                 // ends the step's own timeout
+	settled   bool                   // a transaction of the body has taken its end to the store
 }
 
 func (r *Runner) start(w *Worker, v *Visit) {
