@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
+	"github.com/durable-go/durable/store"
 )
 
 const (
@@ -22,14 +24,14 @@ const (
 // SHA-256 of it, by which ReadBlob finds it in any step of the same run. It is not durable
 // at once: it becomes so in the same write as the next record of this body, which is that of the next
 // durable call, or of the step's end. So what is recorded never names a blob that is not there.
-// The same body is kept once in a run, however often it is given. If the body ends without such a record
+// The same body is kept once, however often it is given, by however many runs. If the body ends without such a record
 // (an error, a panic, a Snooze), what it gave since the last one is dropped.
 //
 // Within the function of a Do it goes with the Do's record, also
 // with that of an error. Within one of an All it goes with the record of that item. It is no durable call: it
 // has no name, and a step may call it anywhere but within or after Tx.
 //
-// Blobs are removed with their run. A run may have any number of them; those that go with one
+// Blobs are removed with the last run that has given them. A run may have any number of them; those that go with one
 // record may have 64 MiB together, else ErrTooLarge.
 func Blob(ctx context.Context, body []byte) (hash string, err error) {
 	b, s, err := shelfOf(ctx, "Blob")
@@ -47,7 +49,8 @@ func Blob(ctx context.Context, body []byte) (hash string, err error) {
 
 // ReadBlob returns a body that a step of this run gave to Blob. It sees what this body gave just
 // now, and what is recorded of the run; not what another lane or item has not recorded yet,
-// and nothing of other runs: ErrNotFound. While the database is away it waits.
+// and nothing of other runs: ErrNotFound. While the database is away it waits. If the database has lost
+// or changed what was kept, ReadBlob does not return: the run is blocked, and no attempt is counted.
 //
 // It may be called where Blob may be, and also within Tx.
 func ReadBlob(ctx context.Context, hash string) ([]byte, error) {
@@ -68,10 +71,18 @@ func ReadBlob(ctx context.Context, hash string) ([]byte, error) {
 		body, err = b.engine.store.Blob(ctx, b.h.Execution, hash)
 		return err
 	})
+	lost := err
+	if err == nil {
+		lost = checkBlob(hash, body)
+	}
+	if errors.Is(lost, store.ErrLost) || errors.Is(lost, journal.ErrCorrupt) {
+		// No attempt mends that: it is none.
+		b.h.GiveUp(fmt.Sprintf("a blob that was kept is not there as it was, and %s needs it: %v; restore the database, then unblock the run", b.h.Path, lost))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ReadBlob: %w", err)
 	}
-	return body, checkBlob(hash, body)
+	return body, nil
 }
 
 // Blob returns a body that a step of a run gave to the function Blob, once that is recorded.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -331,4 +332,70 @@ func TestDO9_WithATransaction(t *testing.T) {
 		wantError(t, err, durable.ErrNotFound)
 		s.wantRows(t, hashOf("receipt"))
 	})
+}
+
+// damaging gives other blobs than were kept, as long as it is told to.
+type damaging struct {
+	store.Store
+	how *atomic.Pointer[func([]byte) ([]byte, error)]
+}
+
+// OpenStore opens another handle.
+func (d damaging) OpenStore(ctx context.Context) (store.Store, error) {
+	st, err := d.Store.(*memory.Store).OpenStore(ctx)
+	return damaging{st, d.how}, err
+}
+
+func (d damaging) Blob(ctx context.Context, id store.ID, hash string) ([]byte, error) {
+	b, err := d.Store.Blob(ctx, id, hash)
+	if how := d.how.Load(); how != nil && err == nil {
+		return (*how)(b)
+	}
+	return b, err
+}
+
+// RT-10: what the database has lost is no failure of a step: the run is blocked, no attempt is counted, and
+// it goes on when the blob is there again. In a body, in a Do and in an item of an All.
+func TestRT10_LostBlobsBlockTheRun(t *testing.T) {
+	ways := map[string]func(ctx context.Context, hash string) error{
+		"in the body": func(ctx context.Context, hash string) error {
+			_, err := durable.ReadBlob(ctx, hash)
+			return err
+		},
+		"in a Do": func(ctx context.Context, hash string) error {
+			_, err := durable.Do(ctx, "read", func(ctx context.Context) ([]byte, error) { return durable.ReadBlob(ctx, hash) })
+			return err
+		},
+		"in an All": func(ctx context.Context, hash string) error {
+			_, err := durable.All(ctx, "read", []int{1, 2}, func(ctx context.Context, _ int) ([]byte, error) { return durable.ReadBlob(ctx, hash) })
+			return err
+		},
+	}
+	for where, read := range ways {
+		for what, how := range map[string]func([]byte) ([]byte, error){
+			"damaged": func(b []byte) ([]byte, error) { return append(b, '!'), nil },
+			"lost":    func([]byte) ([]byte, error) { return nil, fmt.Errorf("gone: %w", store.ErrLost) },
+		} {
+			t.Run(what+" "+where, func(t *testing.T) {
+				w := durable.Define("w",
+					body("keep", func(ctx context.Context, n *note) error { return blobs(ctx, n, "content") }),
+					body("read", func(ctx context.Context, n *note) error { return read(ctx, n.Trace[0]) }).Retry(durable.Retry{MaxAttempts: 1}))
+				d := damaging{memory.New(), new(atomic.Pointer[func([]byte) ([]byte, error)])}
+				d.how.Store(&how)
+				durabletest.Run(t, serve(w), func(t *testing.T, e *durabletest.Engine) {
+					r := durabletest.Start(e, w, note{})
+					if x := r.Settle(); x.Status != durable.Blocked || !strings.Contains(fmt.Sprint(x.Error), "a blob that was kept") {
+						t.Fatalf("%s, %v", x.Status, x.Error)
+					}
+					d.how.Store(nil)
+					if err := e.Unblock(t.Context(), r.ID); err != nil {
+						t.Fatal(err)
+					}
+					if x := r.Settle(); x.Status != durable.Completed {
+						t.Errorf("with the blob it is %s: %v", x.Status, x.Error)
+					}
+				}, durabletest.Store(d))
+			})
+		}
+	}
 }

@@ -179,7 +179,7 @@ func (e *Engine) part(ctx context.Context, id ID, hash string) ([]json.RawMessag
 func persist(ctx context.Context, read func() error) error {
 	for rest := readPause; ; rest = min(2*rest, maxReadPause) {
 		err := read()
-		if err == nil || errors.Is(err, store.ErrNotFound) {
+		if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrLost) {
 			return err
 		}
 		if pause(ctx, rest) != nil {

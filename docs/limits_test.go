@@ -11,6 +11,7 @@ import (
 func TestLimitsAreThoseOfTheCode(t *testing.T) {
 	page := read(t, "limits.md")
 	for _, l := range []struct{ file, name, value, row string }{
+		{"store/postgres/blob.go", "sharedFrom", "512", "| blobs that runs share on PostgreSQL | from 512 bytes"},
 		{"ai/offline/limits.go", "maxText", "1 << 20", "| text that the offline model reads | 1 MiB, 20,000 lines |"},
 		{"ai/offline/limits.go", "maxLines", "20_000", "| text that the offline model reads | 1 MiB, 20,000 lines |"},
 		{"ai/offline/limits.go", "maxItems", "500", "| rows of an invoice that the offline model keeps | 500 |"},

@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrNotFound: there is no such execution, wait or blob.
 	ErrNotFound = errors.New("not found")
+	// ErrLost: what was stored is not there any more, or not whole, and nobody removed it: the database is damaged.
+	ErrLost = errors.New("the database has lost what was stored")
 	// ErrLeaseLost: the incarnation's lease has expired, was taken over, or never was.
 	ErrLeaseLost = errors.New("lease lost")
 	// ErrRefused: the database refuses this change and always will; nothing was changed.

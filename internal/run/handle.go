@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/durable-go/durable/internal/fail"
@@ -27,9 +28,9 @@ type Handle struct {
 	self      uintptr // of the body's goroutine
 	suspended bool
 	over      bool
-	stuck     string // why this code cannot go on
-	stop      func() // ends the step's own timeout
-	settled   bool   // a transaction of the body has taken its end to the store
+	stuck     atomic.Pointer[string] // why this code cannot go on
+	stop      func()                 // ends the step's own timeout
+	settled   bool                   // a transaction of the body has taken its end to the store
 }
 
 func (r *Runner) start(w *Worker, v *Visit) {
@@ -106,8 +107,8 @@ func touch(b []byte) { b[0] = 1 }
 // judge gives the ending of a body that did not return.
 func (h *Handle) judge(end plan.Ending, returned bool, panicked any) plan.Ending {
 	switch {
-	case h.stuck != "":
-		return plan.Ending{Block: h.stuck}
+	case h.stuck.Load() != nil:
+		return plan.Ending{Block: *h.stuck.Load()}
 	case panicked != nil:
 		h.suspended = false
 		return plan.Ending{Err: PanicError(panicked, h.Path, h.Attempt)}
@@ -208,9 +209,9 @@ func (h *Handle) end(fn func(w *Worker, now time.Time)) {
 }
 
 // GiveUp ends the body: this code cannot go on with what is recorded, so the
-// run is to be blocked. It does not return.
+// run is to be blocked. It does not return. It may be called on a goroutine that the body waits for.
 func (h *Handle) GiveUp(why string) {
-	h.stuck = why
+	h.stuck.Store(&why)
 	h.cancel(ErrSuspended)
 	runtime.Goexit()
 }

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"slices"
 	"time"
 
@@ -61,30 +58,4 @@ func (s *Store) Logs(ctx context.Context, id store.ID, since time.Time) ([]store
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(a.N, b.N))
 	})
 	return found, nil
-}
-
-// blob is what a blob is known by.
-type blob struct {
-	id   store.ID
-	hash string
-}
-
-func (t *tx) keepBlobs(id store.ID, blobs [][]byte) {
-	for _, b := range blobs {
-		sum := sha256.Sum256(b)
-		t.blobs[blob{id, hex.EncodeToString(sum[:])}] = bytes.Clone(b)
-	}
-}
-
-// Blob implements store.Store.
-func (s *Store) Blob(ctx context.Context, id store.ID, hash string) ([]byte, error) {
-	if _, err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	b, ok := s.data.blobs[blob{id, hash}]
-	if !ok {
-		return nil, fmt.Errorf("memory: blob %q of %s: %w", hash, id, store.ErrNotFound)
-	}
-	return bytes.Clone(b), nil
 }

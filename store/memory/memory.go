@@ -42,7 +42,7 @@ type data struct {
 	keys       map[key]store.ID
 	dedupes    map[dedupe]bool
 	waits      map[string]store.ID // open waits
-	blobs      map[blob][]byte
+	blobs      blobs
 	draws      map[store.Counter][]draw
 	logs       map[store.ID]map[logKey]store.Log
 	streams    map[store.ID]map[string][]store.Chunk // by name, ascending
@@ -76,7 +76,7 @@ func New(opts ...Option) *Store {
 		keys:       map[key]store.ID{},
 		dedupes:    map[dedupe]bool{},
 		waits:      map[string]store.ID{},
-		blobs:      map[blob][]byte{},
+		blobs:      newBlobs(),
 		draws:      map[store.Counter][]draw{},
 		logs:       map[store.ID]map[logKey]store.Log{},
 		streams:    map[store.ID]map[string][]store.Chunk{},

@@ -11,7 +11,8 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Harness {
-		return storetest.Harness{Opener: memory.New()}
+		st := memory.New()
+		return storetest.Harness{Opener: st, Bodies: func(testing.TB) int { return st.Bodies() }}
 	})
 }
 

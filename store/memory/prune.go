@@ -90,9 +90,9 @@ func (d *data) remove(gone map[store.ID]bool) {
 		delete(d.executions, id)
 		delete(d.logs, id)
 		delete(d.streams, id)
+		d.blobs.forget(id)
 	}
 	d.ids = slices.DeleteFunc(d.ids, func(id store.ID) bool { return gone[id] })
 	maps.DeleteFunc(d.dedupes, func(k dedupe, _ bool) bool { return gone[k.id] })
 	maps.DeleteFunc(d.draws, func(c store.Counter, _ []draw) bool { return gone[c.Of] })
-	maps.DeleteFunc(d.blobs, func(b blob, _ []byte) bool { return gone[b.id] })
 }

@@ -22,7 +22,7 @@ type tx struct {
 	opened    map[string]bool // waits opened here
 	tokens    overlay[string, []token]
 	published overlay[string, []publication]
-	blobs     map[blob][]byte
+	kept      []keptBlob
 	logs      []loggedBy
 	chunks    []chunkOf
 }
@@ -37,7 +37,6 @@ func (d *data) begin(now time.Time) *tx {
 		opened:    map[string]bool{},
 		tokens:    overlay[string, []token]{under: d.tokens, over: map[string][]token{}},
 		published: overlay[string, []publication]{under: d.published, over: map[string][]publication{}},
-		blobs:     map[blob][]byte{},
 	}
 }
 
@@ -78,7 +77,9 @@ func (t *tx) install() {
 	maps.Copy(d.dedupes, t.dedupes.over)
 	maps.Copy(d.tokens, t.tokens.over)
 	maps.Copy(d.published, t.published.over)
-	maps.Copy(d.blobs, t.blobs)
+	for _, k := range t.kept {
+		d.blobs.keep(k)
+	}
 	for _, l := range t.logs {
 		d.keepLog(l)
 	}

@@ -88,7 +88,7 @@ func (t *tx) carry(ctx context.Context, x *head, a *store.Advance) (took bool, e
 		d.chunks = append(d.chunks, chunkDraft{a.ID, &a.Chunks[i]})
 	}
 	for _, body := range a.Blobs {
-		d.blobs = append(d.blobs, blobDraft{a.ID, body})
+		d.blobs = append(d.blobs, newBlobDraft(a.ID, body))
 	}
 	return took, nil
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestRN1_NoBloat(t *testing.T) {
 			}
 			left -= r.Removed
 		}
-		for _, table := range []string{"execution", "message", "accepted", "wait", "hold", "journal", "snapshot", "log", "blob"} {
+		for _, table := range []string{"execution", "message", "accepted", "wait", "hold", "journal", "snapshot", "log", "blob", "body", "loose"} {
 			if _, err := p.user.Exec(t.Context(), p.schema.of("VACUUM durable."+table)); err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +58,7 @@ func fillAndEnd(p parted, runs int) {
 			begins = append(begins, store.Write{Begin: &store.Begin{ID: id, Workflow: "w", Version: "1", Queue: "q", Key: id.String(), Row: row, Owner: p.who}})
 			tells = append(tells, store.Write{Deliver: &store.Deliver{ID: id, Topic: "t", Dedupe: "m", Payload: row}})
 			ends = append(ends, store.Write{Advance: &store.Advance{
-				ID: id, Owner: p.who, Epoch: 1, Base: 1, Row: row, Seen: -1, Snapshot: row, Blobs: [][]byte{row},
+				ID: id, Owner: p.who, Epoch: 1, Base: 1, Row: row, Seen: -1, Snapshot: row, Blobs: [][]byte{row, sharedBody, fmt.Appendf(nil, "%s of %s", sharedBody, id)},
 				Logs: []store.Log{{Path: "p", Attempt: 1, N: 1, At: time.Now(), Text: "hello"}}, Release: &store.Release{Status: store.Completed},
 			}})
 		}

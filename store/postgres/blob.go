@@ -2,24 +2,184 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/durable-go/durable/store"
 )
 
-const readBlob = `SELECT body FROM durable.blob WHERE execution = $1 AND hash = $2 AND EXISTS (SELECT FROM durable.execution WHERE id = $1)`
+// Executions whose ids lie in one range share bodies. A name (blob) and its body are written by one
+// statement, and lie in partitions of one range: these go together, when no execution of the
+// range is left, and nothing need be counted.
+//
+// In a range that still lives a body goes when nobody names it any more. Who names bodies has a lock
+// shared until its transaction ends, and who removes bodies has it alone: then there is no name that
+// it does not see, and none comes before it is done. It holds nothing else, so nobody
+// waits in a circle. Those who name the same new bodies wait for each other, in the order of hashes.
+
+const (
+	// Up to here a body is kept with each name: sharing costs about as much.
+	sharedFrom = 512 // bytes
+
+	addSmall = `
+		INSERT INTO durable.blob (execution, hash, body)
+		SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
+		ON CONFLICT DO NOTHING`
+	// The range is looked up twice in one snapshot, so it is the same for name and body. Rows are
+	// written in the order of the arrays: by hash, then by id, which is also the order of ranges.
+	addShared = `
+		WITH bodies AS (
+			INSERT INTO durable.body (part, hash, content)
+			SELECT coalesce((SELECT p.first FROM durable.part p WHERE p.first <= w.execution AND p.until > w.execution LIMIT 1), w.execution), w.hash, w.content
+			FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS w (execution, hash, content)
+			ON CONFLICT DO NOTHING
+		)
+		INSERT INTO durable.blob (execution, hash, part)
+		SELECT w.execution, w.hash, coalesce((SELECT p.first FROM durable.part p WHERE p.first <= w.execution AND p.until > w.execution LIMIT 1), w.execution)
+		FROM unnest($1::uuid[], $2::text[]) AS w (execution, hash)
+		ON CONFLICT DO NOTHING`
+	shareBodies = `SELECT pg_advisory_xact_lock_shared($1)`
+	waitLong    = `SET LOCAL lock_timeout = 0` // a family's patience is over
+
+	readBlob = `
+		SELECT coalesce(r.body, b.content), r.part IS NOT NULL AND b.content IS NULL
+		FROM durable.blob r LEFT JOIN durable.body b ON b.part = r.part AND b.hash = r.hash
+		WHERE r.execution = $1 AND r.hash = $2 AND EXISTS (SELECT FROM durable.execution WHERE id = $1)`
+)
 
 // Blob implements store.Store.
 func (s *Store) Blob(ctx context.Context, id store.ID, hash string) (body []byte, err error) {
-	there := false
+	there, lost := false, false
 	err = s.ask(ctx, "blob", readBlob, []any{[16]byte(id), hash}, func(r pgx.CollectableRow) error {
 		there = true
-		return r.Scan(&body)
+		return r.Scan(&body, &lost)
 	})
-	if err == nil && !there {
+	switch {
+	case err == nil && !there:
 		err = explain("blob", fmt.Errorf("blob %.64q of execution %s: %w", hash, id, store.ErrNotFound))
+	case err == nil && lost:
+		err = explain("blob", fmt.Errorf("blob %.64q of execution %s was named and is gone: %w; restore a backup", hash, id, store.ErrLost))
 	}
 	return body, err
+}
+
+// blobDraft is a blob that an execution names.
+type blobDraft struct {
+	id   store.ID
+	hash string
+	body []byte
+}
+
+func newBlobDraft(id store.ID, body []byte) blobDraft {
+	sum := sha256.Sum256(body)
+	if body == nil {
+		body = []byte{}
+	}
+	return blobDraft{id, hex.EncodeToString(sum[:]), body}
+}
+
+// finish notes what a transaction writes at its end. Bodies are last: from then on it
+// waits for nothing but those who name the same ones.
+func (t *tx) finish() {
+	t.draft.queue(t)
+	blobs := t.draft.blobs
+	t.draft.blobs = nil
+	slices.SortFunc(blobs, func(a, b blobDraft) int {
+		if c := strings.Compare(a.hash, b.hash); c != 0 {
+			return c
+		}
+		return compareIDs(a.id, b.id)
+	})
+	var small, large []blobDraft
+	for _, b := range blobs {
+		if len(b.body) < sharedFrom {
+			small = append(small, b)
+		} else {
+			large = append(large, b)
+		}
+	}
+	if len(small) > 0 {
+		t.exec(addSmall, blobColumns(small)...)
+	}
+	if len(large) > 0 {
+		if t.patience == waits {
+			t.exec(waitLong)
+		}
+		t.exec(shareBodies, t.s.schema.lock("bodies"))
+		t.exec(addShared, blobColumns(large)...)
+	}
+}
+
+func blobColumns(of []blobDraft) []any {
+	id, hash, body := make([][16]byte, len(of)), make([]string, len(of)), make([][]byte, len(of))
+	for i, b := range of {
+		id[i], hash[i], body[i] = b.id, b.hash, b.body
+	}
+	return []any{id, hash, body}
+}
+
+const (
+	// What goes in one transaction, while those who name bodies wait for it.
+	looseBatch = 1000
+	looseBytes = 16 << 20 // of bodies, or one more
+
+	// How long they may have to wait behind who waits for them.
+	waitForNames = `SET LOCAL lock_timeout = '50ms'`
+	lockBodies   = `SELECT pg_advisory_xact_lock($1)`
+	anyLoose     = `SELECT EXISTS (SELECT FROM durable.loose)`
+	// Bodies of a range are named by ids of it only. That is said so that no other partition is looked into.
+	dropLoose = `
+		WITH taken AS MATERIALIZED (SELECT ctid AS at, part, hash FROM durable.loose LIMIT $1),
+		sized AS MATERIALIZED (
+			SELECT s.part, s.hash, coalesce(octet_length(b.content), 0)::bigint AS size
+			FROM (SELECT DISTINCT part, hash FROM taken) s LEFT JOIN durable.body b ON b.part = s.part AND b.hash = s.hash
+		),
+		summed AS (SELECT part, hash, sum(size) OVER (ORDER BY part, hash) - size AS before FROM sized),
+		each AS MATERIALIZED (
+			SELECT s.part, s.hash, coalesce((SELECT p.until FROM durable.part p WHERE p.first = s.part), s.part) AS until
+			FROM summed s WHERE s.before < $2
+		),
+		gone AS (
+			DELETE FROM durable.body b USING each
+			WHERE b.part = each.part AND b.hash = each.hash AND (
+				SELECT TRUE FROM durable.blob r
+				WHERE r.hash = each.hash AND r.part = each.part AND r.execution BETWEEN each.part AND each.until LIMIT 1) IS NULL
+		),
+		done AS (
+			DELETE FROM durable.loose l USING taken JOIN each ON each.part = taken.part AND each.hash = taken.hash WHERE l.ctid = taken.at RETURNING 1
+		)
+		SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM done)`
+)
+
+// dropBodies removes bodies that nobody names any more. If those who name some are in the way for
+// too long, it is left to the next time.
+func (s *Store) dropBodies(ctx context.Context) error {
+	some := false // often there are none, and then nobody's lock is needed
+	if err := s.ask(ctx, "look for bodies", anyLoose, nil, func(r pgx.CollectableRow) error { return r.Scan(&some) }); err != nil || !some {
+		return err
+	}
+	for {
+		var found, done int
+		err := s.attempt(ctx, s.read, func(ctx context.Context, t *tx) error {
+			t.exec(waitForNames)
+			t.exec(lockBodies, s.schema.lock("bodies"))
+			// Its snapshot is taken when the lock is there.
+			_, err := t.one(ctx, dropLoose, []any{looseBatch, looseBytes}, &found, &done)
+			return err
+		})
+		var e *pgconn.PgError
+		if errors.As(err, &e) && e.Code == "55P03" { // lock_not_available
+			return nil
+		}
+		if err != nil || done == found && found < looseBatch {
+			return err
+		}
+	}
 }

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -38,10 +36,6 @@ const (
 	addLogs = `
 		INSERT INTO durable.log (execution, path, attempt, n, at, level, text, attrs)
 		SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::bytea[])
-		ON CONFLICT DO NOTHING`
-	addBlobs = `
-		INSERT INTO durable.blob (execution, hash, body)
-		SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
 		ON CONFLICT DO NOTHING`
 	addMessages = `
 		INSERT INTO durable.message (execution, seq, topic, wait, at, payload, kin)
@@ -105,11 +99,6 @@ type logDraft struct {
 	*store.Log
 }
 
-type blobDraft struct {
-	id   store.ID
-	body []byte
-}
-
 type messageDraft struct {
 	id  store.ID
 	seq int64
@@ -118,7 +107,7 @@ type messageDraft struct {
 }
 
 // queue notes one statement for each table that is written, and then the
-// heads, all in the order of ids.
+// heads, all in the order of ids. Blobs wait for the end of the transaction, see finish.
 func (d *draft) queue(t *tx) {
 	d.queueChildren(t)
 	if len(d.rows) > 0 {
@@ -139,11 +128,10 @@ func (d *draft) queue(t *tx) {
 	d.queueWaits(t)
 	d.queueLogs(t)
 	d.queueChunks(t)
-	d.queueBlobs(t)
 	d.queueMessages(t)
 	d.queueGiven(t)
 	t.queueChanged()
-	*d = draft{}
+	*d = draft{blobs: d.blobs}
 }
 
 func rowColumns(rows []rowDraft) (id [][16]byte, seq []int32, epoch []int64, body [][]byte) {
@@ -209,22 +197,6 @@ func (d *draft) queueLogs(t *tx) {
 		at[i], level[i], text[i], attrs[i] = pgtype.Timestamptz{Time: stamp(l.At), Valid: true}, int32(l.Level), printable(l.Text), l.Attrs
 	}
 	t.exec(addLogs, id, path, attempt, number, at, level, text, attrs)
-}
-
-func (d *draft) queueBlobs(t *tx) {
-	n := len(d.blobs)
-	if n == 0 {
-		return
-	}
-	id, name, body := make([][16]byte, n), make([]string, n), make([][]byte, n)
-	for i, b := range d.blobs {
-		sum := sha256.Sum256(b.body)
-		id[i], name[i], body[i] = b.id, hex.EncodeToString(sum[:]), b.body
-		if b.body == nil {
-			body[i] = []byte{}
-		}
-	}
-	t.exec(addBlobs, id, name, body)
 }
 
 func (d *draft) queueMessages(t *tx) {

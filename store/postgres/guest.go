@@ -224,7 +224,7 @@ func (g *guest) record(ctx context.Context, a store.Advance) (store.Result, erro
 		return store.Result{}, err
 	}
 	res.Now = t.now
-	t.draft.queue(t)
+	t.finish()
 	return res, t.flush(ctx)
 }
 

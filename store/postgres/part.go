@@ -36,7 +36,7 @@ const (
 )
 
 // part is a range of ids, by the time at which they were made, with a
-// partition in each of the four tables.
+// partition in each of the five tables.
 type part struct {
 	name         string
 	first, until uuid.UUID
@@ -82,25 +82,27 @@ const (
 		CREATE TABLE durable.journal_$part (LIKE durable.journal INCLUDING ALL);
 		CREATE TABLE durable.snapshot_$part (LIKE durable.snapshot INCLUDING ALL);
 		CREATE TABLE durable.log_$part (LIKE durable.log INCLUDING ALL);
-		CREATE TABLE durable.blob_$part (LIKE durable.blob INCLUDING ALL)`
+		CREATE TABLE durable.blob_$part (LIKE durable.blob INCLUDING ALL);
+		CREATE TABLE durable.body_$part (LIKE durable.body INCLUDING ALL)`
 	// The first lock is in nobody's way. The second waits for who uses the default partitions, as
 	// each question to one of these tables does, and lets nobody pass meanwhile.
 	lockToAttach = `
-		LOCK TABLE ONLY durable.journal, ONLY durable.snapshot, ONLY durable.log, ONLY durable.blob IN SHARE UPDATE EXCLUSIVE MODE;
-		LOCK TABLE ONLY durable.journal_default, ONLY durable.snapshot_default, ONLY durable.log_default, ONLY durable.blob_default IN ACCESS EXCLUSIVE MODE`
+		LOCK TABLE ONLY durable.journal, ONLY durable.snapshot, ONLY durable.log, ONLY durable.blob, ONLY durable.body IN SHARE UPDATE EXCLUSIVE MODE;
+		LOCK TABLE ONLY durable.journal_default, ONLY durable.snapshot_default, ONLY durable.log_default, ONLY durable.blob_default, ONLY durable.body_default IN ACCESS EXCLUSIVE MODE`
 	attachPart = `
 		ALTER TABLE durable.journal ATTACH PARTITION durable.journal_$part FOR VALUES FROM ('$first') TO ('$until');
 		ALTER TABLE durable.snapshot ATTACH PARTITION durable.snapshot_$part FOR VALUES FROM ('$first') TO ('$until');
 		ALTER TABLE durable.log ATTACH PARTITION durable.log_$part FOR VALUES FROM ('$first') TO ('$until');
 		ALTER TABLE durable.blob ATTACH PARTITION durable.blob_$part FOR VALUES FROM ('$first') TO ('$until');
+		ALTER TABLE durable.body ATTACH PARTITION durable.body_$part FOR VALUES FROM ('$first') TO ('$until');
 		INSERT INTO durable.part (name, first, until) VALUES ('$part', '$first', '$until')`
 	// All at once: parents first, then what only a vacuum may have.
 	lockToDrop = `
-		LOCK TABLE ONLY durable.journal, ONLY durable.snapshot, ONLY durable.log, ONLY durable.blob,
-			ONLY durable.journal_default, ONLY durable.snapshot_default, ONLY durable.log_default, ONLY durable.blob_default,
-			ONLY durable.journal_$part, ONLY durable.snapshot_$part, ONLY durable.log_$part, ONLY durable.blob_$part IN ACCESS EXCLUSIVE MODE`
+		LOCK TABLE ONLY durable.journal, ONLY durable.snapshot, ONLY durable.log, ONLY durable.blob, ONLY durable.body,
+			ONLY durable.journal_default, ONLY durable.snapshot_default, ONLY durable.log_default, ONLY durable.blob_default, ONLY durable.body_default,
+			ONLY durable.journal_$part, ONLY durable.snapshot_$part, ONLY durable.log_$part, ONLY durable.blob_$part, ONLY durable.body_$part IN ACCESS EXCLUSIVE MODE`
 	dropPart = `
-		DROP TABLE durable.journal_$part, durable.snapshot_$part, durable.log_$part, durable.blob_$part;
+		DROP TABLE durable.journal_$part, durable.snapshot_$part, durable.log_$part, durable.blob_$part, durable.body_$part;
 		DELETE FROM durable.part WHERE name = '$part'`
 
 	isThere = `SELECT EXISTS (SELECT FROM durable.part WHERE first <= $1 AND until > $1)`

@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -82,7 +85,7 @@ func (p parted) begin(id uuid.UUID) {
 	p.t.Helper()
 	p.commit(store.Applied, store.Write{Begin: &store.Begin{ID: id, Workflow: "w", Version: "1", Queue: "q", Row: []byte("one"), Owner: p.who}})
 	p.commit(store.Applied, store.Write{Advance: &store.Advance{
-		ID: id, Owner: p.who, Epoch: 1, Base: 1, Row: []byte("two"), Seen: -1, Snapshot: []byte("to two"), Blobs: [][]byte{[]byte("blob")},
+		ID: id, Owner: p.who, Epoch: 1, Base: 1, Row: []byte("two"), Seen: -1, Snapshot: []byte("to two"), Blobs: [][]byte{[]byte("blob"), sharedBody},
 		Logs: []store.Log{{Path: "p", Attempt: 1, N: 1, At: time.Now(), Text: "hello"}},
 	}})
 }
@@ -119,11 +122,14 @@ func (p parted) rows(id uuid.UUID) int {
 			+ (SELECT count(*) FROM durable.log WHERE execution = $1) + (SELECT count(*) FROM durable.blob WHERE execution = $1)`, [16]byte(id))
 }
 
+var sharedBody = bytes.Repeat([]byte("shared "), 200)
+
 const (
 	allParts     = `SELECT count(*) FROM durable.part`
 	inDefault    = `SELECT (SELECT count(*) FROM durable.journal_default) + (SELECT count(*) FROM durable.snapshot_default) + (SELECT count(*) FROM durable.log_default) + (SELECT count(*) FROM durable.blob_default)`
 	allJournals  = `SELECT count(*) FROM pg_inherits WHERE inhparent = 'durable.journal'::regclass`
-	rowsOfAnyRun = 6 // three of the journal, a snapshot, a log, a blob
+	rowsOfAnyRun = 7 // three of the journal, a snapshot, a log, two blobs
+	allBodies    = `SELECT count(*) FROM durable.body`
 )
 
 // gone is what every call must say of an execution that was pruned, wherever its rows are.
@@ -156,6 +162,9 @@ func TestRN1_PartitionsGoWhole(t *testing.T) {
 	if n := p.number(inDefault); n != 0 {
 		t.Fatalf("%d rows in the default partitions", n)
 	}
+	if n := p.number(allBodies); n != 1 {
+		t.Fatalf("%d bodies of two that name the same", n)
+	}
 	p.end(old[0])
 	p.prunes(1)
 	if p.rows(old[0]) != rowsOfAnyRun {
@@ -178,6 +187,9 @@ func TestRN1_PartitionsGoWhole(t *testing.T) {
 	}
 	if n := p.number(allParts); n != parts-1 || p.number(allJournals) != n+1 || p.rows(old[0])+p.rows(old[1]) != 0 {
 		t.Errorf("%d partitions of %d are left, and %d rows", n, parts, p.rows(old[0])+p.rows(old[1]))
+	}
+	if n := p.number(allBodies); n != 0 {
+		t.Errorf("%d bodies are left", n)
 	}
 	// An id of that time goes to the default partitions, and from there at once.
 	late := ago(3 * time.Hour)
@@ -249,8 +261,11 @@ func TestRN1_StragglersDoNotKeepWhatIsRemoved(t *testing.T) {
 	back()
 	p.tendNow()
 	left := p.number(`SELECT count(DISTINCT execution) FROM durable.journal`)
-	if p.rows(lives) != rowsOfAnyRun-1 || left != 1 || p.number(`SELECT count(*) FROM durable.snapshot`)+p.number(`SELECT count(*) FROM durable.log`)+p.number(`SELECT count(*) FROM durable.blob`) != 3 {
+	if p.rows(lives) != rowsOfAnyRun-1 || left != 1 || p.number(`SELECT count(*) FROM durable.snapshot`)+p.number(`SELECT count(*) FROM durable.log`)+p.number(`SELECT count(*) FROM durable.blob`) != 4 {
 		t.Errorf("%d executions have rows, %d rows are of the one that lives", left, p.rows(lives))
+	}
+	if _, err := p.Blob(t.Context(), lives, sumOf(sharedBody)); err != nil {
+		t.Errorf("what the one that lives has named: %v", err)
 	}
 	if rec, err := p.Load(t.Context(), lives, true); err != nil || len(rec.Rows) != 2 {
 		t.Errorf("the one that lives: %+v, %v", rec, err)
@@ -275,6 +290,9 @@ func TestRN1_RowsOfAnOpenPartitionGoAtOnce(t *testing.T) {
 	p.prunes(2)
 	if n := p.number(`SELECT count(*) FROM durable.journal`) + p.rows(stranger); n != 0 {
 		t.Errorf("%d rows are left", n)
+	}
+	if n := p.number(allBodies); n != 0 {
+		t.Errorf("%d bodies are left", n)
 	}
 }
 
@@ -397,4 +415,9 @@ func drop(t *testing.T, c *pgx.Conn, statement string) {
 		t.Error(err)
 	}
 	_ = c.Close(ctx)
+}
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }

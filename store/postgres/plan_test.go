@@ -140,7 +140,7 @@ func seldom() []string {
 		"pauseColumns", "readPaused", "addPause", "dropPause", "readLeases",
 		"isThere", "readAround", "anyExecution", "makePart", "lockToAttach", "attachPart", "dropPart", "lockToDrop", "closedParts", "readEndedParts",
 		"endedGroups", "countEnded", "takeEnded", "takeBelow", "lockBelow", "noteOrphans", "nextOrphans", "swept",
-		"pruneExecutions", "pruneMessages", "pruneAccepted", "pruneDraws", "pruneChunks", "dropJournals", "dropSnapshots", "dropLogs", "dropBlobs",
+		"pruneExecutions", "pruneMessages", "pruneAccepted", "pruneDraws", "pruneChunks", "dropJournals", "dropSnapshots", "dropLogs", "dropBlobs", "dropLoose", "anyLoose",
 	}
 }
 
@@ -241,7 +241,7 @@ func TestPlans_NothingGrowsWithWhatIsFinishedOrAsleep(t *testing.T) {
 		})
 		latency(t, s)
 		t.Run("lists "+when, func(t *testing.T) { lists(t, s, x) })
-		for _, table := range []string{"execution", "journal", "wait", "message", "accepted", "snapshot", "hold", "log", "publication", "draw"} {
+		for _, table := range []string{"execution", "journal", "wait", "message", "accepted", "snapshot", "hold", "log", "blob", "body", "publication", "draw"} {
 			if _, err := s.user.Exec(t.Context(), s.schema.of("VACUUM (ANALYZE) durable."+table)); err != nil {
 				t.Fatal(err)
 			}

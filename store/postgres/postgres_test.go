@@ -81,7 +81,7 @@ func TestConformance(t *testing.T) {
 	server(t) // skips once and loudly, not in every clause
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		url, schema := fresh(t)
-		return storetest.Harness{Opener: postgres.Open(url, postgres.Schema(schema)), Users: newPgxUsers(url, schema)}
+		return storetest.Harness{Opener: postgres.Open(url, postgres.Schema(schema)), Users: newPgxUsers(url, schema), Bodies: bodies(url, schema)}
 	})
 }
 

@@ -99,6 +99,12 @@ func (s *Store) Prune(ctx context.Context, req store.PruneRequest) (res store.Pr
 	for try := 1; err == nil; try++ {
 		// Not on a connection that commits or claims may wait for.
 		if err = s.attempt(ctx, s.read, prune); err == nil {
+			if !req.Count {
+				err = s.dropBodies(ctx) // in transactions of their own: what is left of them the next one finds
+			}
+			if err != nil {
+				return store.Pruned{}, explain("prune: remove bodies of blobs", err)
+			}
 			s.tendLater()
 			return res, nil
 		}

@@ -45,8 +45,12 @@ const (
 		DELETE FROM durable.log l WHERE l.execution = ANY($1) AND l.execution BETWEEN $2 AND $3
 			AND NOT EXISTS (SELECT FROM durable.execution e WHERE e.id = l.execution)`
 	dropBlobs = `
-		DELETE FROM durable.blob b WHERE b.execution = ANY($1) AND b.execution BETWEEN $2 AND $3
-			AND NOT EXISTS (SELECT FROM durable.execution e WHERE e.id = b.execution)`
+		WITH gone AS (
+			DELETE FROM durable.blob b WHERE b.execution = ANY($1) AND b.execution BETWEEN $2 AND $3
+				AND NOT EXISTS (SELECT FROM durable.execution e WHERE e.id = b.execution)
+			RETURNING b.part, b.hash
+		)
+		INSERT INTO durable.loose (part, hash) SELECT DISTINCT part, hash FROM gone WHERE part IS NOT NULL`
 	dropJournals = `
 		DELETE FROM durable.journal j WHERE j.execution = ANY($1) AND j.execution BETWEEN $2 AND $3
 			AND NOT EXISTS (SELECT FROM durable.execution e WHERE e.id = j.execution)`
@@ -140,7 +144,7 @@ func (s *Store) tend(ctx context.Context) error {
 			errs = append(errs, s.sweep(ctx, e.part, e.now))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.dropBodies(ctx))...)
 }
 
 // sweep removes what pruned executions left in the partitions of a range. begun is when

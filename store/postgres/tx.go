@@ -86,7 +86,7 @@ func (s *Store) attempt(ctx context.Context, pool *pgxpool.Pool, fn func(ctx con
 		rollback(ctx, c.Conn())
 		return err
 	}
-	t.draft.queue(t)
+	t.finish()
 	ended := ""
 	t.later.Queue(commitTx).Exec(func(tag pgconn.CommandTag) error {
 		ended = tag.String()

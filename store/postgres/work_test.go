@@ -213,7 +213,7 @@ func (w *worker) everything() {
 	until := time.Now().Add(time.Hour)
 	w.commit(store.Applied, w.advance(runs, 1, func(i int, a *store.Advance) {
 		wait := "both " + a.ID.String()
-		a.Snapshot, a.Took, a.Blobs = []byte("s"), []int64{1}, [][]byte{[]byte("blob")}
+		a.Snapshot, a.Took, a.Blobs = []byte("s"), []int64{1}, [][]byte{[]byte("blob"), sharedBody}
 		a.Open = []store.Wait{{ID: wait, Execution: a.ID, Path: "p", Call: "1", Kind: "event", Name: "n", Topic: "t"}}
 		a.Logs = []store.Log{{Path: "p", Attempt: 1, At: time.Now(), Text: "l"}}
 		a.Chunks = []store.Chunk{

@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -114,9 +112,8 @@ func (t *tx) carry(x *head, a *store.Advance) (took bool, err error) {
 	if len(a.Chunks) > 0 {
 		fail.Point(fail.StreamFlush)
 	}
-	for _, body := range a.Blobs {
-		hash := sha256.Sum256(body)
-		if _, err := t.exec("INSERT INTO blob (execution, hash, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", x.n, hex.EncodeToString(hash[:]), body); err != nil {
+	for _, content := range a.Blobs {
+		if err := t.keep(x, content); err != nil {
 			return false, err
 		}
 	}

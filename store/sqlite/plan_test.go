@@ -56,7 +56,7 @@ func TestConformance(t *testing.T) {
 	t.Run("suite", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
 			path := filepath.Join(t.TempDir(), "durable.db")
-			return storetest.Harness{Opener: listener{Open(path), t, said}, Users: users(path)}
+			return storetest.Harness{Opener: listener{Open(path), t, said}, Users: users(path), Bodies: bodies(path)}
 		})
 	})
 	if t.Failed() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {

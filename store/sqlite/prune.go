@@ -151,6 +151,9 @@ func (t *tx) removeFamily(n int64, limit int, res *store.Pruned) (full bool, err
 // remove deletes an execution with everything that has its name. It has ended, so it has
 // no waits and holds.
 func (t *tx) remove(n int64) error {
+	if err := t.forget(n); err != nil {
+		return err
+	}
 	for _, statement := range []string{
 		"DELETE FROM journal WHERE execution = ?",
 		"DELETE FROM snapshot WHERE execution = ?",
@@ -158,7 +161,6 @@ func (t *tx) remove(n int64) error {
 		"DELETE FROM accepted WHERE execution = ?",
 		"DELETE FROM log WHERE execution = ?",
 		"DELETE FROM chunk WHERE execution = ?",
-		"DELETE FROM blob WHERE execution = ?",
 		"DELETE FROM draw WHERE run = (SELECT id FROM execution WHERE n = ?)",
 		"DELETE FROM execution WHERE n = ?",
 	} {

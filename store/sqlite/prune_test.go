@@ -42,7 +42,7 @@ func TestRN1_FreedPagesAreUsedAgain(t *testing.T) {
 			more = p.More
 		}
 	}
-	for _, table := range []string{"execution", "journal", "snapshot", "message", "accepted", "wait", "hold", "log", "blob"} {
+	for _, table := range []string{"execution", "journal", "snapshot", "message", "accepted", "wait", "hold", "log", "named", "body", "piece"} {
 		left := int64(-1)
 		if _, err := s.writer.one("SELECT count(*) FROM "+table, func(r row) { left = r.int(0) }); err != nil || left != 0 {
 			t.Errorf("%d rows of %s are left, %v", left, table, err)

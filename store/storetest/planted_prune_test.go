@@ -49,6 +49,14 @@ func pruneBugs() []bug {
 			left("log"),
 		},
 		{"prune leaves blobs", []string{"prune/a removed execution is like one that never was", "prune/a removed execution may begin again"}, left("blob")},
+		{
+			"prune takes bodies that others have",
+			[]string{"blobs/one body for all that name it", "race/prune against executions that name the same bodies"},
+			func() func(store.Store) store.Store {
+				l := &lostBodies{there: map[string]bool{}}
+				return func(st store.Store) store.Store { return losing{st, l} }
+			},
+		},
 		{"prune is forgotten by a restart", []string{"prune/a restart brings nothing back"}, func() func(store.Store) store.Store {
 			r := &revived{kept: map[store.ID]store.Record{}}
 			return func(st store.Store) store.Store { return r.opened(st) }
@@ -214,4 +222,51 @@ func (r reviving) Load(ctx context.Context, id store.ID, whole bool) (store.Reco
 		return old, nil
 	}
 	return rec, err
+}
+
+// losing removes with one execution the bodies that all have named.
+type losing struct {
+	store.Store
+	*lostBodies
+}
+
+type lostBodies struct {
+	mu    sync.Mutex
+	there map[string]bool // by hash: false if a removed execution took it
+}
+
+func (l losing) Commit(ctx context.Context, writes []store.Write) (store.Result, error) {
+	r, err := l.Store.Commit(ctx, writes)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range writes {
+		if w.Advance != nil {
+			for _, b := range w.Advance.Blobs {
+				l.there[hashOf(string(b))] = true
+			}
+		}
+	}
+	return r, err
+}
+
+func (l losing) Prune(ctx context.Context, req store.PruneRequest) (store.Pruned, error) {
+	p, err := l.Store.Prune(ctx, req)
+	if p.Removed > 0 && !req.Count {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for hash := range l.there {
+			l.there[hash] = false
+		}
+	}
+	return p, err
+}
+
+func (l losing) Blob(ctx context.Context, id store.ID, hash string) ([]byte, error) {
+	l.mu.Lock()
+	there, known := l.there[hash]
+	l.mu.Unlock()
+	if known && !there {
+		return nil, store.ErrNotFound
+	}
+	return l.Store.Blob(ctx, id, hash)
 }

@@ -42,6 +42,10 @@ type Harness struct {
 	// Users opens the database as its users do, who have a table there. Nil
 	// means that the store has no transactions that users can share.
 	Users func(tb testing.TB) Users
+
+	// Bodies is how many bodies of blobs the store keeps, each worth sharing: more than 1 KiB. A store
+	// that keeps one for each period of time counts all. Nil means that it is not looked at.
+	Bodies func(tb testing.TB) int
 }
 
 // Run runs every clause as a subtest of its own, each on a fresh harness.
@@ -96,6 +100,7 @@ func clauses() []clause {
 		listClauses(),
 		waitClauses(),
 		pruneClauses(),
+		blobClauses(),
 		familyClauses(),
 		recallClauses(),
 		lifeClauses(),
