@@ -53,7 +53,7 @@ func (s *Sim) scene(p *process, w *work, f *journal.Fact, a *store.Advance, def 
 	}
 	// A body may end in the write in which its lane is given up.
 	x.runs = x.at != nil && x.at.Open == w.epoch && (x.body != nil || s.Lanes)
-	x.never = f.Kind == journal.Cleared && x.at != nil && x.at.InDoubt && w.place(f.Path).starts[w.epoch] == 0
+	x.never = f.Kind == journal.Cleared && x.at != nil && x.at.InDoubt && w.place(f.Path).starts[w.epoch] < w.place(f.Path).tried[w.epoch]
 	if x.body != nil && x.body.Place != nil {
 		x.place = x.body.Place
 	} else if x.runs && x.body == nil {
@@ -66,6 +66,14 @@ func (s *Sim) scene(p *process, w *work, f *journal.Fact, a *store.Advance, def 
 func (x *scene) judge() string {
 	turns := x.pl.Outcome == plan.Turning
 	switch x.f.Kind {
+	case journal.Recalled:
+		return unless(x.w.orderOf(x.a) == x.f.Attempt, "no parent says so")
+	case journal.Revived:
+		return unless(x.s.orders > 0 && x.pl.Outcome == plan.CompensationFailed, "no parent says so, or nothing has failed")
+	case journal.Cancelled:
+		if x.s.orders > 0 && x.f.Message == 0 {
+			return unless(x.w.hist.Cancel == nil && x.w.hist.Back == nil, "it is cancelled, or goes back")
+		}
 	case journal.Turned:
 		return unless(turns, "it does not turn")
 	case journal.Halted:
@@ -102,6 +110,8 @@ func (x *scene) visit() string {
 		return x.s.mayTry(x.w, f, x.body, x.place)
 	case journal.Done:
 		return x.done()
+	case journal.Recalling: // see judgeKin
+		return unless(slices.ContainsFunc(x.pl.Kin, func(k plan.Kin) bool { return k.Undo.At() == f.Path }), "nobody is to go back there")
 	case journal.Closed:
 		return unless(follows(x.pl.Closes, f), "it has not ended")
 	case journal.Failed:
@@ -153,6 +163,9 @@ func (x *scene) failed() string {
 	code := ""
 	if x.f.Err != nil {
 		code = x.f.Err.Code
+	}
+	if _, _, undo := journal.CutUndo(x.f.Path); undo && follows(x.pl.Facts, x.f) { // see judgeKin
+		return ""
 	}
 	if follows(x.pl.Facts, x.f) {
 		x.s.mark(code)

@@ -21,7 +21,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		s.fail("journal", "row %d of %s: %v", w.rows, w, err)
 		return
 	}
-	s.facts = len(list)
+	s.facts, s.told, s.answers, s.orders = len(list), nil, 0, 0
 	// A body may have been stopped for a failure whose write was refused, since a cancel came first.
 	s.cancels = slices.ContainsFunc(list, func(f journal.Fact) bool { return f.Kind == journal.Cancelled })
 	for i := range list {
@@ -85,11 +85,11 @@ func find(list []plan.Body, path string) *plan.Body {
 
 // account keeps the books that no fold of ours keeps.
 func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
-	s.judgeBack(p, w, f)
+	s.judgeBack(p, w, f, a)
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
-		if w.doomed && w.owners[w.epoch] == p {
+		if _, _, undo := journal.CutUndo(f.Path); w.doomed && !undo && w.owners[w.epoch] == p {
 			s.fail("G15", "%s begins %s of %s, which was cancelled by its parent before it was claimed", p.name, f.Path, w)
 		}
 		pl.tried[f.Epoch]++

@@ -126,8 +126,10 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		s.park(w, &r)
 		if w.status == store.Compensating && w.due.After(s.clock()) {
 			s.judgeSleep(w)
+			s.judgeDeafness(w)
 		}
 	}
+	s.judgeRecalls(w, a)
 }
 
 // judgeLanded looks at what a process hears about a write that had landed
@@ -157,12 +159,20 @@ func (s *Sim) take(w *work, a *store.Advance) {
 		}
 		m.taken = true
 		n := used[seq]
-		if n == 0 && m.isOrder() {
+		switch {
+		case n == 0 && m.isOrder():
 			s.judgeDropped(w, m)
-		} else if n != 1 && m.topic != run.TopicHanded {
+		case n == 0 && w.back.turned && w.answers(m):
+			s.answers--
+		case n == 0 && m.topic == run.TopicRecall && s.orders > 0:
+			s.orders--
+		case n != 1 && m.topic != run.TopicHanded:
 			s.fail("G9", "message %d of %s is taken by %d facts", seq, w, n)
 		}
 		delete(used, seq)
+	}
+	if s.answers+s.orders != 0 {
+		s.fail("G9", "%s records %d answers and %d orders that no message brought", w, s.answers, s.orders)
 	}
 	for seq := range used {
 		s.fail("G9", "a fact of %s uses message %d, which stays in the inbox", w, seq)
@@ -357,7 +367,7 @@ func (s *Sim) judgeEnded(id store.ID, status store.Status, state []byte) {
 		return
 	}
 	w := s.work(id)
-	again := status == store.CompensationFailed && w.back.revived // it was tried again meanwhile
+	again := status == store.CompensationFailed && w.back.revived || w.ordered && store.Recallable(status) // it goes back meanwhile
 	if w.status != status && !(status == store.Blocked && w.epoch > 0) && !again {
 		s.fail("G6", "%s is said to be %s while it is %s", w, status, w.status)
 	}

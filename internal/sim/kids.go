@@ -120,7 +120,7 @@ func (b *body) await(o op, req *run.CallRequest) {
 			}
 			report := run.ChildReport{ID: id, Workflow: rec.Workflow, Status: rec.Status}
 			if rec.Status == store.Completed {
-				report.State = h.State
+				report.State, req.Undo = h.State, h.Undoable() && !rec.Detached
 			} else {
 				req.Err = &journal.Error{Code: "child", Path: b.v.Path, Message: "the child has not completed"}
 			}

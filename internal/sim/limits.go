@@ -21,6 +21,7 @@ const (
 	orderSeeds   = 5 << 32 // orders to open waits
 	publishSeeds = 6 << 32 // events that are published
 	mixedSeeds   = 7 << 32 // several of these at once
+	recallSeeds  = 8 << 32 // children with compensations
 )
 
 // refilled is how long a calm world may leave room in a limit while a run is

@@ -89,11 +89,14 @@ func Draw(seed uint64) Options {
 	default:
 		o.Lanes = kind == laneSeeds || seed/4%3 == 0
 		mixed := kind == mixedSeeds
-		if o.Sagas = kind == sagaSeeds || mixed && seed/8%2 == 0; o.Sagas {
+		if o.Sagas = kind == sagaSeeds || kind == recallSeeds || mixed && seed/8%2 == 0; o.Sagas {
 			o.Cancels += int(seed / 32 % 3)
 		}
+		if kind == recallSeeds {
+			mixed = seed/16%4 == 1
+		}
 		o.Orders, o.Publish = mixed || kind == orderSeeds, mixed || kind == publishSeeds
-		if o.Children = kind == familySeeds || mixed && seed/8%2 == 1; o.Children {
+		if o.Children = kind == familySeeds || kind == recallSeeds || mixed && seed/8%2 == 1; o.Children {
 			o.Patience = 3 * time.Hour // a run takes as long as all its children
 		}
 		if seed%5 == 0 {

@@ -28,7 +28,9 @@ type work struct {
 	parent   *work
 	depth    int
 	detached bool
-	doomed   bool // it was told to end while nobody had it
+	doomed   bool // it was told to end, or to go back, while nobody had it
+	ends     []store.Status
+	ordered  bool // its parent has ordered it to go back
 	back     back
 	revoked  map[string]int64 // waits of which somebody was told that they are cancelled
 	lingered time.Duration    // when a body of it was last seen that runs somewhere
@@ -73,6 +75,7 @@ type mail struct {
 	when    time.Time // of an order: by the store's clock
 	payload []byte
 	pub     *publication
+	says    store.Status // of the end of a child, or of an answer to an order to go back
 }
 
 // wait is an open wait.
@@ -110,7 +113,7 @@ type place struct {
 	wanted    map[string]time.Duration // when a timed wait was last asked for
 	topics    map[string]string        // that calls of children wait for
 	kids      map[string]*kid          // the last one of each call
-	undo      *undoing                 // what is to be undone of it
+	deed      *deed                    // what is to be undone of it
 }
 
 func (s *Sim) newWork(n int, id store.ID, f *flow, salt uint64) *work {
