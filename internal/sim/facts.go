@@ -22,8 +22,6 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		return
 	}
 	s.facts, s.told, s.answers, s.orders = len(list), nil, 0, 0
-	// A body may have been stopped for a failure whose write was refused, since a cancel came first.
-	s.cancels = slices.ContainsFunc(list, func(f journal.Fact) bool { return f.Kind == journal.Cancelled })
 	for i := range list {
 		f := &list[i]
 		if why := s.allowed(p, w, f, a, control); why != "" {
@@ -132,7 +130,8 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		s.judgeFired(w, f, a)
 	case journal.Handed:
 		s.mark("hand-back")
-		if s.Calm && s.Crashes == 0 && !p.leaving && !s.cancels && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
+		// It may have been stopped for a failure whose write was refused, as a message came first.
+		if s.Calm && s.Crashes == 0 && !p.leaving && w.refused != w.rows && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
 			s.fail("G4", "%s hands back %s of %s although nothing is wrong", p.name, f.Path, w)
 		}
 		for i := range w.crashes {

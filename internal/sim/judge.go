@@ -79,6 +79,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	case store.Superseded:
 		s.mark("fenced write")
 	case store.Unseen:
+		w.refused = a.Base + 1
 		s.mark("message before the write that did not know it")
 	case store.Early:
 		s.mark("timer too early for the store")

@@ -65,7 +65,6 @@ type Sim struct {
 	told      []*kin  // in that row: who is ordered to go back
 	answers   int     // in that row: to such orders
 	orders    int     // in that row: of a parent to go back
-	cancels   bool    // that row, or the one that is judged, cancels its run
 	shared    shared
 	closing   bool // all runs have ended; the workers are told to stop
 }

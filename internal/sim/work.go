@@ -36,21 +36,22 @@ type work struct {
 	lingered time.Duration    // when a body of it was last seen that runs somewhere
 
 	// As the accepted writes say.
-	begun  bool
-	hist   *journal.History
-	rows   int
-	bodies [][]byte // of the rows
-	epoch  int64
-	owner  store.Incarnation
-	status store.Status
-	queue  string
-	due    time.Time
-	inbox  []*mail
-	used   map[string]bool // dedupes
-	waits  []*wait
-	since  time.Duration // true time of the last change
-	owners map[int64]*process
-	model  *model
+	begun   bool
+	hist    *journal.History
+	rows    int
+	refused int      // the row that somebody wanted to write and may not, last
+	bodies  [][]byte // of the rows
+	epoch   int64
+	owner   store.Incarnation
+	status  store.Status
+	queue   string
+	due     time.Time
+	inbox   []*mail
+	used    map[string]bool // dedupes
+	waits   []*wait
+	since   time.Duration // true time of the last change
+	owners  map[int64]*process
+	model   *model
 
 	places  map[string]*place
 	choices map[string]int           // how often the decision at a path was taken
