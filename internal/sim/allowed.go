@@ -112,6 +112,8 @@ func (x *scene) visit() string {
 		return x.done()
 	case journal.Recalling: // see judgeKin
 		return unless(slices.ContainsFunc(x.pl.Kin, func(k plan.Kin) bool { return k.Undo.At() == f.Path }), "nobody is to go back there")
+	case journal.Scattered: // see judgeScattered
+		return ""
 	case journal.Closed:
 		return unless(follows(x.pl.Closes, f), "it has not ended")
 	case journal.Failed:
@@ -167,6 +169,10 @@ func (x *scene) failed() string {
 	if _, _, undo := journal.CutUndo(x.f.Path); undo && follows(x.pl.Facts, x.f) { // see judgeKin
 		return ""
 	}
+	if it := x.w.place(x.f.Path).items; it != nil && follows(x.pl.Facts, x.f) {
+		x.s.mark("an item fails its Each")
+		return unless(it.failed && !it.node.Settle, "no item has failed")
+	}
 	if follows(x.pl.Facts, x.f) {
 		x.s.mark(code)
 		return unless(x.w.model.blocks[x.f.Path].conflict(), "the lanes agree")
@@ -207,6 +213,9 @@ func (x *scene) answered() string {
 	switch {
 	case q.Node.Kind.Waits():
 		return unless(f.Answer.Way == journal.WaySkip && q.Ended == nil && w.waitFor(f.Path, q.Node, entries) == nil, "it is wanted")
+	case q.Node.Kind == tree.Each && q.Node.Spread:
+		a, _ := w.spreadList(f.Path, entries)
+		return unless(!q.Join && q.Spread == nil && reflect.DeepEqual(a, f.Answer), "there are other items")
 	case q.Node.Kind == tree.Each:
 		a, list := w.list(f.Path, entries)
 		return unless(!q.Join && reflect.DeepEqual(a, f.Answer) && bytes.Equal(list, f.Data), "there are other items")

@@ -21,6 +21,7 @@ func (s *Sim) plant() {
 	}
 	s.tops = len(s.flows)
 	s.plantKidFlows()
+	s.plantItemFlows()
 	for range s.Workers {
 		s.spawn(s.variant())
 	}
@@ -247,6 +248,7 @@ func (s *Sim) cancel(w *work) {
 		Before:  w.epoch + 1,
 	}
 	if w.parent != nil {
+		c.Topic = run.ItemsTopic(w.flow.name)
 		c.Report = run.ChildReport{ID: w.id, Workflow: w.flow.name, Status: store.Cancelled, Error: err}.Encode()
 	}
 	s.at(p, 0, func() {

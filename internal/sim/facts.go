@@ -21,7 +21,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		s.fail("journal", "row %d of %s: %v", w.rows, w, err)
 		return
 	}
-	s.facts, s.told, s.answers, s.orders = len(list), nil, 0, 0
+	s.facts = len(list)
 	for i := range list {
 		f := &list[i]
 		if why := s.allowed(p, w, f, a, control); why != "" {
@@ -84,6 +84,7 @@ func find(list []plan.Body, path string) *plan.Body {
 // account keeps the books that no fold of ours keeps.
 func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	s.judgeBack(p, w, f, a)
+	s.closeItems(w, f)
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
@@ -128,6 +129,12 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		pl.inARow = 0
 		s.judgeEnd(w, f)
 		s.judgeFired(w, f, a)
+	case journal.Answered:
+		if f.Answer.Spread {
+			s.spreads(p, w, f, a)
+		}
+	case journal.Scattered:
+		s.judgeScattered(p, w, f, a)
 	case journal.Handed:
 		s.mark("hand-back")
 		// It may have been stopped for a failure whose write was refused, as a message came first.

@@ -39,6 +39,9 @@ func (s *Sim) judgeFamily(p *process, w *work, a *store.Advance, before map[call
 	list, _ := journal.Decode(a.Row) // judgeFacts has read it
 	begun := make(map[string]bool)
 	for i := range a.Children {
+		if k := s.kids[a.Children[i].ID]; k != nil && k.isItem() {
+			continue
+		}
 		begun[a.Children[i].ID.String()] = true
 	}
 	for _, f := range list {
@@ -58,6 +61,9 @@ func (s *Sim) judgeFamily(p *process, w *work, a *store.Advance, before map[call
 	for i := range a.Children {
 		s.bear(p, w, &a.Children[i])
 	}
+	if len(s.scattered) > 0 {
+		s.fail("EA-7", "%s says that items of %s begin, and they do not", p.name, w)
+	}
 	s.judgeTells(p, w, a, list, before)
 }
 
@@ -75,7 +81,10 @@ func (s *Sim) bear(p *process, parent *work, b *store.Begin) {
 	pl.kids[k.key] = k
 	w := s.newWork(k.n, k.id, k.flow, k.salt)
 	w.parent, w.detached, w.depth, w.acked = parent, b.Detached, parent.depth+1, true
-	k.work = w
+	k.work, w.level = w, parent.level+1
+	if k.isItem() {
+		s.bearItem(p, parent, k, w)
+	}
 	s.works = append(s.works, w)
 	s.mark("child")
 	s.began(w, b)
@@ -96,7 +105,7 @@ func (s *Sim) judgeTells(p *process, w *work, a *store.Advance, list []journal.F
 			delete(calls, c)
 		}
 	}
-	told := make(map[string]bool)
+	told, items := make(map[string]bool), make(map[store.ID]bool)
 	halts := slices.ContainsFunc(list, func(f journal.Fact) bool { return f.Kind == journal.Halted })
 	if halts {
 		s.judgeHalt(w, a)
@@ -104,6 +113,11 @@ func (s *Sim) judgeTells(p *process, w *work, a *store.Advance, list []journal.F
 	for i := range a.Tell {
 		if a.Tell[i].Topic == run.TopicHalt {
 			s.haltKin(w, &a.Tell[i], halts)
+			continue
+		}
+		if c := s.work(a.Tell[i].ID); c != nil && c.isItem() {
+			items[c.id] = true
+			s.tell(c, &mail{topic: a.Tell[i].Topic}, a.Tell[i].Dedupe)
 			continue
 		}
 		topic := store.ChildTopic(a.Tell[i].ID)
@@ -119,6 +133,7 @@ func (s *Sim) judgeTells(p *process, w *work, a *store.Advance, list []journal.F
 			s.tell(c, &mail{topic: a.Tell[i].Topic}, a.Tell[i].Dedupe)
 		}
 	}
+	s.judgeItemTells(w, a, items)
 	for c, topic := range calls {
 		if !told[topic] && !(ends && w.hist.Cancel != nil) {
 			s.fail("G16", "%s ends the call %s of %s at %s without its child being told", p.name, c.call, w, c.path)
@@ -151,6 +166,9 @@ func (s *Sim) tell(w *work, m *mail, dedupe string) {
 	}
 	if wakes {
 		w.status, w.due = store.Pending, s.clock()
+		if m.from != nil && m.from.isItem() { // before its other items
+			w.due = w.created
+		}
 		w.changed()
 	}
 }
@@ -173,7 +191,7 @@ func (s *Sim) judgeRelatives(w *work, r *store.Release) {
 	if w.parent != nil {
 		s.judgeReport(w, r.Report)
 		s.judgeBackReport(w, r)
-		s.tell(w.parent, &mail{topic: r.ReportTopic(w.id), says: w.status}, r.ReportDedupe(w.id))
+		s.tell(w.parent, &mail{topic: r.ReportTopic(w.id), says: w.status, from: w}, r.ReportDedupe(w.id))
 	}
 	if w.hist.Cancel == nil {
 		if r.Family != nil {
@@ -199,7 +217,7 @@ func (s *Sim) judgeReport(w *work, report []byte) {
 		s.fail("G16", "%s ends, and its parent is told %q", w, report)
 	case r.ID != w.id || r.Status != w.status:
 		s.fail("G16", "%s is %s, and its parent is told that it is %s", w, w.status, r.Status)
-	case r.Status == store.Completed && !bytes.Equal(r.State, w.hist.State):
+	case r.Status == store.Completed && !w.isItem() && !bytes.Equal(r.State, w.hist.State):
 		s.fail("G16", "%s ends with %s, and its parent is told %s", w, w.hist.State, r.State)
 	}
 }
@@ -212,6 +230,9 @@ func (s *Sim) judgeBackReport(w *work, r *store.Release) {
 		s.fail("G14", "%s is %s, and its parent is told undo=%v", w, w.status, report.Undo)
 	}
 	topic, dedupe := store.ChildTopic(w.id), store.ChildTopic(w.id)
+	if w.isItem() {
+		topic = run.ItemsTopic(w.flow.name)
+	}
 	if n := w.back.order; n > 0 {
 		topic, dedupe = store.RecallTopic(w.id), store.RecallDedupe(w.id, "recall:"+strconv.Itoa(n))
 	}

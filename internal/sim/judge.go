@@ -64,7 +64,7 @@ func (s *Sim) began(w *work, b *store.Begin) {
 	if b.Due.IsZero() {
 		w.due = s.clock()
 	}
-	w.bodies = append(w.bodies, b.Row)
+	w.bodies, w.created = append(w.bodies, b.Row), s.clock()
 	w.changed()
 }
 
@@ -101,6 +101,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		s.mark("snapshot")
 	}
 	calls := w.openCalls()
+	s.told, s.answers, s.orders, s.scattered, s.openItems = nil, 0, 0, nil, w.openItems()
 	if len(a.Row) > 0 {
 		w.rows++
 		w.bodies = append(w.bodies, a.Row)
@@ -117,7 +118,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		if a.Release.Status == store.Pending && s.facts == 0 && !a.Release.Due.IsZero() {
 			s.mark("put off without a fact")
 		}
-		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && a.Release.Due.IsZero()) {
+		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && !a.Release.Due.After(s.clock())) {
 			s.fail("doctor", "%s is put off while a wait is open: %s of %s", w, w.waits[0].Call, w.waits[0].Path)
 		}
 		r := *a.Release
@@ -163,8 +164,10 @@ func (s *Sim) take(w *work, a *store.Advance) {
 		switch {
 		case n == 0 && m.isOrder():
 			s.judgeDropped(w, m)
-		case n == 0 && w.back.turned && w.answers(m):
+		case n == 0 && w.back.turned && s.answers > 0 && w.answers(m):
 			s.answers--
+		case n == 0 && m.from != nil && m.from.isItem():
+			s.judgeLate(w, m)
 		case n == 0 && m.topic == run.TopicRecall && s.orders > 0:
 			s.orders--
 		case n != 1 && m.topic != run.TopicHanded:

@@ -29,6 +29,7 @@ type kid struct {
 	path     string
 	key      string // of the call
 	detached bool
+	item     int   // its number, if key says that it is one
 	let      bool  // its parent has let it go
 	work     *work // once it has begun
 }
@@ -43,10 +44,10 @@ func (s *Sim) plantKidFlows() {
 
 // kidFlow is the workflow of the children of a run; nil: it has none.
 func (w *work) kidFlow() *flow {
-	if !w.s.Children || w.depth == maxKidDepth {
+	if !w.s.Children || w.level == maxKidDepth {
 		return nil
 	}
-	return w.s.flows[w.s.tops+w.depth]
+	return w.s.flows[w.s.tops+w.level]
 }
 
 // family puts calls of children into the script of a step.

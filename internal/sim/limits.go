@@ -22,6 +22,7 @@ const (
 	publishSeeds = 6 << 32 // events that are published
 	mixedSeeds   = 7 << 32 // several of these at once
 	recallSeeds  = 8 << 32 // children with compensations
+	spreadSeeds  = 9 << 32 // items that are runs of their own
 )
 
 // refilled is how long a calm world may leave room in a limit while a run is

@@ -17,18 +17,60 @@ import (
 // undo go back in their turn, those that had not ended before everything else. The world knows
 // from the ends of children what there is to undo, and from accepted writes who was told.
 
-// kin is a child that goes back with its parent.
+// kin is children of one entry that go back with their parent: one that was called, or items of a
+// spread Each.
 type kin struct {
+	of   *items // nil: one that was called
+	open bool   // they had not ended when the parent turned
+	list []*member
+}
+
+// member is one of those, under its number.
+type member struct {
 	*kid
-	open bool // it had not ended when the parent turned
-	told int  // the order that it has and has not answered; 0: none
-	last int  // the newest order
-	bad  bool // it could not
-	row  int  // in which it answered last
+	n        int
+	told     int  // the order that it has and has not answered; 0: none
+	last     int  // the newest order
+	row      int  // in which it answered last
+	answered bool // and is not told again
+	bad      bool // it could not
 }
 
 // again says that what could not be undone is tried again.
-func (k *kin) again() { k.told, k.bad = 0, false }
+func (k *kin) again() {
+	for _, m := range k.list {
+		if !m.answered || m.bad {
+			m.told, m.answered, m.bad = 0, false, false
+		}
+	}
+}
+
+func (k *kin) member(n int) *member {
+	for _, m := range k.list {
+		if m.n == n {
+			return m
+		}
+	}
+	return nil
+}
+
+// bad tells whether one of them could not go back.
+func (k *kin) bad() bool { return slices.ContainsFunc(k.list, func(m *member) bool { return m.bad }) }
+
+// left tells whether one of them has not answered.
+func (k *kin) left() bool {
+	return slices.ContainsFunc(k.list, func(m *member) bool { return !m.answered })
+}
+
+// members is all children that go back with a run.
+func (bk *back) members() (list []*member) {
+	for _, u := range bk.list() {
+		if u.kin != nil {
+			list = append(list, u.kin.list...)
+		}
+	}
+	return list
+}
 
 // undoable tells whether a run is known to have something to undo.
 func (w *work) undoable() bool {
@@ -54,11 +96,11 @@ func (s *Sim) keepKin(w *work, f *journal.Fact) {
 		s.fail("G14", "%s records at %s that a child has completed, and has something to undo=%v", w, f.Path, f.Undo)
 	}
 	await := strings.HasPrefix(f.Call, "await:")
-	if !undo || await && slices.ContainsFunc(w.back.list(), func(u *undoing) bool { return u.kin != nil && u.kin.kid == k }) {
+	if !undo || await && slices.ContainsFunc(w.back.members(), func(m *member) bool { return m.kid == k }) {
 		return
 	}
 	s.mark("a child completes and has something to undo")
-	w.back.add(w.place(f.Path), f.Path, &kin{kid: k})
+	w.back.add(w.place(f.Path), f.Path, one(k, false))
 }
 
 // keepOpenKin notes which children had not ended when a run turns back.
@@ -69,8 +111,43 @@ func (s *Sim) keepOpenKin(w *work) {
 		id, err := uuid.Parse(strings.TrimPrefix(c.Wait.Topic, "child:"))
 		if k := s.kids[id]; err == nil && k != nil && strings.HasPrefix(c.Call, "call:") {
 			s.mark("a child is open when its parent goes back")
-			w.back.add(w.place(c.Path), c.Path, &kin{kid: k, open: true})
+			w.back.add(w.place(c.Path), c.Path, one(k, true))
 		}
+	}
+	for _, o := range w.hist.OpenItems("") {
+		s.keepOpenItems(w, o.Path)
+	}
+}
+
+// one is the entry of a child that was called.
+func one(k *kid, open bool) *kin { return &kin{open: open, list: []*member{{kid: k}}} }
+
+// keepItem notes that an item has completed which has something to undo.
+func (s *Sim) keepItem(w *work, path string, it *items, k *kid) {
+	s.mark("an item completes and has something to undo")
+	pl := w.place(path)
+	if pl.deed != nil {
+		for _, u := range pl.deed.kids {
+			if u.kin.of == it && !u.kin.open {
+				u.kin.list = append(u.kin.list, &member{kid: k, n: k.item})
+				return
+			}
+		}
+	}
+	w.back.add(pl, path, &kin{of: it, list: []*member{{kid: k, n: k.item}}})
+}
+
+// keepOpenItems notes which items are left behind that have not ended.
+func (s *Sim) keepOpenItems(w *work, path string) {
+	pl, k := w.place(path), kin{of: w.place(path).items, open: true}
+	for n, c := range k.of.begun {
+		if !k.of.ended[n] {
+			k.list = append(k.list, &member{kid: s.kids[c.id], n: n})
+		}
+	}
+	if len(k.list) > 0 {
+		s.mark("an item is open when its Each fails or goes back")
+		w.back.add(pl, path, &k)
 	}
 }
 
@@ -103,8 +180,8 @@ func (s *Sim) judgeKin(w *work, u *undoing, f *journal.Fact, a *store.Advance) {
 	k := u.kin
 	switch f.Kind {
 	case journal.Done, journal.Failed:
-		if k.last == 0 || k.told != 0 || k.bad != (f.Kind == journal.Failed) {
-			s.fail("G14", "%s records %s of %s of %s, order %d, told=%d, bad=%v", w, f.Kind, f.Path, k.work, k.last, k.told, k.bad)
+		if k.left() || k.bad() != (f.Kind == journal.Failed) {
+			s.fail("G14", "%s records %s of %s, whose children have answered=%v, bad=%v", w, f.Kind, f.Path, !k.left(), k.bad())
 		}
 		u.over, u.well = true, f.Kind == journal.Done
 		s.mark("undone")
@@ -120,24 +197,35 @@ func (s *Sim) judgeKin(w *work, u *undoing, f *journal.Fact, a *store.Advance) {
 		s.fail("journal", "%s at %s: %v", w, f.Path, err)
 		return
 	}
-	one := []journal.Range{{0, 0}}
-	if len(o.Told) > 0 {
-		if !slices.Equal(o.Told, one) || k.told != 0 || f.Attempt < k.last || f.Attempt < 1 || w.back.halted {
-			s.fail("G14", "%s orders %s to go back, %v as %d after %d, and it was told %d; halted=%v", w, k.work, o.Told, f.Attempt, k.last, k.told, w.back.halted)
+	for _, n := range numbers(o.Told) {
+		m := k.member(n)
+		if m == nil || m.told != 0 || m.answered || f.Attempt < m.last || f.Attempt < 1 || w.back.halted {
+			s.fail("G14", "%s orders child %d of %s to go back, as %d; it is %+v; halted=%v", w, n, f.Path, f.Attempt, m, w.back.halted)
+			return
 		}
-		k.told, k.last = f.Attempt, f.Attempt
-		s.told = append(s.told, k)
+		m.told, m.last = f.Attempt, f.Attempt
+		s.told = append(s.told, m)
 	}
-	if len(o.Undone)+len(o.Failed) > 0 {
-		s.judgeAnswer(w, u, &o, f, a)
+	for _, n := range numbers(slices.Concat(o.Undone, o.Failed)) {
+		s.judgeAnswer(w, k.member(n), slices.Contains(numbers(o.Undone), n), f, a)
 	}
 }
 
+// numbers is the numbers in ranges.
+func numbers(list []journal.Range) (all []int) {
+	for _, r := range list {
+		for n := r[0]; n <= r[1]; n++ {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // judgeAnswer looks at what a run records of a child's answer to its order.
-func (s *Sim) judgeAnswer(w *work, u *undoing, o *journal.Ordered, f *journal.Fact, a *store.Advance) {
-	k := u.kin
-	if k.told == 0 || f.Attempt != k.told || len(o.Undone)+len(o.Failed) != 1 {
-		s.fail("G14", "%s records that %s has answered %d, undone %v, failed %v; it was told %d", w, k.work, f.Attempt, o.Undone, o.Failed, k.told)
+func (s *Sim) judgeAnswer(w *work, k *member, undone bool, f *journal.Fact, a *store.Advance) {
+	if k == nil || k.told == 0 || f.Attempt != k.told {
+		s.fail("G14", "%s records at %s that a child has answered %d; it is %+v", w, f.Path, f.Attempt, k)
+		return
 	}
 	i := -1
 	if a != nil {
@@ -152,17 +240,16 @@ func (s *Sim) judgeAnswer(w *work, u *undoing, o *journal.Ordered, f *journal.Fa
 	}
 	s.answers++
 	status := w.mail(a.Took[i]).says
-	well := status == store.Compensated || status == store.Failed || status == store.Cancelled
-	if well != (len(o.Undone) == 1) {
-		s.fail("G14", "%s is %s, and %s takes it for undone=%v", k.work, status, w, !well)
+	if well := status == store.Compensated || status == store.Failed || status == store.Cancelled; well != undone {
+		s.fail("G14", "%s is %s, and %s takes it for undone=%v", k.work, status, w, undone)
 	}
-	k.told, k.bad, k.row = 0, k.bad || !well, w.rows
+	k.told, k.answered, k.bad, k.row = 0, true, !undone, w.rows
 	s.mark("a child answers that it is " + string(status))
 }
 
 // answeredBy tells whether a message is the answer of a child to an order, which its end
 // is, too, unless it has completed: then it has the order.
-func (k *kin) answeredBy(m *mail) bool {
+func (k *member) answeredBy(m *mail) bool {
 	return m.topic == store.RecallTopic(k.id) || m.topic == store.ChildTopic(k.id) && m.says != store.Completed
 }
 
@@ -170,7 +257,7 @@ func (k *kin) answeredBy(m *mail) bool {
 func (s *Sim) judgeRecalls(w *work, a *store.Advance) {
 	for i := range a.Recall {
 		d := &a.Recall[i]
-		j := slices.IndexFunc(s.told, func(k *kin) bool { return k.id == d.ID })
+		j := slices.IndexFunc(s.told, func(k *member) bool { return k.id == d.ID })
 		if j < 0 || d.Dedupe != "recall:"+strconv.Itoa(s.told[j].last) || d.Topic != run.TopicRecall {
 			s.fail("G14", "%s orders %s to go back with %s, which its row does not say", w, s.title(d.ID), d.Dedupe)
 			return
@@ -224,18 +311,20 @@ func (s *Sim) judgeKinUndone(w *work, list []*undoing) {
 		if u.kin == nil || !u.over || !u.well {
 			continue
 		}
-		if c := u.kin.work; c.status != store.Compensated && c.status != store.Failed && c.status != store.Cancelled {
-			s.fail("G14", "%s is %s and takes %s for undone, which is %s", w, w.status, c, c.status)
+		for _, m := range u.kin.list {
+			if c := m.work; c.status != store.Compensated && c.status != store.Failed && c.status != store.Cancelled {
+				s.fail("G14", "%s is %s and takes %s for undone, which is %s", w, w.status, c, c.status)
+			}
 		}
 	}
 }
 
 // judgeDeafness looks whether a rollback that is parked has overlooked an answer.
 func (s *Sim) judgeDeafness(w *work) {
-	for _, u := range w.back.list() {
+	for _, k := range w.back.members() {
 		for _, m := range w.inbox {
-			if u.kin != nil && u.kin.told != 0 && !m.taken && u.kin.answeredBy(m) {
-				s.fail("G9", "%s goes to sleep although %s has answered", w, u.kin.work)
+			if k.told != 0 && !m.taken && k.answeredBy(m) {
+				s.fail("G9", "%s goes to sleep although %s has answered", w, k.work)
 			}
 		}
 	}
@@ -243,23 +332,21 @@ func (s *Sim) judgeDeafness(w *work) {
 
 // answers tells whether a message is an answer of a child that goes back with the run.
 func (w *work) answers(m *mail) bool {
-	return slices.ContainsFunc(w.back.list(), func(u *undoing) bool { return u.kin != nil && u.kin.answeredBy(m) })
+	return slices.ContainsFunc(w.back.members(), func(k *member) bool { return k.answeredBy(m) })
 }
 
 // judgeHalt looks whether those are told of the end of a rollback that go back with it.
 func (s *Sim) judgeHalt(w *work, a *store.Advance) {
-	for _, u := range w.back.list() {
-		if u.kin != nil && u.kin.told != 0 && !slices.ContainsFunc(a.Tell, func(d store.Deliver) bool { return d.Topic == run.TopicHalt && d.ID == u.kin.id }) {
-			s.fail("G14", "the rollback of %s is ended, and %s goes on with its", w, u.kin.work)
+	for _, k := range w.back.members() {
+		if k.told != 0 && !slices.ContainsFunc(a.Tell, func(d store.Deliver) bool { return d.Topic == run.TopicHalt && d.ID == k.id }) {
+			s.fail("G14", "the rollback of %s is ended, and %s goes on with its", w, k.work)
 		}
 	}
 }
 
 // haltKin is what a run tells a child whose rollback is to end with its own.
 func (s *Sim) haltKin(w *work, d *store.Deliver, halts bool) {
-	told := slices.ContainsFunc(w.back.list(), func(u *undoing) bool {
-		return u.kin != nil && u.kin.id == d.ID && (u.kin.told != 0 || u.kin.row == w.rows)
-	})
+	told := slices.ContainsFunc(w.back.members(), func(k *member) bool { return k.id == d.ID && (k.told != 0 || k.row == w.rows) })
 	if !halts || !told {
 		s.fail("G14", "%s ends the rollback of %s, halts=%v, told=%v", w, s.title(d.ID), halts, told)
 		return

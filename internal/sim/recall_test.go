@@ -13,7 +13,7 @@ import (
 // TestG14_G16_RecallSeeds runs an eighth as many seeds with children that have compensations.
 func TestG14_G16_RecallSeeds(t *testing.T) {
 	someOfKind(t, 8, recallSeeds, "a child completes and has something to undo", "a child is open when its parent goes back", "a child that has ended goes back",
-		"a child that has not ended is to go back", "an order to go back is answered at once", "a child is undone with its parent", "a child's rollback is ended with its parent's",
+		"a child that has not ended is to go back", "an order to go back is answered at once", "a child is undone with its parent",
 		"a child answers that it is compensation_failed", "takeover", "compensated", "compensation_failed", "completed", "failed", "cancelled")
 }
 

@@ -135,7 +135,7 @@ func (b *body) judgeUndoState() {
 func (s *Sim) keepUndos(p *process, w *work, f *journal.Fact) {
 	bk := &w.back
 	switch {
-	case !s.Sagas || bk.turned:
+	case !s.goesBack() || bk.turned:
 		return
 	case f.Kind == journal.Turned:
 		bk.turned = true
@@ -163,6 +163,9 @@ func (s *Sim) keepUndos(p *process, w *work, f *journal.Fact) {
 	case journal.Cleared:
 		bk.forget(pl)
 	case journal.Delayed, journal.Failed:
+		if f.Undo && pl.items != nil {
+			s.keepOpenItems(w, f.Path)
+		}
 		if f.Kind == journal.Delayed && f.Why != journal.ByError {
 			return
 		}
@@ -210,9 +213,12 @@ func (bk *back) next() *undoing {
 	return nil
 }
 
+// goesBack tells whether runs may go back: items that are dismissed do, and end their children.
+func (s *Sim) goesBack() bool { return s.Sagas || s.Spread }
+
 // judgeBack looks at a fact of a run that may go back.
 func (s *Sim) judgeBack(p *process, w *work, f *journal.Fact, a *store.Advance) {
-	if !s.Sagas {
+	if !s.goesBack() {
 		return
 	}
 	bk := &w.back
@@ -289,7 +295,7 @@ func (b *body) judgeUndoBegins() {
 
 // judgeUndone looks at the end of a run that could have gone back.
 func (s *Sim) judgeUndone(w *work) {
-	if !s.Sagas {
+	if !s.goesBack() {
 		return
 	}
 	bk := &w.back
@@ -298,7 +304,7 @@ func (s *Sim) judgeUndone(w *work) {
 	s.judgeKinUndone(w, list)
 	switch w.status {
 	case store.Failed:
-		if len(list) > 0 {
+		if w.undoable() { // what had not ended is told that nobody wants it
 			s.fail("G14", "%s fails, and %d steps of it are not undone", w, len(list))
 		}
 	case store.Compensated:

@@ -58,13 +58,15 @@ type Sim struct {
 	kidN      int
 	pubs      []*publication
 	pubN      int
-	tops      int     // so many of the flows are not of children
-	flows     []*flow // the workflows
-	seq       int     // for mutants
-	facts     int     // in the row that was judged last
-	told      []*kin  // in that row: who is ordered to go back
-	answers   int     // in that row: to such orders
-	orders    int     // in that row: of a parent to go back
+	tops      int       // so many of the flows are not of children
+	flows     []*flow   // the workflows
+	seq       int       // for mutants
+	facts     int       // in the row that was judged last
+	told      []*member // in that row: who is ordered to go back
+	answers   int       // in that row: to such orders
+	openItems []*work   // before that row
+	scattered []itemOf  // in that row: items that begin
+	orders    int       // in that row: of a parent to go back
 	shared    shared
 	closing   bool // all runs have ended; the workers are told to stop
 }

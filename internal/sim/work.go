@@ -27,6 +27,7 @@ type work struct {
 
 	parent   *work
 	depth    int
+	level    int // its depth, if items are as deep as what they are items of
 	detached bool
 	doomed   bool // it was told to end, or to go back, while nobody had it
 	ends     []store.Status
@@ -37,6 +38,7 @@ type work struct {
 
 	// As the accepted writes say.
 	begun   bool
+	created time.Time
 	hist    *journal.History
 	rows    int
 	refused int      // the row that somebody wanted to write and may not, last
@@ -76,6 +78,7 @@ type mail struct {
 	when    time.Time // of an order: by the store's clock
 	payload []byte
 	pub     *publication
+	from    *work        // whose end it tells of
 	says    store.Status // of the end of a child, or of an answer to an order to go back
 }
 
@@ -114,6 +117,7 @@ type place struct {
 	wanted    map[string]time.Duration // when a timed wait was last asked for
 	topics    map[string]string        // that calls of children wait for
 	kids      map[string]*kid          // the last one of each call
+	items     *items                   // of a spread Each
 	deed      *deed                    // what is to be undone of it
 }
 
