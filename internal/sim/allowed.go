@@ -71,6 +71,9 @@ func (x *scene) judge() string {
 	case journal.Revived:
 		return unless(x.s.orders > 0 && x.pl.Outcome == plan.CompensationFailed, "no parent says so, or nothing has failed")
 	case journal.Cancelled:
+		if turns && x.f.Message != 0 { // read before, and written with what came of an earlier one
+			return unless(x.w.heardOf(x.f.Message), "no parent says so")
+		}
 		if x.s.orders > 0 && x.f.Message == 0 {
 			return unless(x.w.hist.Cancel == nil && x.w.hist.Back == nil, "it is cancelled, or goes back")
 		}
@@ -112,6 +115,8 @@ func (x *scene) visit() string {
 		return x.done()
 	case journal.Recalling: // see judgeKin
 		return unless(slices.ContainsFunc(x.pl.Kin, func(k plan.Kin) bool { return k.Undo.At() == f.Path }), "nobody is to go back there")
+	case journal.Expired: // see judgeExpired
+		return ""
 	case journal.Scattered: // see judgeScattered
 		return ""
 	case journal.Closed:
@@ -194,7 +199,12 @@ func (x *scene) call() string {
 	case journal.Waited:
 		node := func(q *plan.Question) bool { return q.Node.Kind.Waits() && q.Ended == nil }
 		return unless(fresh || match(x.pl.Opens) || x.asked(node), "no body asks for it")
-	case journal.Revoked, journal.Altered:
+	case journal.Altered:
+		if x.f.Message == 0 {
+			return x.s.mayNotice(x.w, x.f, x.a, match(x.pl.Waits))
+		}
+		return x.s.mayObey(x.w, x.f, match(x.pl.Waits))
+	case journal.Revoked:
 		return x.s.mayObey(x.w, x.f, match(x.pl.Waits))
 	}
 	return unless(fresh || match(x.pl.Waits), "nothing waits there")

@@ -170,6 +170,7 @@ func (b *body) call(o op) (waits bool) {
 	case opEvent:
 		req.Wait = &journal.Wait{Kind: "event", Name: o.name, Topic: "event:" + o.name}
 		req.Wait.Shared = published(req.Wait.Topic)
+		b.w.watched(b.v.Path, req, b.v.Node)
 		req.Timed, req.For = o.timed, o.dur
 		if o.has {
 			req.Wait.HasValue, req.Wait.Default = true, []byte(`"default"`)

@@ -149,6 +149,7 @@ func (s *Sim) watch() {
 		default:
 			p := w.owners[w.epoch]
 			s.watchLanes(w, p)
+			s.watchTime(w)
 			if p.dead || p.left {
 				if s.now > max(since, p.died)+s.Lease+second {
 					s.fail("G8", "%s belongs to a worker that died at %s", w, p.died)

@@ -88,6 +88,9 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
+		if _, _, undo := journal.CutUndo(f.Path); w.late && !undo {
+			s.fail("RS-8", "%s begins %s of %s, whose time is over", p.name, f.Path, w)
+		}
 		if _, _, undo := journal.CutUndo(f.Path); w.doomed && !undo && w.owners[w.epoch] == p {
 			s.fail("G15", "%s begins %s of %s, which was cancelled by its parent before it was claimed", p.name, f.Path, w)
 		}
@@ -117,6 +120,7 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 			s.judgeHeard(w, f)
 		}
 		if f.Kind == journal.Waited {
+			s.judgeOpened(w, f, pl)
 			s.judgeWait(w, f, pl)
 		}
 	case journal.Revoked:
@@ -133,6 +137,12 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		if f.Answer.Spread {
 			s.spreads(p, w, f, a)
 		}
+	case journal.Began:
+		if limit := w.flow.limit().Microseconds(); f.Limit != limit {
+			s.fail("RS-8", "%s begins with %dµs of time; it has %d", w, f.Limit, limit)
+		}
+	case journal.Expired:
+		s.judgeExpired(p, w)
 	case journal.Scattered:
 		s.judgeScattered(p, w, f, a)
 	case journal.Handed:

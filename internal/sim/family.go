@@ -185,7 +185,7 @@ func (s *Sim) judgeRelatives(w *work, r *store.Release) {
 	if !s.Children {
 		return
 	}
-	if w.doomed && w.status != store.Cancelled && w.status != store.Compensated && w.status != store.CompensationFailed {
+	if w.doomed && !w.late && w.status != store.Cancelled && w.status != store.Compensated && w.status != store.CompensationFailed {
 		s.fail("G15", "%s was cancelled by its parent while nobody had it, and ends as %s", w, w.status)
 	}
 	if w.parent != nil {

@@ -64,7 +64,7 @@ func (s *Sim) began(w *work, b *store.Begin) {
 	if b.Due.IsZero() {
 		w.due = s.clock()
 	}
-	w.bodies, w.created = append(w.bodies, b.Row), s.clock()
+	w.bodies, w.created, w.from = append(w.bodies, b.Row), s.clock(), b.Due
 	w.changed()
 }
 
@@ -80,6 +80,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		s.mark("fenced write")
 	case store.Unseen:
 		w.refused = a.Base + 1
+		w.changed() // there is news
 		s.mark("message before the write that did not know it")
 	case store.Early:
 		s.mark("timer too early for the store")
@@ -112,6 +113,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return slices.Contains(a.Shut, x.ID) })
 	took := s.opens(w, a)
 	s.alter(w, a)
+	s.judgeLabels(w)
 	s.judgeLanes(w)
 	s.judgeFamily(p, w, a, calls)
 	if a.Release != nil {
@@ -126,6 +128,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 			r.Status, r.Due = store.Pending, time.Time{}
 		}
 		s.park(w, &r)
+		s.judgeLater(w)
 		if w.status == store.Compensating && w.due.After(s.clock()) {
 			s.judgeSleep(w)
 			s.judgeDeafness(w)
@@ -222,6 +225,7 @@ func (s *Sim) park(w *work, r *store.Release) {
 		s.blocked(w, r)
 	case r.Status.Ended():
 		w.waits = nil
+		s.judgeLateEnd(w, r)
 		s.judgeRelatives(w, r)
 		s.ended(w)
 	}

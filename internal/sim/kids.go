@@ -84,7 +84,7 @@ func (b *body) newKid(key string, detached bool) *store.Begin {
 	if k.salt%5 == 0 {
 		begin.Due = s.clock().Add(time.Duration(k.salt/5%3000) * time.Millisecond)
 	}
-	begin.Row = run.BeginRow(begin, 0, []byte(`{"run":`+strconv.Itoa(k.n)+`,"log":[]}`), s.clock())
+	begin.Row = run.BeginRow(begin, k.flow.limit(), []byte(`{"run":`+strconv.Itoa(k.n)+`,"log":[]}`), s.clock())
 	return begin
 }
 

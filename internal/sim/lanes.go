@@ -169,6 +169,9 @@ func (b *body) laneAnswer(q *plan.Question, st state) (a run.Answered, ok bool) 
 			b.callKid(c)
 			b.place.topics[c.Key] = c.Wait.Topic
 		}
+		if q.Node.Kind == tree.Event {
+			b.w.watched(b.v.Path, c, q.Node)
+		}
 		if c.Timed && b.v.Epoch == b.w.epoch {
 			b.place.wanted[c.Key] = b.p.s.now + c.For
 		}

@@ -118,11 +118,11 @@ func (s *Sim) alter(w *work, a *store.Advance) {
 	for i := range a.Alter {
 		for _, x := range w.waits {
 			if x.ID == a.Alter[i].ID {
-				x.Deadline = a.Alter[i].Deadline
+				x.Deadline, x.Label = a.Alter[i].Deadline, a.Alter[i].Label
 			}
 		}
 	}
-	if !s.Orders {
+	if !s.Orders && !s.Timed {
 		return
 	}
 	for _, c := range w.hist.OpenCalls("") {

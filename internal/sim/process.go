@@ -431,6 +431,7 @@ func (p *process) Ended(id store.ID, status store.Status, state []byte, err *jou
 
 func (p *process) Noticed(id store.ID, path, call string, n journal.Note) {
 	p.s.logf("%s notes at %s of %s: %+v", p.name, call, path, n)
+	p.s.judgeNoticed(p, p.s.work(id), path, call, &n)
 }
 
 func (p *process) Note(text string, id store.ID, err error) {

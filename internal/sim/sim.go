@@ -7,8 +7,9 @@
 // seed gives the same trace. Nobody but tests imports it.
 //
 // Seeds are of kinds, see limitedSeeds: plain, with limits over all workers, with
-// lanes, with children, compensations, orders to waits, publications, and with several of
-// these. What the world expects follows from accepted writes and from scripts, not from
+// lanes, with children, compensations, orders to waits, publications, children that have
+// compensations, items that are runs of their own, runs with a time and waits with notices, and
+// with several of these. What the world expects follows from accepted writes and from scripts, not from
 // the machines.
 //
 // It models a store that does one thing at a time: real isolation shows only

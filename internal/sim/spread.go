@@ -163,13 +163,19 @@ func (s *Sim) judgeScattered(p *process, w *work, f *journal.Fact, a *store.Adva
 		s.fail("EA-6", "%s records items at %s, which has none: %v", w, f.Path, err)
 		return
 	}
-	if d.Begun > 0 && (d.From != len(it.begun) || a == nil) {
-		s.fail("EA-6", "%s says that item %d of %s at %s begins; %d have begun", p.name, d.From, w, f.Path, len(it.begun))
+	begun := len(it.begun)
+	for _, x := range s.scattered { // with this row
+		if x.path == f.Path {
+			begun++
+		}
+	}
+	if d.Begun > 0 && (d.From != begun || a == nil) {
+		s.fail("EA-6", "%s says that item %d of %s at %s begins; %d have begun", p.name, d.From, w, f.Path, begun)
 	}
 	for i := range d.Begun {
 		s.scattered = append(s.scattered, itemOf{f.Path, d.From + i})
 	}
-	open := len(it.begun) + d.Begun - len(it.ended)
+	open := begun + d.Begun - len(it.ended)
 	if most := it.node.Ahead(); open > most {
 		s.fail("EA-2", "%s has %d items begun at %s, and %d may be", w, open, f.Path, most)
 	}

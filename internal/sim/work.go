@@ -39,6 +39,10 @@ type work struct {
 	// As the accepted writes say.
 	begun   bool
 	created time.Time
+	from    time.Time           // its first due time
+	late    bool                // its time is over, as it has recorded
+	noticed map[string]*noticed // by the ids of waits
+	notes   map[string]int      // recorded, and not told
 	hist    *journal.History
 	rows    int
 	refused int      // the row that somebody wanted to write and may not, last
@@ -125,7 +129,7 @@ func (s *Sim) newWork(n int, id store.ID, f *flow, salt uint64) *work {
 	w := &work{
 		s: s, n: n, id: id, flow: f, salt: salt,
 		hist: journal.NewHistory(), used: make(map[string]bool), owners: make(map[int64]*process),
-		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int), revoked: make(map[string]int64),
+		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int), noticed: make(map[string]*noticed), notes: make(map[string]int), revoked: make(map[string]int64),
 	}
 	w.model = newModel(w)
 	return w
