@@ -145,6 +145,12 @@ func (s *Sim) keepOpenItems(w *work, path string) {
 			k.list = append(k.list, &member{kid: s.kids[c.id], n: n})
 		}
 	}
+	for _, x := range s.scattered { // begin with this row
+		if x.path == path {
+			id := run.ItemID(w.id, path, w.hist.Visit(path), w.hist.At(path).Spread.At, x.n)
+			k.list = append(k.list, &member{kid: s.kids[id], n: x.n})
+		}
+	}
 	if len(k.list) > 0 {
 		s.mark("an item is open when its Each fails or goes back")
 		w.back.add(pl, path, &k)
