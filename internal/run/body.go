@@ -340,6 +340,7 @@ func (w *Worker) landedBefore(r *run, rec *store.Record, now time.Time) {
 	switch {
 	case ours && w.runs[r.id] == r && rec.Owner == w.lease.who && rec.Epoch == r.epoch && rec.Length == 1:
 		r.since = now
+		w.lives(r, rec.Created)
 		w.merge(r, rec)
 		w.Committed(r, store.Verdict{Code: store.Landed}, nil, now, now, time.Time{})
 		return

@@ -129,7 +129,7 @@ func (r *run) answered(kin []plan.Kin, list []answers, m store.Message) bool {
 		n, is := r.numberOf(kin[i].Undo, child)
 		if is && journal.In(kin[i].Undo.Kin.Told, n) {
 			list[i].take(kin[i].Undo, n, report)
-			r.batch.took = append(r.batch.took, m.Seq)
+			r.batch.took, r.batch.answers = append(r.batch.took, m.Seq), append(r.batch.answers, m.Seq)
 			return true
 		}
 	}

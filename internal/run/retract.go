@@ -19,6 +19,8 @@ func afterNews(f *journal.Fact) bool {
 	switch f.Kind {
 	case journal.Fired, journal.Received, journal.Gathered, journal.Tried, journal.Answered, journal.Turned:
 		return true
+	case journal.Recalling: // an answer to an order that is given again
+		return true
 	case journal.Handed:
 		return f.Message != 0 // perhaps of a beginning that is undone
 	case journal.Altered:
@@ -53,7 +55,12 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
 		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
 		chunks: append(b.chunks, r.batch.chunks...), sealed: len(b.chunks),
-		shut: make(map[string][]string),
+		answers: append(b.answers, r.batch.answers...),
+		shut:    make(map[string][]string),
+	}
+	if undone(&journal.Fact{Kind: journal.Recalling}) { // they are loaded again
+		kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return slices.Contains(kept.answers, seq) })
+		kept.answers = nil
 	}
 	if b.shut == nil {
 		b.shut = make(map[string][]string)

@@ -60,6 +60,7 @@ type run struct {
 type batch struct {
 	facts     []journal.Fact
 	took      []int64
+	answers   []int64 // of those, what children say that were ordered to go back
 	opens     []store.Wait
 	children  []child
 	blobs     []blob

@@ -1,8 +1,11 @@
 package run
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
@@ -71,5 +74,47 @@ func TestG15_AClaimAfterTheCancelStands(t *testing.T) {
 	h.w.Taken(h.rec.ID, h.now.Add(time.Millisecond))
 	if h.w.Running() != 1 {
 		t.Error("the run is let go")
+	}
+}
+
+// What a child answers to an order is given back with the order, if the write of both
+// is refused: else the answer would stand without it.
+func TestG14_AnAnswerIsGivenBackWithItsOrder(t *testing.T) {
+	h := newHands(t, map[string]Queue{"default": {Concurrency: 4}}, side(lane(node(tree.Step, "x")), lane(node(tree.Step, "y"))))
+	h.w.Taken(h.rec.ID, h.now)
+	kids, calls := []store.ID{uuid.New(), uuid.New()}, []journal.Fact(nil)
+	for i, path := range []string{"p[a]/x", "p[b]/y"} {
+		calls = append(calls,
+			journal.Fact{Kind: journal.Tried, Path: path, Attempt: 1, Epoch: 1},
+			journal.Fact{Kind: journal.Waited, Path: path, Call: "call:c#1", Child: kids[i].String(), Wait: &journal.Wait{ID: path, Kind: "call", Topic: store.ChildTopic(kids[i])}})
+	}
+	rows := [][]journal.Fact{
+		append([]journal.Fact{{Kind: journal.Answered, Path: "p", Answer: &journal.Answer{Way: journal.WayLanes, Items: 2}}}, calls...),
+		{{Kind: journal.Cancelled, Undo: true, Err: &journal.Error{Code: "cancelled"}}, {Kind: journal.Turned, Undo: true, Err: &journal.Error{Code: "cancelled"}}},
+	}
+	h.rec.Rows = h.rec.Rows[:1]
+	for i, facts := range rows {
+		h.rec.Rows = append(h.rec.Rows, store.Row{Seq: i + 2, Epoch: 2, Body: journal.Encode(facts)})
+	}
+	h.rec.Length, h.rec.Epoch, h.rec.Status, h.rec.Messages = 3, 3, store.Compensating, nil
+	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now, Records: []store.Record{h.rec}}, nil, h.now)
+	ordered := []string{"recalling p[b]/y~2", "recalling p[a]/x~1"}
+	if got := h.facts(); !slices.Equal(got, ordered) || len(h.last().Recall) != 2 {
+		t.Fatalf("%q with %d orders", got, len(h.last().Recall))
+	}
+	for i, want := range [][]string{
+		slices.Concat(ordered, []string{"recalling p[a]/x~1", "done p[a]/x~1"}),
+		slices.Concat(ordered, []string{"recalling p[b]/y~2", "recalling p[a]/x~1", "done p[b]/y~2", "done p[a]/x~1"}),
+	} {
+		h.rec.Inbox++
+		h.rec.Messages = append(h.rec.Messages, store.Message{Seq: h.rec.Inbox, Topic: store.ChildTopic(kids[i]), Payload: ChildReport{ID: kids[i], Status: store.Cancelled}.Encode()})
+		h.w.Committed(h.ref, store.Verdict{Code: store.Unseen, Inbox: h.rec.Inbox}, nil, h.now, h.now, h.now)
+		h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+		if got := h.facts(); !slices.Equal(got, want) || len(h.last().Recall) != 2 || len(h.last().Took) != i+1 {
+			t.Fatalf("after %d answers: %q with %d orders, %v taken, released as %+v", i+1, got, len(h.last().Recall), h.last().Took, h.last().Release)
+		}
+	}
+	if r := h.last().Release; r == nil || r.Status != store.Compensated {
+		t.Errorf("released as %+v", r)
 	}
 }

@@ -53,7 +53,7 @@ func (s *Sim) scene(p *process, w *work, f *journal.Fact, a *store.Advance, def 
 	}
 	// A body may end in the write in which its lane is given up.
 	x.runs = x.at != nil && x.at.Open == w.epoch && (x.body != nil || s.Lanes)
-	x.never = f.Kind == journal.Cleared && x.at != nil && x.at.InDoubt && w.place(f.Path).starts[w.epoch] == 0
+	x.never = f.Kind == journal.Cleared && x.at != nil && x.at.InDoubt && w.place(f.Path).starts[w.epoch] < w.place(f.Path).tried[w.epoch]
 	if x.body != nil && x.body.Place != nil {
 		x.place = x.body.Place
 	} else if x.runs && x.body == nil {
@@ -66,6 +66,17 @@ func (s *Sim) scene(p *process, w *work, f *journal.Fact, a *store.Advance, def 
 func (x *scene) judge() string {
 	turns := x.pl.Outcome == plan.Turning
 	switch x.f.Kind {
+	case journal.Recalled:
+		return unless(x.w.orderOf(x.a) == x.f.Attempt, "no parent says so")
+	case journal.Revived:
+		return unless(x.s.orders > 0 && x.pl.Outcome == plan.CompensationFailed, "no parent says so, or nothing has failed")
+	case journal.Cancelled:
+		if turns && x.f.Message != 0 { // read before, and written with what came of an earlier one
+			return unless(x.w.heardOf(x.f.Message), "no parent says so")
+		}
+		if x.s.orders > 0 && x.f.Message == 0 {
+			return unless(x.w.hist.Cancel == nil && x.w.hist.Back == nil, "it is cancelled, or goes back")
+		}
 	case journal.Turned:
 		return unless(turns, "it does not turn")
 	case journal.Halted:
@@ -102,6 +113,12 @@ func (x *scene) visit() string {
 		return x.s.mayTry(x.w, f, x.body, x.place)
 	case journal.Done:
 		return x.done()
+	case journal.Recalling: // see judgeKin
+		return unless(slices.ContainsFunc(x.pl.Kin, func(k plan.Kin) bool { return k.Undo.At() == f.Path }), "nobody is to go back there")
+	case journal.Expired: // see judgeExpired
+		return ""
+	case journal.Scattered: // see judgeScattered
+		return ""
 	case journal.Closed:
 		return unless(follows(x.pl.Closes, f), "it has not ended")
 	case journal.Failed:
@@ -154,6 +171,13 @@ func (x *scene) failed() string {
 	if x.f.Err != nil {
 		code = x.f.Err.Code
 	}
+	if _, _, undo := journal.CutUndo(x.f.Path); undo && follows(x.pl.Facts, x.f) { // see judgeKin
+		return ""
+	}
+	if it := x.w.place(x.f.Path).items; it != nil && follows(x.pl.Facts, x.f) {
+		x.s.mark("an item fails its Each")
+		return unless(it.failed && !it.node.Settle, "no item has failed")
+	}
 	if follows(x.pl.Facts, x.f) {
 		x.s.mark(code)
 		return unless(x.w.model.blocks[x.f.Path].conflict(), "the lanes agree")
@@ -175,7 +199,12 @@ func (x *scene) call() string {
 	case journal.Waited:
 		node := func(q *plan.Question) bool { return q.Node.Kind.Waits() && q.Ended == nil }
 		return unless(fresh || match(x.pl.Opens) || x.asked(node), "no body asks for it")
-	case journal.Revoked, journal.Altered:
+	case journal.Altered:
+		if x.f.Message == 0 {
+			return x.s.mayNotice(x.w, x.f, x.a, match(x.pl.Waits))
+		}
+		return x.s.mayObey(x.w, x.f, match(x.pl.Waits))
+	case journal.Revoked:
 		return x.s.mayObey(x.w, x.f, match(x.pl.Waits))
 	}
 	return unless(fresh || match(x.pl.Waits), "nothing waits there")
@@ -194,6 +223,9 @@ func (x *scene) answered() string {
 	switch {
 	case q.Node.Kind.Waits():
 		return unless(f.Answer.Way == journal.WaySkip && q.Ended == nil && w.waitFor(f.Path, q.Node, entries) == nil, "it is wanted")
+	case q.Node.Kind == tree.Each && q.Node.Spread:
+		a, _ := w.spreadList(f.Path, entries)
+		return unless(!q.Join && q.Spread == nil && reflect.DeepEqual(a, f.Answer), "there are other items")
 	case q.Node.Kind == tree.Each:
 		a, list := w.list(f.Path, entries)
 		return unless(!q.Join && reflect.DeepEqual(a, f.Answer) && bytes.Equal(list, f.Data), "there are other items")

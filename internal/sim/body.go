@@ -23,19 +23,20 @@ type body struct {
 	script *script
 	who    store.Incarnation
 
-	pc      int
-	counts  map[string]int
-	values  map[string]string
-	key     string // of the call whose reply is outstanding
-	wake    uint64 // what a pending event must still find
-	stopped error  // why its context has ended
-	tired   bool   // its own timeout has ended its context
-	brisk   bool   // of a mutant
-	begun   bool
-	over    bool
-	logs    int
-	spawned store.ID     // the last child
-	ending  *plan.Ending // with which it ends once its transaction has landed
+	pc       int
+	counts   map[string]int
+	values   map[string]string
+	key      string // of the call whose reply is outstanding
+	wake     uint64 // what a pending event must still find
+	stopped  error  // why its context has ended
+	tired    bool   // its own timeout has ended its context
+	brisk    bool   // of a mutant
+	begun    bool
+	over     bool
+	logs     int
+	spawned  store.ID     // the last child
+	gathered []plan.Way   // the items of a spread Each
+	ending   *plan.Ending // with which it ends once its transaction has landed
 }
 
 func newBody(p *process, v *run.Visit) *body {
@@ -169,6 +170,7 @@ func (b *body) call(o op) (waits bool) {
 	case opEvent:
 		req.Wait = &journal.Wait{Kind: "event", Name: o.name, Topic: "event:" + o.name}
 		req.Wait.Shared = published(req.Wait.Topic)
+		b.w.watched(b.v.Path, req, b.v.Node)
 		req.Timed, req.For = o.timed, o.dur
 		if o.has {
 			req.Wait.HasValue, req.Wait.Default = true, []byte(`"default"`)
@@ -336,6 +338,10 @@ func stepTimeout(v *run.Visit) *journal.Error {
 
 // answer answers a question.
 func (b *body) answer() {
+	if q := b.v.Question; q.Join && q.Spread != nil && len(b.gathered) < q.Spread.Count {
+		b.gather(q, 0)
+		return
+	}
 	b.over = true
 	if b.v.Epoch == b.w.epoch {
 		b.w.changed()

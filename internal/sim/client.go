@@ -21,6 +21,8 @@ func (s *Sim) plant() {
 	}
 	s.tops = len(s.flows)
 	s.plantKidFlows()
+	s.plantItemFlows()
+	s.plantLimits()
 	for range s.Workers {
 		s.spawn(s.variant())
 	}
@@ -175,7 +177,7 @@ func (s *Sim) start(w *work, b store.Begin) {
 
 // startPending begins a run that any worker may claim: after eager, if that is not nil.
 func (s *Sim) startPending(p *process, w *work, b store.Begin, input []byte, eager any, again func()) {
-	b.Row = run.BeginRow(&b, 0, input, s.clock())
+	b.Row = run.BeginRow(&b, w.flow.limit(), input, s.clock())
 	p.submit(store.Write{Begin: &b}, &caller{lost: again, done: func(x run.Settled) {
 		s.acknowledged(w)
 		if eager != nil {
@@ -247,6 +249,7 @@ func (s *Sim) cancel(w *work) {
 		Before:  w.epoch + 1,
 	}
 	if w.parent != nil {
+		c.Topic = run.ItemsTopic(w.flow.name)
 		c.Report = run.ChildReport{ID: w.id, Workflow: w.flow.name, Status: store.Cancelled, Error: err}.Encode()
 	}
 	s.at(p, 0, func() {

@@ -23,7 +23,7 @@ const (
 
 // ended looks at a run that has just ended.
 func (s *Sim) ended(w *work) {
-	w.closed = true
+	w.closed, w.ends = true, append(w.ends, w.status)
 	s.mark(string(w.status))
 	var err string
 	if len(w.hist.State) > 0 {
@@ -133,7 +133,7 @@ func (s *Sim) watch() {
 				continue
 			}
 			since = max(since, w.due.Sub(begin()))
-			if len(s.Global)+len(s.Rates)+s.Holds > 0 {
+			if s.crowding() > 0 {
 				room, ok := s.roomSince(w.queue)
 				if !ok {
 					continue
@@ -149,6 +149,7 @@ func (s *Sim) watch() {
 		default:
 			p := w.owners[w.epoch]
 			s.watchLanes(w, p)
+			s.watchTime(w)
 			if p.dead || p.left {
 				if s.now > max(since, p.died)+s.Lease+second {
 					s.fail("G8", "%s belongs to a worker that died at %s", w, p.died)
@@ -157,7 +158,7 @@ func (s *Sim) watch() {
 			}
 			if p.busy(w) {
 				w.since = s.now
-			} else if s.now > since+promptly {
+			} else if s.now > since+max(promptly, s.crowding()) { // in which others may be faster
 				s.fail("calm", "%s is in the hands of %s, which does nothing about it since %s", w, p.name, since)
 			}
 		}
@@ -177,6 +178,14 @@ func (s *Sim) watch() {
 			}
 		}
 	}
+}
+
+// crowding is how long what a queue refuses may take, 0 if none is limited.
+func (s *Sim) crowding() time.Duration {
+	if len(s.Global)+len(s.Rates)+s.Holds > 0 {
+		return refilled
+	}
+	return 0
 }
 
 // watchCancelled bounds how long the body of a cancelled run goes on.

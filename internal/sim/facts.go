@@ -22,8 +22,6 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		return
 	}
 	s.facts = len(list)
-	// A body may have been stopped for a failure whose write was refused, since a cancel came first.
-	s.cancels = slices.ContainsFunc(list, func(f journal.Fact) bool { return f.Kind == journal.Cancelled })
 	for i := range list {
 		f := &list[i]
 		if why := s.allowed(p, w, f, a, control); why != "" {
@@ -85,11 +83,15 @@ func find(list []plan.Body, path string) *plan.Body {
 
 // account keeps the books that no fold of ours keeps.
 func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
-	s.judgeBack(p, w, f)
+	s.judgeBack(p, w, f, a)
+	s.closeItems(w, f)
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
-		if w.doomed && w.owners[w.epoch] == p {
+		if _, _, undo := journal.CutUndo(f.Path); w.late && !undo {
+			s.fail("RS-8", "%s begins %s of %s, whose time is over", p.name, f.Path, w)
+		}
+		if _, _, undo := journal.CutUndo(f.Path); w.doomed && !undo && w.owners[w.epoch] == p {
 			s.fail("G15", "%s begins %s of %s, which was cancelled by its parent before it was claimed", p.name, f.Path, w)
 		}
 		pl.tried[f.Epoch]++
@@ -118,6 +120,7 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 			s.judgeHeard(w, f)
 		}
 		if f.Kind == journal.Waited {
+			s.judgeOpened(w, f, pl)
 			s.judgeWait(w, f, pl)
 		}
 	case journal.Revoked:
@@ -130,9 +133,22 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 		pl.inARow = 0
 		s.judgeEnd(w, f)
 		s.judgeFired(w, f, a)
+	case journal.Answered:
+		if f.Answer.Spread {
+			s.spreads(p, w, f, a)
+		}
+	case journal.Began:
+		if limit := w.flow.limit().Microseconds(); f.Limit != limit {
+			s.fail("RS-8", "%s begins with %dµs of time; it has %d", w, f.Limit, limit)
+		}
+	case journal.Expired:
+		s.judgeExpired(p, w)
+	case journal.Scattered:
+		s.judgeScattered(p, w, f, a)
 	case journal.Handed:
 		s.mark("hand-back")
-		if s.Calm && s.Crashes == 0 && !p.leaving && !s.cancels && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
+		// It may have been stopped for a failure whose write was refused, as a message came first.
+		if s.Calm && s.Crashes == 0 && !p.leaving && w.refused != w.rows && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
 			s.fail("G4", "%s hands back %s of %s although nothing is wrong", p.name, f.Path, w)
 		}
 		for i := range w.crashes {

@@ -33,14 +33,15 @@ type planter struct {
 
 // kinds is what a workflow may have.
 type kinds struct {
-	calm  bool
-	lanes bool
-	calls bool // nodes that run children
-	sagas bool // compensations
+	calm   bool
+	lanes  bool
+	calls  bool // nodes that run children
+	sagas  bool // compensations
+	spread bool // items that are runs of their own
 }
 
 func (s *Sim) kinds(lanes, calls bool) kinds {
-	return kinds{calm: s.Calm, lanes: lanes, calls: calls && s.Children, sagas: s.Sagas}
+	return kinds{calm: s.Calm, lanes: lanes, calls: calls && s.Children, sagas: s.Sagas, spread: s.Spread}
 }
 
 // newFlow makes a random workflow.

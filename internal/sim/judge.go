@@ -64,7 +64,7 @@ func (s *Sim) began(w *work, b *store.Begin) {
 	if b.Due.IsZero() {
 		w.due = s.clock()
 	}
-	w.bodies = append(w.bodies, b.Row)
+	w.bodies, w.created, w.from = append(w.bodies, b.Row), s.clock(), b.Due
 	w.changed()
 }
 
@@ -79,6 +79,8 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	case store.Superseded:
 		s.mark("fenced write")
 	case store.Unseen:
+		w.refused = a.Base + 1
+		w.changed() // there is news
 		s.mark("message before the write that did not know it")
 	case store.Early:
 		s.mark("timer too early for the store")
@@ -100,6 +102,7 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 		s.mark("snapshot")
 	}
 	calls := w.openCalls()
+	s.told, s.answers, s.orders, s.scattered, s.openItems = nil, 0, 0, nil, w.openItems()
 	if len(a.Row) > 0 {
 		w.rows++
 		w.bodies = append(w.bodies, a.Row)
@@ -110,13 +113,14 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 	w.waits = slices.DeleteFunc(w.waits, func(x *wait) bool { return slices.Contains(a.Shut, x.ID) })
 	took := s.opens(w, a)
 	s.alter(w, a)
+	s.judgeLabels(w)
 	s.judgeLanes(w)
 	s.judgeFamily(p, w, a, calls)
 	if a.Release != nil {
 		if a.Release.Status == store.Pending && s.facts == 0 && !a.Release.Due.IsZero() {
 			s.mark("put off without a fact")
 		}
-		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && a.Release.Due.IsZero()) {
+		if a.Release.Status == store.Pending && len(w.waits) > 0 && !(s.Lanes && !a.Release.Due.After(s.clock())) {
 			s.fail("doctor", "%s is put off while a wait is open: %s of %s", w, w.waits[0].Call, w.waits[0].Path)
 		}
 		r := *a.Release
@@ -124,10 +128,13 @@ func (s *Sim) judgeAdvance(p *process, a *store.Advance, v store.Verdict) {
 			r.Status, r.Due = store.Pending, time.Time{}
 		}
 		s.park(w, &r)
+		s.judgeLater(w)
 		if w.status == store.Compensating && w.due.After(s.clock()) {
 			s.judgeSleep(w)
+			s.judgeDeafness(w)
 		}
 	}
+	s.judgeRecalls(w, a)
 }
 
 // judgeLanded looks at what a process hears about a write that had landed
@@ -157,12 +164,22 @@ func (s *Sim) take(w *work, a *store.Advance) {
 		}
 		m.taken = true
 		n := used[seq]
-		if n == 0 && m.isOrder() {
+		switch {
+		case n == 0 && m.isOrder():
 			s.judgeDropped(w, m)
-		} else if n != 1 && m.topic != run.TopicHanded {
+		case n == 0 && w.back.turned && s.answers > 0 && w.answers(m):
+			s.answers--
+		case n == 0 && m.from != nil && m.from.isItem():
+			s.judgeLate(w, m)
+		case n == 0 && m.topic == run.TopicRecall && s.orders > 0:
+			s.orders--
+		case n != 1 && m.topic != run.TopicHanded:
 			s.fail("G9", "message %d of %s is taken by %d facts", seq, w, n)
 		}
 		delete(used, seq)
+	}
+	if s.answers+s.orders != 0 {
+		s.fail("G9", "%s records %d answers and %d orders that no message brought", w, s.answers, s.orders)
 	}
 	for seq := range used {
 		s.fail("G9", "a fact of %s uses message %d, which stays in the inbox", w, seq)
@@ -208,6 +225,7 @@ func (s *Sim) park(w *work, r *store.Release) {
 		s.blocked(w, r)
 	case r.Status.Ended():
 		w.waits = nil
+		s.judgeLateEnd(w, r)
 		s.judgeRelatives(w, r)
 		s.ended(w)
 	}
@@ -357,7 +375,7 @@ func (s *Sim) judgeEnded(id store.ID, status store.Status, state []byte) {
 		return
 	}
 	w := s.work(id)
-	again := status == store.CompensationFailed && w.back.revived // it was tried again meanwhile
+	again := status == store.CompensationFailed && w.back.revived || w.ordered && store.Recallable(status) // it goes back meanwhile
 	if w.status != status && !(status == store.Blocked && w.epoch > 0) && !again {
 		s.fail("G6", "%s is said to be %s while it is %s", w, status, w.status)
 	}

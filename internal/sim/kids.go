@@ -29,6 +29,7 @@ type kid struct {
 	path     string
 	key      string // of the call
 	detached bool
+	item     int   // its number, if key says that it is one
 	let      bool  // its parent has let it go
 	work     *work // once it has begun
 }
@@ -43,10 +44,10 @@ func (s *Sim) plantKidFlows() {
 
 // kidFlow is the workflow of the children of a run; nil: it has none.
 func (w *work) kidFlow() *flow {
-	if !w.s.Children || w.depth == maxKidDepth {
+	if !w.s.Children || w.level == maxKidDepth {
 		return nil
 	}
-	return w.s.flows[w.s.tops+w.depth]
+	return w.s.flows[w.s.tops+w.level]
 }
 
 // family puts calls of children into the script of a step.
@@ -83,7 +84,7 @@ func (b *body) newKid(key string, detached bool) *store.Begin {
 	if k.salt%5 == 0 {
 		begin.Due = s.clock().Add(time.Duration(k.salt/5%3000) * time.Millisecond)
 	}
-	begin.Row = run.BeginRow(begin, 0, []byte(`{"run":`+strconv.Itoa(k.n)+`,"log":[]}`), s.clock())
+	begin.Row = run.BeginRow(begin, k.flow.limit(), []byte(`{"run":`+strconv.Itoa(k.n)+`,"log":[]}`), s.clock())
 	return begin
 }
 
@@ -120,7 +121,7 @@ func (b *body) await(o op, req *run.CallRequest) {
 			}
 			report := run.ChildReport{ID: id, Workflow: rec.Workflow, Status: rec.Status}
 			if rec.Status == store.Completed {
-				report.State = h.State
+				report.State, req.Undo = h.State, h.Undoable() && !rec.Detached
 			} else {
 				req.Err = &journal.Error{Code: "child", Path: b.v.Path, Message: "the child has not completed"}
 			}

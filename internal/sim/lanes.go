@@ -44,6 +44,7 @@ func (g *planter) lane(depth int) *tree.Node {
 	}
 	n := &tree.Node{Kind: tree.Each, Name: g.name("e"), Settle: g.r.IntN(3) == 0, Concurrency: g.r.IntN(4), Body: g.body(depth + 1)}
 	n.Joins = n.Settle || g.r.IntN(6) > 0
+	n.Spread = g.spread && g.r.IntN(3) > 0
 	return n
 }
 
@@ -137,8 +138,13 @@ func (b *body) laneAnswer(q *plan.Question, st state) (a run.Answered, ok bool) 
 		return run.Answered{Err: &journal.Error{Code: q.Code(), Path: b.v.Path, Message: "scripted panic"}}, true
 	}
 	switch {
+	case q.Spread != nil && !q.Join:
+		return b.beginItems(q, st), true
 	case q.Join:
 		var ways []ended
+		if q.Spread != nil {
+			q.Ways = b.gathered
+		}
 		for i, w := range q.Ways {
 			e := ended{name: w.Name, failed: w.Err != nil}
 			if q.Node.Kind == tree.Each {
@@ -163,10 +169,19 @@ func (b *body) laneAnswer(q *plan.Question, st state) (a run.Answered, ok bool) 
 			b.callKid(c)
 			b.place.topics[c.Key] = c.Wait.Topic
 		}
+		if q.Node.Kind == tree.Event {
+			b.w.watched(b.v.Path, c, q.Node)
+		}
 		if c.Timed && b.v.Epoch == b.w.epoch {
 			b.place.wanted[c.Key] = b.p.s.now + c.For
 		}
 		return run.Answered{Wait: c}, true
+	case q.Node.Kind == tree.Each && q.Node.Spread:
+		var part []byte
+		if a.Answer, part = b.w.spreadList(b.v.Path, len(st.Log)); part != nil {
+			a.Parts = [][]byte{part}
+		}
+		return a, true
 	case q.Node.Kind == tree.Each:
 		a.Answer, a.Items = b.w.list(b.v.Path, len(st.Log))
 		return a, true
@@ -238,6 +253,9 @@ func (m *model) join(f *journal.Fact, b *block) {
 	delete(m.blocks, f.Path)
 	log := m.at(f.Path)
 	var ways []ended
+	if it := m.w.place(f.Path).items; it != nil {
+		ways = it.outcomes()
+	}
 	for path, s := range b.ways {
 		ways = append(ways, ended{name: path[len(f.Path)+1 : len(path)-1], log: s.log, failed: s.failed})
 	}

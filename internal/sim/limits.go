@@ -14,13 +14,16 @@ import (
 // Seeds are of kinds, by their upper half. Those of kind 0 are as they were before
 // there were others.
 const (
-	limitedSeeds = 1 << 32 // limits over all workers and pauses of queues
-	laneSeeds    = 2 << 32 // lanes, items, decisions and nodes that wait
-	familySeeds  = 3 << 32 // children
-	sagaSeeds    = 4 << 32 // compensations
-	orderSeeds   = 5 << 32 // orders to open waits
-	publishSeeds = 6 << 32 // events that are published
-	mixedSeeds   = 7 << 32 // several of these at once
+	limitedSeeds = 1 << 32  // limits over all workers and pauses of queues
+	laneSeeds    = 2 << 32  // lanes, items, decisions and nodes that wait
+	familySeeds  = 3 << 32  // children
+	sagaSeeds    = 4 << 32  // compensations
+	orderSeeds   = 5 << 32  // orders to open waits
+	publishSeeds = 6 << 32  // events that are published
+	mixedSeeds   = 7 << 32  // several of these at once
+	recallSeeds  = 8 << 32  // children with compensations
+	spreadSeeds  = 9 << 32  // items that are runs of their own
+	timedSeeds   = 10 << 32 // runs with a time, and notices of waits
 )
 
 // refilled is how long a calm world may leave room in a limit while a run is

@@ -21,7 +21,7 @@ const mutantSeeds = 3000
 // TestMutants plants one bug at a time: an oracle that never fails is none. With the race detector
 // it plants every fourth; all are planted without.
 func TestMutants(t *testing.T) {
-	for i, m := range slices.Concat(mutants(), limitMutants(), laneMutants(), familyMutants(), sagaMutants(), orderMutants()) {
+	for i, m := range slices.Concat(mutants(), limitMutants(), laneMutants(), familyMutants(), sagaMutants(), orderMutants(), recallMutants(), spreadMutants(), timedMutants()) {
 		if raced && i%4 != 0 {
 			continue
 		}

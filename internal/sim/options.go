@@ -42,6 +42,8 @@ type Options struct {
 	Holds  int                 // how often a queue is paused
 	Lanes  bool                // workflows have lanes, items, decisions and nodes that wait
 
+	Timed    bool // runs have a time, and waits have notices
+	Spread   bool // some items are runs of their own
 	Children bool // steps and nodes call and spawn workflows
 	Sagas    bool // steps have compensations
 	Orders   bool // people end and extend open waits
@@ -87,13 +89,22 @@ func Draw(seed uint64) Options {
 	case limitedSeeds:
 		o.limit()
 	default:
-		o.Lanes = kind == laneSeeds || seed/4%3 == 0
+		o.Lanes = kind == laneSeeds || kind == spreadSeeds || seed/4%3 == 0
+		if o.Spread = kind == spreadSeeds; o.Spread {
+			o.Deploy, o.Plus = false, false // of items there is one kind of code
+		}
 		mixed := kind == mixedSeeds
-		if o.Sagas = kind == sagaSeeds || mixed && seed/8%2 == 0; o.Sagas {
+		if o.Sagas = kind == sagaSeeds || kind == recallSeeds || o.Spread && seed/16%2 == 1 || kind == timedSeeds && seed/32%2 == 1 || mixed && seed/8%2 == 0; o.Sagas {
 			o.Cancels += int(seed / 32 % 3)
 		}
+		switch o.Timed = kind == timedSeeds; kind {
+		case recallSeeds:
+			mixed = seed/16%4 == 1
+		case timedSeeds:
+			mixed = seed/16%2 == 1
+		}
 		o.Orders, o.Publish = mixed || kind == orderSeeds, mixed || kind == publishSeeds
-		if o.Children = kind == familySeeds || mixed && seed/8%2 == 1; o.Children {
+		if o.Children = kind == familySeeds || kind == recallSeeds || kind == spreadSeeds || mixed && seed/8%2 == 1; o.Children {
 			o.Patience = 3 * time.Hour // a run takes as long as all its children
 		}
 		if seed%5 == 0 {

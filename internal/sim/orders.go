@@ -64,6 +64,11 @@ func (s *Sim) disobeyed(w *work, m *mail) bool {
 	if !s.Orders || !m.isOrder() || m.taken {
 		return false
 	}
+	return s.wants(w, m)
+}
+
+// wants tells whether the wait that a message names is open, and in no lane that is over.
+func (s *Sim) wants(w *work, m *mail) bool {
 	c := w.awaits(m)
 	return c != nil && !s.givenUp(w, &wait{Wait: store.Wait{Path: c.Path, Call: c.Call}})
 }
@@ -107,7 +112,7 @@ func (s *Sim) mayObey(w *work, f *journal.Fact, open bool) string {
 
 // judgeDropped looks at an order that a run took and did not carry out: its wait is over.
 func (s *Sim) judgeDropped(w *work, m *mail) {
-	if w.awaits(m) != nil {
+	if s.wants(w, m) {
 		s.fail("G9", "%s drops the order %d, and its wait is open", w, m.seq)
 	}
 	s.mark("order to a wait that is over")
@@ -118,11 +123,11 @@ func (s *Sim) alter(w *work, a *store.Advance) {
 	for i := range a.Alter {
 		for _, x := range w.waits {
 			if x.ID == a.Alter[i].ID {
-				x.Deadline = a.Alter[i].Deadline
+				x.Deadline, x.Label = a.Alter[i].Deadline, a.Alter[i].Label
 			}
 		}
 	}
-	if !s.Orders {
+	if !s.Orders && !s.Timed {
 		return
 	}
 	for _, c := range w.hist.OpenCalls("") {

@@ -434,6 +434,7 @@ func (p *process) Streamed(store.ID) {}
 
 func (p *process) Noticed(id store.ID, path, call string, n journal.Note) {
 	p.s.logf("%s notes at %s of %s: %+v", p.name, call, path, n)
+	p.s.judgeNoticed(p, p.s.work(id), path, call, &n)
 }
 
 func (p *process) Note(text string, id store.ID, err error) {

@@ -215,7 +215,7 @@ func (s *Sim) judgePub(w *work, f *journal.Fact, m *mail) {
 		}
 	}
 	m.pub.heard[w] = true
-	if open := w.hist.At(f.Path); open != nil && open.Calls[f.Call] != nil && open.Calls[f.Call].Wait.ID != m.wait && w.awaits(m) != nil {
+	if open := w.hist.At(f.Path); open != nil && open.Calls[f.Call] != nil && open.Calls[f.Call].Wait.ID != m.wait && s.wants(w, m) {
 		s.fail("G9", "%s takes message %d at %s, which is for another wait", w, m.seq, f.Path)
 	}
 	s.mark("published and heard")

@@ -23,16 +23,38 @@ type undoing struct {
 	log  []string // the state that its undo is to see
 	over bool
 	well bool
+	kin  *kin // not nil: not the step is undone, but a child that it called
+}
+
+// deed is a step that is to be undone, and what it called, the last called last.
+type deed struct {
+	path string
+	own  *undoing // nil: only what it called is
+	kids []*undoing
 }
 
 // back is what the world knows of the undoing of a run.
 type back struct {
-	list    []*undoing // what was tried or done last stands at the end
-	n       int        // numbers that were given
+	deeds   []*deed // what was tried or done last stands at the end
+	n       int     // numbers that were given
 	turned  bool
 	halted  bool
 	revived bool
 	asked   bool // it was cancelled to go back, and that is acknowledged
+	order   int  // the newest order of its parent to go back that it has read
+}
+
+// list is all that is to be undone, in the order in which that happens.
+func (bk *back) list() (list []*undoing) {
+	for _, d := range slices.Backward(bk.deeds) {
+		if d.own != nil {
+			list = append(list, d.own)
+		}
+		for _, u := range slices.Backward(d.kids) {
+			list = append(list, u)
+		}
+	}
+	return list
 }
 
 // compensates gives some steps something that undoes them.
@@ -102,7 +124,7 @@ func (b *body) judgeUndoState() {
 	if err := json.Unmarshal(b.v.State, &st); err != nil {
 		b.p.s.fail("state", "%s at %s: %v", b.w, b.v.Path, err)
 	}
-	for _, u := range b.w.back.list {
+	for _, u := range b.w.back.list() {
 		if u.n == b.v.Undoes.N && !slices.Equal(u.log, st.Log) {
 			b.p.s.fail("G14", "%s of %s sees %q; the step left %q", b.v.Path, b.w, st.Log, u.log)
 		}
@@ -111,26 +133,39 @@ func (b *body) judgeUndoState() {
 
 // keepUndos keeps the list.
 func (s *Sim) keepUndos(p *process, w *work, f *journal.Fact) {
-	if !s.Sagas || w.back.turned || f.Path == "" {
+	bk := &w.back
+	switch {
+	case !s.goesBack() || bk.turned:
+		return
+	case f.Kind == journal.Turned:
+		bk.turned = true
+		s.keepOpenKin(w)
+		return
+	case f.Path == "":
 		return
 	}
-	bk, pl := &w.back, w.place(f.Path)
+	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried, journal.Done:
+		bk.renew(pl)
 		n := tree.Find(w.definition(p), f.Path)
-		if n == nil || n.Kind != tree.Step || n.Undo == nil && pl.undo == nil {
+		if n == nil || n.Kind != tree.Step || n.Undo == nil && (pl.deed == nil || pl.deed.own == nil) {
 			return
 		}
-		if pl.undo == nil {
+		d := bk.deed(pl, f.Path)
+		if d.own == nil {
 			bk.n++
-			pl.undo = &undoing{path: f.Path, n: bk.n}
+			d.own = &undoing{path: f.Path, n: bk.n}
 		}
-		bk.remove(pl.undo)
-		bk.list = append(bk.list, pl.undo)
-		pl.undo.log = slices.Clone(*w.model.at(f.Path))
+		d.own.log = slices.Clone(*w.model.at(f.Path))
+	case journal.Called, journal.Received:
+		s.keepKin(w, f)
 	case journal.Cleared:
 		bk.forget(pl)
 	case journal.Delayed, journal.Failed:
+		if f.Undo && pl.items != nil {
+			s.keepOpenItems(w, f.Path)
+		}
 		if f.Kind == journal.Delayed && f.Why != journal.ByError {
 			return
 		}
@@ -140,18 +175,37 @@ func (s *Sim) keepUndos(p *process, w *work, f *journal.Fact) {
 	}
 }
 
-func (bk *back) remove(u *undoing) {
-	bk.list = slices.DeleteFunc(bk.list, func(x *undoing) bool { return x == u })
+// deed is what is to be undone of a place.
+func (bk *back) deed(pl *place, path string) *deed {
+	if pl.deed == nil {
+		pl.deed = &deed{path: path}
+		bk.deeds = append(bk.deeds, pl.deed)
+	}
+	return pl.deed
 }
 
+// renew puts what is to be undone of a place at the end: it has been tried or done again.
+func (bk *back) renew(pl *place) {
+	if pl.deed != nil {
+		bk.deeds = append(slices.DeleteFunc(bk.deeds, func(x *deed) bool { return x == pl.deed }), pl.deed)
+	}
+}
+
+// forget takes out what a step said itself that it did not do. What it called stays.
 func (bk *back) forget(pl *place) {
-	bk.remove(pl.undo)
-	pl.undo = nil
+	switch {
+	case pl.deed == nil:
+	case len(pl.deed.kids) > 0:
+		pl.deed.own = nil
+	default:
+		bk.deeds = slices.DeleteFunc(bk.deeds, func(x *deed) bool { return x == pl.deed })
+		pl.deed = nil
+	}
 }
 
 // next is what is to be undone now, nil if nothing is left.
 func (bk *back) next() *undoing {
-	for _, u := range slices.Backward(bk.list) {
+	for _, u := range bk.list() {
 		if !u.over {
 			return u
 		}
@@ -159,17 +213,23 @@ func (bk *back) next() *undoing {
 	return nil
 }
 
+// goesBack tells whether runs may go back: items that are dismissed do, and end their children.
+func (s *Sim) goesBack() bool { return s.Sagas || s.Spread }
+
 // judgeBack looks at a fact of a run that may go back.
-func (s *Sim) judgeBack(p *process, w *work, f *journal.Fact) {
-	if !s.Sagas {
+func (s *Sim) judgeBack(p *process, w *work, f *journal.Fact, a *store.Advance) {
+	if !s.goesBack() {
 		return
 	}
 	bk := &w.back
 	step, n, undo := journal.CutUndo(f.Path)
 	switch {
 	case f.Kind == journal.Turned:
-		bk.turned = true
 		s.mark("turned")
+	case f.Kind == journal.Recalled:
+		bk.order = f.Attempt
+		s.orders++
+		s.mark("ordered to go back")
 	case f.Kind == journal.Halted:
 		bk.halted = true
 		s.mark("halted")
@@ -181,9 +241,13 @@ func (s *Sim) judgeBack(p *process, w *work, f *journal.Fact) {
 	case !undo && bk.turned:
 		s.fail("G14", "%s records %s at %s of %s, which goes back", p.name, f.Kind, f.Path, w)
 	case undo:
-		u := bk.next()
-		if u == nil || u.path != step || u.n != n {
-			s.fail("G14", "%s records %s at %s of %s out of turn: %s is next", p.name, f.Kind, f.Path, w, u)
+		u := bk.due(step, n)
+		if u == nil {
+			s.fail("G14", "%s records %s at %s of %s out of turn: %s is next", p.name, f.Kind, f.Path, w, bk.next())
+			return
+		}
+		if u.kin != nil {
+			s.judgeKin(w, u, f, a)
 			return
 		}
 		told := func(m *mail) bool { return m.topic == run.TopicHalt && !m.taken && m.at < w.taken }
@@ -208,7 +272,10 @@ func (u *undoing) String() string {
 func (s *Sim) revive(w *work) {
 	s.mark("revived")
 	w.back.halted, w.back.revived = false, true
-	for _, u := range w.back.list {
+	for _, u := range w.back.list() {
+		if u.kin != nil && !(u.over && u.well) {
+			u.kin.again()
+		}
 		if u.over && !u.well {
 			u.over = false
 			pl := w.place(u.path + "~" + strconv.Itoa(u.n))
@@ -228,15 +295,17 @@ func (b *body) judgeUndoBegins() {
 
 // judgeUndone looks at the end of a run that could have gone back.
 func (s *Sim) judgeUndone(w *work) {
-	if !s.Sagas {
+	if !s.goesBack() {
 		return
 	}
 	bk := &w.back
-	bad := slices.ContainsFunc(bk.list, func(u *undoing) bool { return !u.over || !u.well })
+	list := bk.list()
+	bad := slices.ContainsFunc(list, func(u *undoing) bool { return !u.over || !u.well })
+	s.judgeKinUndone(w, list)
 	switch w.status {
 	case store.Failed:
-		if len(bk.list) > 0 {
-			s.fail("G14", "%s fails, and %d steps of it are not undone", w, len(bk.list))
+		if w.undoable() { // what had not ended is told that nobody wants it
+			s.fail("G14", "%s fails, and %d steps of it are not undone", w, len(list))
 		}
 	case store.Compensated:
 		if !bk.turned || bad {

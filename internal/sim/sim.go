@@ -7,8 +7,9 @@
 // seed gives the same trace. Nobody but tests imports it.
 //
 // Seeds are of kinds, see limitedSeeds: plain, with limits over all workers, with
-// lanes, with children, compensations, orders to waits, publications, and with several of
-// these. What the world expects follows from accepted writes and from scripts, not from
+// lanes, with children, compensations, orders to waits, publications, children that have
+// compensations, items that are runs of their own, runs with a time and waits with notices, and
+// with several of these. What the world expects follows from accepted writes and from scripts, not from
 // the machines.
 //
 // It models a store that does one thing at a time: real isolation shows only
@@ -58,11 +59,15 @@ type Sim struct {
 	kidN      int
 	pubs      []*publication
 	pubN      int
-	tops      int     // so many of the flows are not of children
-	flows     []*flow // the workflows
-	seq       int     // for mutants
-	facts     int     // in the row that was judged last
-	cancels   bool    // that row, or the one that is judged, cancels its run
+	tops      int       // so many of the flows are not of children
+	flows     []*flow   // the workflows
+	seq       int       // for mutants
+	facts     int       // in the row that was judged last
+	told      []*member // in that row: who is ordered to go back
+	answers   int       // in that row: to such orders
+	openItems []*work   // before that row
+	scattered []itemOf  // in that row: items that begin
+	orders    int       // in that row: of a parent to go back
 	shared    shared
 	closing   bool // all runs have ended; the workers are told to stop
 }

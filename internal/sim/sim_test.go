@@ -109,11 +109,17 @@ func TestPA_EA_DC_LaneSeeds(t *testing.T) {
 // kindOfSeeds runs half as many seeds of a kind, which must come to certain states.
 func kindOfSeeds(t *testing.T, kind uint64, rare ...string) {
 	t.Helper()
-	n := seedsToRun(t) / 2
+	someOfKind(t, 2, kind, rare...)
+}
+
+// someOfKind runs a part of the seeds of a kind, which must come to certain states.
+func someOfKind(t *testing.T, part, kind uint64, rare ...string) {
+	t.Helper()
+	n := seedsToRun(t) / part
 	began := time.Now()
 	marks := runSeeds(t, kind+number(t, "SIM_FIRST", 1), n)
 	t.Logf("%d seeds, %.0f a second", n, float64(n)/time.Since(began).Seconds())
-	if t.Failed() || n < 1000 {
+	if t.Failed() || n < 500 {
 		return
 	}
 	for _, name := range rare {

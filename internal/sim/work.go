@@ -27,28 +27,37 @@ type work struct {
 
 	parent   *work
 	depth    int
+	level    int // its depth, if items are as deep as what they are items of
 	detached bool
-	doomed   bool // it was told to end while nobody had it
+	doomed   bool // it was told to end, or to go back, while nobody had it
+	ends     []store.Status
+	ordered  bool // its parent has ordered it to go back
 	back     back
 	revoked  map[string]int64 // waits of which somebody was told that they are cancelled
 	lingered time.Duration    // when a body of it was last seen that runs somewhere
 
 	// As the accepted writes say.
-	begun  bool
-	hist   *journal.History
-	rows   int
-	bodies [][]byte // of the rows
-	epoch  int64
-	owner  store.Incarnation
-	status store.Status
-	queue  string
-	due    time.Time
-	inbox  []*mail
-	used   map[string]bool // dedupes
-	waits  []*wait
-	since  time.Duration // true time of the last change
-	owners map[int64]*process
-	model  *model
+	begun   bool
+	created time.Time
+	from    time.Time           // its first due time
+	late    bool                // its time is over, as it has recorded
+	noticed map[string]*noticed // by the ids of waits
+	notes   map[string]int      // recorded, and not told
+	hist    *journal.History
+	rows    int
+	refused int      // the row that somebody wanted to write and may not, last
+	bodies  [][]byte // of the rows
+	epoch   int64
+	owner   store.Incarnation
+	status  store.Status
+	queue   string
+	due     time.Time
+	inbox   []*mail
+	used    map[string]bool // dedupes
+	waits   []*wait
+	since   time.Duration // true time of the last change
+	owners  map[int64]*process
+	model   *model
 
 	places  map[string]*place
 	choices map[string]int           // how often the decision at a path was taken
@@ -73,6 +82,8 @@ type mail struct {
 	when    time.Time // of an order: by the store's clock
 	payload []byte
 	pub     *publication
+	from    *work        // whose end it tells of
+	says    store.Status // of the end of a child, or of an answer to an order to go back
 }
 
 // wait is an open wait.
@@ -110,14 +121,15 @@ type place struct {
 	wanted    map[string]time.Duration // when a timed wait was last asked for
 	topics    map[string]string        // that calls of children wait for
 	kids      map[string]*kid          // the last one of each call
-	undo      *undoing                 // what is to be undone of it
+	items     *items                   // of a spread Each
+	deed      *deed                    // what is to be undone of it
 }
 
 func (s *Sim) newWork(n int, id store.ID, f *flow, salt uint64) *work {
 	w := &work{
 		s: s, n: n, id: id, flow: f, salt: salt,
 		hist: journal.NewHistory(), used: make(map[string]bool), owners: make(map[int64]*process),
-		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int), revoked: make(map[string]int64),
+		places: make(map[string]*place), handed: make(map[string]bool), choices: make(map[string]int), noticed: make(map[string]*noticed), notes: make(map[string]int), revoked: make(map[string]int64),
 	}
 	w.model = newModel(w)
 	return w
