@@ -13,7 +13,7 @@ import (
 )
 
 // AI-15: what an agent of 100 turns of 4 KiB adds to a file is not much more than what was said: bodies, a row
-// of the journal for each try and its outcome, and a snapshot, which repeats 256 of these rows.
+// of the journal for each try and its outcome. A snapshot would only repeat these rows.
 func TestAI15_FileSize(t *testing.T) {
 	const turns, size = 100, 4 << 10
 	text := func(n, size int) string {
@@ -66,7 +66,7 @@ func TestAI15_FileSize(t *testing.T) {
 	}, durabletest.Context(ctx), durabletest.Store(opener))
 	stored := bytes() - empty
 	t.Logf("%d turns of %d bytes: the file grew by %d bytes, %.2f times the %d of messages", turns, size, stored, float64(stored)/float64(said), said)
-	if float64(stored) > 1.6*float64(said) {
+	if float64(stored) > 1.5*float64(said) {
 		t.Errorf("the file grew by %d bytes for %d of messages", stored, said)
 	}
 }

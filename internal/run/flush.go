@@ -135,8 +135,12 @@ func (w *Worker) send(r *run) {
 		a.Row = journal.Encode(b.facts)
 		b.row = true
 		r.hist.Length = r.base + 1
+		b.weight = r.weight + journal.Weight(len(a.Row))
 		if (r.hist.Length%journal.SnapshotEvery == 0 || r.owes) && !b.last { // then the history holds what never landed
-			a.Snapshot, r.owes = r.hist.Snapshot(), false
+			r.owes = false
+			if image := r.hist.Snapshot(); len(image) <= b.weight/2 { // else loading it saves little
+				a.Snapshot, b.weight = image, len(image)
+			}
 		}
 	}
 	for _, v := range b.starts {
@@ -197,7 +201,7 @@ func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, stor
 // landed goes on after a write that is durable.
 func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	if b.row {
-		r.base++
+		r.base, r.weight = r.base+1, b.weight
 	}
 	w.heldNow(r, b)
 	w.keptNow(r.id, b)
@@ -373,7 +377,7 @@ func (w *Worker) rebuild(r *run, rec *store.Record) {
 		return
 	}
 	facts := r.batch.facts
-	r.hist, r.batch.facts, r.base = hist, nil, rec.Length
+	r.hist, r.batch.facts, r.base, r.weight = hist, nil, rec.Length, weightOf(rec)
 	r.inbox = slices.DeleteFunc(slices.Clone(rec.Messages), func(m store.Message) bool { return slices.Contains(r.batch.took, m.Seq) })
 	for _, f := range facts {
 		w.add(r, f)

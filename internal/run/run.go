@@ -35,7 +35,8 @@ type run struct {
 	sent    *batch                   // the write in flight
 	streams *streams                 // nil: no body has opened one
 	tx      *Visit                   // has a transaction open: until that ends nothing else is written
-	owes    bool                     // the next row has to carry a snapshot
+	owes    bool                     // the next row may carry a snapshot
+	weight  int                      // bytes that who loads it reads
 
 	visits   map[string]*Visit
 	token    *queue // a slot that is held and not in use
@@ -79,6 +80,7 @@ type batch struct {
 	release   *store.Release
 	lent      map[string]int64 // what the run has of queues once it has landed, if that changes
 	row       bool
+	weight    int // bytes that who loads the run reads once it has landed
 	last      bool // it only blocks
 	err       *journal.Error
 }
@@ -163,6 +165,15 @@ func (r *run) sortedIf(so func(v *Visit) bool) (list []*Visit) {
 	return list
 }
 
+// weightOf is how many bytes were read to load a record.
+func weightOf(rec *store.Record) int {
+	n := len(rec.Snapshot)
+	for i := range rec.Rows {
+		n += journal.Weight(len(rec.Rows[i].Body))
+	}
+	return n
+}
+
 // adopt takes a claimed execution, with a slot of its queue.
 func (w *Worker) adopt(rec *store.Record, now time.Time) {
 	r := &run{
@@ -170,6 +181,7 @@ func (w *Worker) adopt(rec *store.Record, now time.Time) {
 		priority: rec.Priority, depth: rec.Depth, tags: rec.Tags, parent: rec.Parent, detached: rec.Detached, undoing: rec.Status == store.Compensating,
 		since: now, seen: rec.Inbox, inbox: rec.Messages, visits: make(map[string]*Visit),
 	}
+	r.weight = weightOf(rec)
 	w.forgo(rec)
 	w.runs[r.id] = r
 	if q := w.queue(rec.Queue); q != nil && q.free() > 0 {

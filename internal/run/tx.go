@@ -75,11 +75,13 @@ func (w *Worker) ConcludeTx(v *Visit, end plan.Ending, now time.Time) (store.Adv
 		sent.blobs = append(sent.blobs, blob{callKey(v.Path, endCall), b})
 	}
 	sent.chunks = r.takeEnds(v.Ends)
+	row := journal.Encode(sent.facts)
+	sent.weight = r.weight + journal.Weight(len(row))
 	r.sent = &sent
 	// No condition besides the fence: a write that was refused for a message or a
 	// timer would have to do the body over. What follows is the next write's.
 	return store.Advance{
-		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, Row: journal.Encode(sent.facts), Blobs: sent.bodies(), Chunks: sent.chunks,
+		ID: r.id, Owner: w.lease.who, Epoch: r.epoch, Base: r.base, Seen: -1, Row: row, Blobs: sent.bodies(), Chunks: sent.chunks,
 	}, true
 }
 
@@ -116,7 +118,7 @@ func (w *Worker) TxCommitted(v *Visit, verdict store.Verdict, asked, now, storeN
 func (w *Worker) keepTx(r *run, v store.Verdict, now time.Time) {
 	b := r.sent
 	r.tx, r.sent = nil, nil
-	r.base++
+	r.base, r.weight = r.base+1, b.weight
 	r.hist.Length = r.base
 	w.keptNow(r.id, b)
 	w.streamedNow(r, b)
