@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/durable-go/durable/internal/tree"
@@ -80,7 +81,8 @@ func exhaust(e engine, l limits, w *tree.Workflow, most int, count *int, seen ma
 // attempts, passes and items, a crash, a late report, a wait, a snooze, a call, a stop, a
 // cancel, a goto back, not all of them in one run, and the fewer the larger the tree. Of the
 // larger trees only one in so many is looked at, unless DURABLE_EXHAUSTIVE is "all", which takes
-// half an hour of one core. With a number all of three nodes are, and one in so many of four.
+// an hour of one core, or "2/8", one of the eight parts of all. With a number all of three nodes
+// are, and one in so many of four.
 func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
 	sizes := [][]limits{
 		1: {
@@ -102,22 +104,23 @@ func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
 		4: {{passes: 1, items: 2, jumps: 1}, {final: 1, crash: 1, passes: 1, items: 1}, {crash: 1, jumps: 1, late: 1, items: 1}},
 	}
 	every := []int{1: 1, 2: 1, 3: 9, 4: 997}
-	switch s := os.Getenv("DURABLE_EXHAUSTIVE"); s {
-	case "":
-	case "all":
+	part := 0
+	s := os.Getenv("DURABLE_EXHAUSTIVE")
+	switch k, n, parts := strings.Cut(s, "/"); {
+	case s == "":
+	case s == "all":
 		every = []int{1: 1, 2: 1, 3: 1, 4: 1}
+	case parts:
+		part = positive(t, k)
+		every = []int{1: 1, 2: 1, 3: positive(t, n), 4: positive(t, n)}
 	default:
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		every = []int{1: 1, 2: 1, 3: 1, 4: n}
+		every = []int{1: 1, 2: 1, 3: 1, 4: positive(t, s)}
 	}
 	trees, states := 0, 0
 	seen := make(map[string]bool)
 	for n := 1; n < len(sizes); n++ {
 		forests(n, func(nodes []*tree.Node) {
-			if trees++; trees%every[n] != 0 {
+			if trees++; trees%every[n] != part%every[n] { // part n of n is 0
 				return
 			}
 			for _, l := range sizes[n] {
@@ -133,6 +136,15 @@ func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
 			t.Errorf("no run had a fact %s", k)
 		}
 	}
+}
+
+func positive(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("DURABLE_EXHAUSTIVE: %q is no number; say all, 997 or 2/8", s)
+	}
+	return n
 }
 
 // All that may happen to a step that must not run twice.
