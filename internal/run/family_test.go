@@ -2,9 +2,11 @@ package run
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
@@ -55,5 +57,27 @@ func TestG10_CH4_NewsDuringARead(t *testing.T) {
 	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
 	if h.loads != 2 {
 		t.Errorf("%d reads in the end", h.loads)
+	}
+}
+
+// A run is let go, and before the worker knows that it has landed, somebody wakes it: the hint is for a run that it
+// still has in its hands. It looks for work as soon as it has let go.
+func TestG10_QU4_NewsWhileItIsLetGo(t *testing.T) {
+	h := newHands(t, map[string]Queue{"default": {Concurrency: 1}}, node(tree.Event, "e"))
+	h.w.Answered(h.body("e"), Answered{Wait: &CallRequest{
+		Key: "event:x#1", Timed: true, For: time.Hour, Wait: &journal.Wait{Kind: "event", Name: "x", Topic: "event:x"},
+	}}, h.now)
+	if r := h.last().Release; r == nil || r.Status != store.Waiting {
+		t.Fatalf("let go as %+v", r)
+	}
+	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now}, nil, h.now)
+	h.claims = nil
+	landed := store.Verdict{Code: store.Applied} // and then the message came
+	h.rec.Inbox, h.rec.Owner, h.rec.Length = 1, store.Incarnation{}, h.rec.Length+1
+	h.w.Delivered(h.rec.ID, h.now)
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	h.w.Committed(h.ref, landed, nil, h.now, h.now, h.now)
+	if len(h.claims) == 0 {
+		t.Error("nobody looks for the run that is due")
 	}
 }

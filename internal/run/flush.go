@@ -210,7 +210,7 @@ func (w *Worker) landed(r *run, b *batch, v store.Verdict, now time.Time) {
 	r.full, r.refused = nil, nil // there may be room by now
 	w.tellNotices(r, b.facts)
 	if b.release != nil {
-		w.released(r, b, v.Inbox > r.seen)
+		w.released(r, b, v.Inbox > r.seen || r.told)
 		return
 	}
 	if !w.lease.alive(now) && len(b.starts) > 0 {
@@ -261,7 +261,7 @@ func (w *Worker) start(r *run, v *Visit, now time.Time) {
 }
 
 // released forgets a run that is parked or has ended. If it has got a message with this
-// write, it may be claimed at once.
+// write, or meanwhile, it may be claimed at once.
 func (w *Worker) released(r *run, b *batch, told bool) {
 	delete(w.runs, r.id)
 	delete(w.timed, r)
@@ -298,6 +298,7 @@ func (w *Worker) released(r *run, b *batch, told bool) {
 // fetch reads messages that came while the run is in this worker's hands. What reads already may have
 // read before they came, and is followed by another.
 func (w *Worker) fetch(r *run) {
+	r.told = r.told || r.releasing()
 	if r.fetching || r.rebuild {
 		r.again = true
 		return
@@ -329,6 +330,7 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 			return
 		}
 	}
+	r.told = r.told || r.releasing()
 	switch {
 	case rec.Epoch < r.epoch || rec.Epoch == r.epoch && (rec.Length < r.base || rec.Inbox < r.seen):
 		w.do.Load(id) // an answer from before the claim, the last write, or a message that is known

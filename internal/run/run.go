@@ -53,6 +53,7 @@ type run struct {
 	held     time.Time        // waiting for an answer until then
 	fetching bool             // a Load is under way for new messages
 	again    bool             // news came while a Load was under way, which may have read before it
+	told     bool             // news came while the write was under way that lets it go
 	rebuild  bool             // a Load is under way, and until then nothing can be done
 	stuck    *journal.Error   // why it is to be blocked, once what runs has ended
 }
