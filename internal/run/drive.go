@@ -68,7 +68,7 @@ func (w *Worker) pass(r *run, now time.Time) bool {
 		return true
 	}
 	switch {
-	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeItems(r, p, at, now), w.takeAnswers(r, p, at, now), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now),
+	case w.takeHanded(r, at), w.takeCancel(r, at), w.takeAnswers(r, p, at, now), w.takeItems(r, p, at, now), w.takeMessages(r, p, at), w.fireTimers(r, p, at), w.findDead(r, p, now),
 		w.recall(r, p, at):
 		return true
 	}

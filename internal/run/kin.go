@@ -107,33 +107,39 @@ type answers struct {
 
 // answered takes a message if it is an answer.
 func (r *run) answered(kin []plan.Kin, list []answers, m store.Message) bool {
-	id, second := strings.CutPrefix(m.Topic, "family:back:")
-	if !second {
-		var first bool
-		if id, first = strings.CutPrefix(m.Topic, "child:"); !first {
-			return false
-		}
-	}
-	child, err := uuid.Parse(id)
-	if err != nil {
-		return false
-	}
-	report := ChildReport{ID: child, Status: store.Status(m.Payload)}
-	if len(m.Payload) > 0 && m.Payload[0] == '{' && json.Unmarshal(m.Payload, &report) != nil {
-		return false // never written so
-	}
-	if !second && report.Status == store.Completed { // it has the order
+	report, is := answerOf(m)
+	if !is {
 		return false
 	}
 	for i := range kin {
-		n, is := r.numberOf(kin[i].Undo, child)
+		n, is := r.numberOf(kin[i].Undo, report.ID)
 		if is && journal.In(kin[i].Undo.Kin.Told, n) {
 			list[i].take(kin[i].Undo, n, report)
-			r.batch.took, r.batch.answers = append(r.batch.took, m.Seq), append(r.batch.answers, m.Seq)
+			r.batch.took, r.batch.loose = append(r.batch.took, m.Seq), append(r.batch.loose, m.Seq)
 			return true
 		}
 	}
 	return false
+}
+
+// answerOf reads a message, if it may be an answer: the store's, the end of who took the order, or another
+// end of a child, which was cancelled from outside before it could. But who told of an end from which
+// it could still go back has the order, and is going to answer that.
+func answerOf(m store.Message) (report ChildReport, is bool) {
+	id, ordered := strings.CutPrefix(m.Topic, "family:back:")
+	if !ordered && !strings.HasPrefix(m.Topic, "child:") && !strings.HasPrefix(m.Topic, "items:") {
+		return report, false
+	}
+	report.Status = store.Status(m.Payload)
+	if len(m.Payload) > 0 && m.Payload[0] == '{' && json.Unmarshal(m.Payload, &report) != nil {
+		return report, false // never written so
+	}
+	if !ordered {
+		return report, !store.Recallable(report.Status)
+	}
+	child, err := uuid.Parse(id)
+	report.ID = child
+	return report, err == nil
 }
 
 // take notes how a child answered. What was never done, or is undone by whomever, is undone.
@@ -226,9 +232,19 @@ func (r *run) haltKin(m store.Message) {
 	}
 }
 
-// reportBack makes the report of an end the answer to the parent's order, if there is one.
+// reportBack makes the report of an end the answer to the parent's order, if there is one. Else who goes back
+// may have ended so before, and somebody had it tried again: then it has told of that, and whoever awaits
+// it since then is to hear of this end. So each has its own name, by the epoch.
 func (r *run) reportBack(rel *store.Release) {
 	if c := r.hist.Recall; c != nil {
 		rel.Topic, rel.Dedupe = store.RecallTopic(r.id), store.RecallDedupe(r.id, order(c.Round))
+	} else if r.hist.Back != nil {
+		rel.Dedupe = BackDedupe(r.id, r.epoch)
 	}
+}
+
+// BackDedupe is the dedupe name of the report of a rollback that ends in an epoch, and that no parent has
+// ordered.
+func BackDedupe(child store.ID, epoch int64) string {
+	return store.ChildTopic(child) + ":" + itoa(epoch)
 }

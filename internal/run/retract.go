@@ -55,12 +55,12 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
 		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
 		chunks: append(b.chunks, r.batch.chunks...), sealed: len(b.chunks),
-		answers: append(b.answers, r.batch.answers...),
-		shut:    make(map[string][]string),
+		loose: append(b.loose, r.batch.loose...),
+		shut:  make(map[string][]string),
 	}
 	if undone(&journal.Fact{Kind: journal.Recalling}) { // they are loaded again
-		kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return slices.Contains(kept.answers, seq) })
-		kept.answers = nil
+		kept.took = slices.DeleteFunc(kept.took, func(seq int64) bool { return slices.Contains(kept.loose, seq) })
+		kept.loose = nil
 	}
 	if b.shut == nil {
 		b.shut = make(map[string][]string)

@@ -62,7 +62,7 @@ type run struct {
 type batch struct {
 	facts     []journal.Fact
 	took      []int64
-	answers   []int64 // of those, what children say that were ordered to go back
+	loose     []int64 // of those, what no fact names: answers to orders, and ends of items that came too late
 	opens     []store.Wait
 	children  []child
 	blobs     []blob
@@ -81,7 +81,7 @@ type batch struct {
 	release   *store.Release
 	lent      map[string]int64 // what the run has of queues once it has landed, if that changes
 	row       bool
-	weight    int // bytes that who loads the run reads once it has landed
+	weight    int  // bytes that who loads the run reads once it has landed
 	last      bool // it only blocks
 	err       *journal.Error
 }

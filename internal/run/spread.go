@@ -83,13 +83,19 @@ func (p ChildReport) short() ChildReport {
 	return p
 }
 
+// reports is what items of one Each say, and the messages that say it.
+type reports struct {
+	of   []ChildReport
+	seqs []int64
+}
+
 // takeItems takes the reports of all items that have ended.
 func (w *Worker) takeItems(r *run, p plan.Plan, at int64, now time.Time) bool {
 	if w.leaves(r) {
 		return false
 	}
 	rest := r.inbox[:0:0]
-	var ended map[tag][]ChildReport
+	var ended map[tag]reports
 	for _, m := range r.inbox {
 		if !strings.HasPrefix(m.Topic, "items:") {
 			rest = append(rest, m)
@@ -101,22 +107,28 @@ func (w *Worker) takeItems(r *run, p plan.Plan, at int64, now time.Time) bool {
 			continue // never written so
 		}
 		if ended == nil {
-			ended = make(map[tag][]ChildReport)
+			ended = make(map[tag]reports)
 		}
 		t := tag(report.ID[9:])
-		ended[t] = append(ended[t], report)
+		list := ended[t]
+		ended[t] = reports{append(list.of, report), append(list.seqs, m.Seq)}
 	}
 	if ended == nil {
 		return false
 	}
 	r.inbox = rest
-	for _, s := range p.Spreads { // what is of no open Each came too late to matter
-		if list := ended[tagOf(r.id, s.Path, r.hist.Visit(s.Path))]; len(list) > 0 {
+	for _, s := range p.Spreads {
+		t := tagOf(r.id, s.Path, r.hist.Visit(s.Path))
+		if list := ended[t].of; len(list) > 0 {
 			if f, ok := itemsEnded(s, list, r.id, r.hist.Visit(s.Path)); ok {
 				f.At = at
 				w.add(r, f)
 			}
+			delete(ended, t)
 		}
+	}
+	for _, list := range ended { // of no open Each: too late to matter, if it stays so
+		r.batch.loose = append(r.batch.loose, list.seqs...)
 	}
 	r.gathers = now.Add(gather)
 	return true

@@ -233,7 +233,9 @@ func (s *Sim) judgeBackReport(w *work, r *store.Release) {
 	if w.isItem() {
 		topic = run.ItemsTopic(w.flow.name)
 	}
-	if n := w.back.order; n > 0 {
+	if n := w.back.order; n == 0 && w.back.turned {
+		dedupe = run.BackDedupe(w.id, w.epoch)
+	} else if n > 0 {
 		topic, dedupe = store.RecallTopic(w.id), store.RecallDedupe(w.id, "recall:"+strconv.Itoa(n))
 	}
 	if r.ReportTopic(w.id) != topic || r.ReportDedupe(w.id) != dedupe {

@@ -169,6 +169,8 @@ func (s *Sim) take(w *work, a *store.Advance) {
 			s.judgeDropped(w, m)
 		case n == 0 && w.back.turned && s.answers > 0 && w.answers(m):
 			s.answers--
+		case n == 0 && w.back.turned && w.repeats(m):
+			s.mark("an answer that was given twice")
 		case n == 0 && m.from != nil && m.from.isItem():
 			s.judgeLate(w, m)
 		case n == 0 && m.topic == run.TopicRecall && s.orders > 0:

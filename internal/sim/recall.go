@@ -254,9 +254,17 @@ func (s *Sim) judgeAnswer(w *work, k *member, undone bool, f *journal.Fact, a *s
 }
 
 // answeredBy tells whether a message is the answer of a child to an order, which its end
-// is, too, unless it has completed: then it has the order.
+// is, too, unless it can still go back: then it has the order.
 func (k *member) answeredBy(m *mail) bool {
-	return m.topic == store.RecallTopic(k.id) || m.topic == store.ChildTopic(k.id) && m.says != store.Completed
+	return m.topic == store.RecallTopic(k.id) || m.from == k.work && !store.Recallable(m.says)
+}
+
+// repeats tells whether a message says once more what a child has answered with this row: it had ended,
+// and the store answered at once.
+func (w *work) repeats(m *mail) bool {
+	return slices.ContainsFunc(w.back.members(), func(k *member) bool {
+		return k.answered && k.row == w.rows && k.answeredBy(m) && k.bad == (m.says == store.CompensationFailed)
+	})
 }
 
 // judgeRecalls looks at orders to children, and gives them.
