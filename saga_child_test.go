@@ -176,3 +176,58 @@ func TestCN6_ForceWhileAnUndoCalls(t *testing.T) {
 		}
 	})
 }
+
+// Whoever awaits a child that could not be rolled back, and is tried again, hears how that ends.
+func TestCO6_CH4_AChildThatIsTriedAgainIsAwaited(t *testing.T) {
+	broken := true
+	bad := durable.Define("bad", mark("k").Compensate(func(ctx context.Context, _ *note) error {
+		if err := durable.Sleep(ctx, time.Hour); err != nil {
+			return err
+		}
+		if broken {
+			return durable.Permanent(errors.New("out of order"))
+		}
+		return nil
+	}), fail("end"))
+	w := durable.Define("w", body("await", func(ctx context.Context, n *note) error {
+		kid, err := durable.Spawn(ctx, bad, note{})
+		if err != nil {
+			return err
+		}
+		for i := range 3 {
+			_, err := durable.Await(ctx, kid)
+			var child *durable.ChildError
+			if !errors.As(err, &child) {
+				return err
+			}
+			n.Trace = append(n.Trace, string(child.Status))
+			if i == 2 {
+				return nil
+			}
+			if err := durable.Sleep(ctx, 10*time.Minute); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	onStores(t, serve(w, bad), func(t *testing.T, e env) {
+		ctx := context.Background()
+		broken = true
+		r := durabletest.Start(e.Engine, w, note{})
+		for i := range 2 { // the first heard, and each tried again before the next is awaited
+			e.Sleep(65 * time.Minute)
+			broken = i == 0
+			if err := e.Retry(ctx, childrenOf(t, e, r.ID)[0].ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.Sleep(3 * time.Hour)
+		if x := r.Look(); x.Status != durable.Completed {
+			t.Fatalf("the parent is %s", x.Status)
+		}
+		got, err := r.End()
+		if err != nil || !slices.Equal(got.Trace, []string{"compensation_failed", "compensation_failed", "compensated"}) {
+			t.Errorf("told were %q, %v", got.Trace, err)
+		}
+	})
+}

@@ -52,3 +52,76 @@ func TestQU11_EA6_EA3_WhatWasReadIsTakenBeforeAStop(t *testing.T) {
 		t.Errorf("the run is let go with %+v, which took %v and has seen %d", a.Release, a.Took, a.Seen)
 	}
 }
+
+// spreading is a run with a spread Each, whose items have all begun, and what they report.
+func spreading(t *testing.T, items int, more ...[]journal.Fact) (h *hands, report func(n int, s store.Status)) {
+	each := &tree.Node{Kind: tree.Each, Name: "e", Spread: true, Body: []*tree.Node{node(tree.Step, "s")}}
+	h = newHands(t, map[string]Queue{"default": {Concurrency: 2}}, each)
+	h.w.Taken(h.rec.ID, h.now)
+	report = func(n int, s store.Status) {
+		r := ChildReport{ID: ItemID(h.rec.ID, "e", "", 7, n), Status: s}
+		if s != store.Completed {
+			r.Error = &journal.Error{Code: "error", Message: "no"}
+		}
+		h.rec.Inbox++
+		h.rec.Messages = append(h.rec.Messages, store.Message{Seq: h.rec.Inbox, Topic: ItemsTopic("w#e"), Payload: r.Encode()})
+	}
+	h.rec.Rows = h.rec.Rows[:1]
+	for _, facts := range append([][]journal.Fact{{
+		{Kind: journal.Answered, Path: "e", At: 7, Answer: &journal.Answer{Way: journal.WayItems, Items: items, Spread: true, Parts: []journal.Part{{Hash: "h"}}}},
+		journal.Scatter("e", journal.Spreading{Begun: items}, nil, 7),
+	}}, more...) {
+		h.rec.Rows = append(h.rec.Rows, store.Row{Seq: len(h.rec.Rows) + 1, Epoch: 2, Body: journal.Encode(facts)})
+	}
+	h.rec.Length, h.rec.Epoch = len(h.rec.Rows), 3
+	return h, report
+}
+
+// The end of an item that came too late for its Each is given back when what made it late is taken back:
+// else the Each, if it goes on, would wait for it for ever.
+func TestG16_EA6_AnEndThatCameTooLateIsGivenBack(t *testing.T) {
+	h, report := spreading(t, 3)
+	report(0, store.Failed)
+	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now, Records: []store.Record{h.rec}}, nil, h.now)
+	if got := h.facts(); !slices.Contains(got, "failed e") || !slices.Equal(h.last().Took, []int64{1}) {
+		t.Fatalf("after an item has failed: %q, took %v", got, h.last().Took)
+	}
+	report(1, store.Completed)
+	h.after(gather)
+	h.refuse(store.Unseen)
+	if got := h.facts(); !slices.Contains(got, "failed e") || !slices.Equal(h.last().Took, []int64{1, 2}) {
+		t.Fatalf("after a second end: %q, took %v", got, h.last().Took)
+	}
+	h.rec.Inbox++
+	h.rec.Messages = append(h.rec.Messages, store.Message{Seq: h.rec.Inbox, Topic: TopicCancel, Payload: Notice(uuid.New(), "enough").Payload})
+	h.refuse(store.Unseen)
+	if got := h.facts(); slices.Contains(got, "failed e") || !slices.Equal(h.last().Took, []int64{1, 3}) {
+		t.Errorf("after a cancel: %q, took %v", got, h.last().Took)
+	}
+}
+
+// An item that was cancelled from outside after it was ordered to go back, and before it read that, says so as
+// any item that ends. That is its answer. One that could not be rolled back has the order instead.
+func TestG14_CO3_EA6_TheEndOfAnItemAnswersAnOrder(t *testing.T) {
+	h, report := spreading(t, 2, []journal.Fact{
+		{Kind: journal.Cancelled, Undo: true, Err: &journal.Error{Code: "cancelled"}}, {Kind: journal.Turned, Undo: true, Err: &journal.Error{Code: "cancelled"}},
+	}, []journal.Fact{journal.Order("e~1", journal.Ordered{Told: []journal.Range{{0, 1}}}, nil, 8)})
+	h.rec.Status = store.Compensating
+	report(1, store.CompensationFailed)
+	report(0, store.Cancelled)
+	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now, Records: []store.Record{h.rec}}, nil, h.now)
+	if got := h.facts(); !slices.Equal(got, []string{"recalling e~1"}) || !slices.Equal(h.last().Took, []int64{2}) {
+		t.Fatalf("%q, took %v", got, h.last().Took)
+	}
+	h.land()
+	h.rec.Inbox++
+	h.rec.Messages = append(h.rec.Messages[:1], store.Message{
+		Seq: h.rec.Inbox, Topic: store.RecallTopic(ItemID(h.rec.ID, "e", "", 7, 1)), Payload: []byte(store.Compensated),
+	})
+	h.after(gather)
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	h.after(gather)
+	if r := h.last().Release; r == nil || r.Status != store.Compensated || !slices.Equal(h.facts(), []string{"recalling e~1", "done e~1"}) {
+		t.Errorf("%q, released as %+v", h.facts(), r)
+	}
+}
