@@ -148,10 +148,10 @@ func (s *Sim) publication(topic, dedupe string) *publication {
 	return nil
 }
 
-// oldestFor is the shared wait for a topic that has been open for longest.
+// oldestFor is the shared wait for a topic that has been open for longest, by the store's clock.
 func (w *work) oldestFor(topic string) (first *wait) {
 	for _, x := range w.waits {
-		if x.Shared && x.Topic == topic && (first == nil || x.since < first.since || x.since == first.since && x.ID < first.ID) {
+		if x.Shared && x.Topic == topic && (first == nil || x.Opened.Before(first.Opened) || x.Opened.Equal(first.Opened) && x.ID < first.ID) {
 			first = x
 		}
 	}
@@ -184,6 +184,7 @@ func (s *Sim) opens(w *work, a *store.Advance) (took bool) {
 			took = true
 			continue
 		}
+		o.Opened = s.clock()
 		w.waits = append(w.waits, &wait{Wait: o, since: s.now})
 	}
 	return took
