@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/durable-go/durable/internal/journal"
+	"github.com/durable-go/durable/internal/plan"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
 )
@@ -123,5 +124,43 @@ func TestG14_CO3_EA6_TheEndOfAnItemAnswersAnOrder(t *testing.T) {
 	h.after(gather)
 	if r := h.last().Release; r == nil || r.Status != store.Compensated || !slices.Equal(h.facts(), []string{"recalling e~1", "done e~1"}) {
 		t.Errorf("%q, released as %+v", h.facts(), r)
+	}
+}
+
+// So it is where a timeout has ended the Each, and the message had come before: the Each goes on, and its item
+// is not lost.
+func TestG16_EV8_AnEndBesideATimeoutIsGivenBack(t *testing.T) {
+	each := &tree.Node{Kind: tree.Each, Name: "x", Spread: true, Body: []*tree.Node{node(tree.Step, "s")}}
+	outer := side(lane(side(lane(node(tree.Event, "e")), lane(each))), lane(node(tree.Step, "s")))
+	outer.Settle = true
+	h := newHands(t, map[string]Queue{"default": {Concurrency: 4}}, outer)
+	h.w.Taken(h.rec.ID, h.now)
+	at, lanes := micros(h.now), &journal.Answer{Way: journal.WayLanes, Items: 2}
+	h.rec.Rows = append(h.rec.Rows[:1], store.Row{Seq: 2, Epoch: 2, Body: journal.Encode([]journal.Fact{
+		{Kind: journal.Answered, Path: "p", At: at, Answer: lanes},
+		{Kind: journal.Answered, Path: "p[a]/p", At: at, Answer: lanes},
+		{Kind: journal.Answered, Path: "p[a]/p[b]/x", At: at, Answer: &journal.Answer{Way: journal.WayItems, Items: 2, Spread: true, Parts: []journal.Part{{Hash: "h"}}}},
+		journal.Scatter("p[a]/p[b]/x", journal.Spreading{Begun: 2}, nil, at),
+		{Kind: journal.Waited, Path: "p[a]/p[a]/e", Call: "event:x#1", At: at, Wait: &journal.Wait{ID: "w", Kind: "event", Name: "x", Topic: "event:x", Deadline: at + 1}},
+		{Kind: journal.Tried, Path: "p[b]/s", Attempt: 1, Epoch: 3},
+	})})
+	h.rec.Length, h.rec.Epoch = 2, 3
+	h.now = h.now.Add(time.Minute)
+	h.w.Claimed(h.w.Who(), store.Claimed{Now: h.now, Records: []store.Record{h.rec}}, nil, h.now)
+	h.w.Answered(h.body("p[a]/p[a]/e"), Answered{Ending: &plan.Ending{Err: &journal.Error{Code: "timeout", Message: "too late"}, Final: true}}, h.now)
+	if got := h.facts(); !slices.Contains(got, "fired p[a]/p[a]/e") || !slices.Contains(got, "closed p[a]") {
+		t.Fatalf("after the timeout: %q", got)
+	}
+	event := store.Message{Seq: 1, Topic: "event:x", Payload: []byte("7")}
+	report := ChildReport{ID: ItemID(h.rec.ID, "p[a]/p[b]/x", "", at, 0), Status: store.Completed}
+	h.rec.Inbox, h.rec.Messages = 2, []store.Message{event, {Seq: 2, Topic: ItemsTopic("w#p[a]/p[b]/x"), Payload: report.Encode()}}
+	h.w.Delivered(h.rec.ID, h.now)
+	h.w.Loaded(h.rec.ID, h.rec, nil, h.now)
+	h.after(gather)
+	h.refuse(store.Unseen)
+	h.after(gather)
+	h.w.Answered(h.body("p[a]/p[a]/e"), Answered{Ending: &plan.Ending{Happened: plan.Yes}}, h.now)
+	if got := h.facts(); !slices.Contains(got, "received p[a]/p[a]/e") || !slices.Contains(got, "scattered p[a]/p[b]/x") || !slices.Equal(h.last().Took, []int64{2, 1}) {
+		t.Errorf("with the message: %q, took %v", got, h.last().Took)
 	}
 }
