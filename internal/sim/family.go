@@ -75,7 +75,7 @@ func (s *Sim) bear(p *process, parent *work, b *store.Begin) {
 		return
 	}
 	pl := parent.place(k.path)
-	if old := pl.kids[k.key]; old != nil && !old.let && (!old.work.status.Ended() || old.work.status == store.Completed || strings.HasPrefix(k.key, "spawn:")) {
+	if old := pl.kids[k.key]; old != nil && !old.let && (!old.work.hasEnded() || old.work.status == store.Completed || strings.HasPrefix(k.key, "spawn:")) {
 		s.fail("G16", "%s begins the child %s of %s at %s twice: the first is %s", p.name, k.key, parent, k.path, old.work.status)
 	}
 	pl.kids[k.key] = k
@@ -89,6 +89,11 @@ func (s *Sim) bear(p *process, parent *work, b *store.Begin) {
 	s.mark("child")
 	s.began(w, b)
 	s.judgeFacts(p, w, b.Row, nil, false)
+}
+
+// hasEnded tells whether a run has ended, also if somebody has its rollback tried again since.
+func (w *work) hasEnded() bool {
+	return w.status.Ended() || w.status == store.Compensating && w.back.revived
 }
 
 // judgeTells looks whether those whose calls are over without an end of theirs are
