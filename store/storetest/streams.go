@@ -395,7 +395,14 @@ func streamRace(e *env) {
 		})
 		<-begun
 		e.expire(1)
-		next := e.takeover(r.id)
+		who := e.lease()
+		var next run
+		e.until("it is claimed, unless a chunk is being written", func() bool {
+			for _, rec := range e.claim(who).Records {
+				next = run{rec.ID, who, rec.Epoch, rec.Length}
+			}
+			return next.id == r.id
+		})
 		before := e.stream(r.id, "s", 0).Last.Index
 		taken.Store(true)
 		all.Wait()
