@@ -345,8 +345,10 @@ func (p *pair) compare(ids []store.ID) {
 			for i := range a.Chunks { // no text is no text
 				a.Chunks[i].Text = append([]byte{}, a.Chunks[i].Text...)
 			}
-			_, err = s.st.Blob(s.ctx(), id, hashOf("blob 1"))
-			a.Blob = errorName(err)
+			for n := range blobBodies {
+				_, err = s.st.Blob(s.ctx(), id, hashOf(fmt.Sprint("blob ", n)))
+				a.Blob += errorName(err) + " "
+			}
 			return a
 		})
 	}

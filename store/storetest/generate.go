@@ -15,6 +15,9 @@ import (
 
 func queues() []string { return []string{queue, "slow"} }
 
+// blobBodies is how many bodies there are, so that executions share them.
+const blobBodies = 4
+
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 // newID draws an ID that is the same for the same seed and sorts by age.
@@ -189,7 +192,7 @@ func (p *pair) advance(x store.Execution) store.Advance {
 	}
 	if p.rnd.IntN(3) == 0 {
 		a.Logs = []store.Log{{Path: pick(p.rnd, "a", "b"), Attempt: 1, N: p.rnd.IntN(5), At: p.hours(1 + p.rnd.IntN(3)), Text: "hello"}}
-		a.Blobs = [][]byte{fmt.Append(nil, "blob ", p.rnd.IntN(4))}
+		a.Blobs = [][]byte{fmt.Append(nil, "blob ", p.rnd.IntN(blobBodies))}
 	}
 	if p.rnd.IntN(3) == 0 {
 		a.Holds = p.holds()
