@@ -657,6 +657,9 @@ func TestCO5_TxInAnUndo(t *testing.T) {
 
 // A run whose journal is full is rolled back all the same.
 func TestCO9_JournalLimit(t *testing.T) {
+	if raced { // there it takes a minute, and the root is tried without the race detector, too
+		return
+	}
 	undone := 0
 	w := durable.Define("w", durable.Loop("l", func(*note) bool { return true },
 		body("s", func(_ context.Context, n *note) error { n.N++; return nil }).Compensate(func(_ context.Context, n *note) error {
