@@ -48,13 +48,13 @@ func postgresURL(t *testing.T) string {
 	return ""
 }
 
-// onPostgres plays a case in several schemas at once. Real time is dear: unless WEATHER is "all", a kill comes after every third
-// change, and an orderly stop, which loses nothing, after every sixth.
+// onPostgres plays a case in several schemas at once. Real time is dear: unless WEATHER is "all", a kill comes after every eighth
+// change, and an orderly stop, which loses nothing, after every sixteenth.
 func onPostgres(t *testing.T, define func(unit time.Duration) forecast, storm string) {
 	t.Helper()
 	url := postgresURL(t)
-	stride := map[string]int{killed: 3, stopped: 6}[storm]
-	if os.Getenv("WEATHER") == "all" {
+	stride := map[string]int{killed: 8, stopped: 16}[storm]
+	if allWeather() {
 		stride = 1
 	}
 	var all sync.WaitGroup
