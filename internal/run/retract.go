@@ -100,13 +100,7 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	}
 	kept.keep(b, unopened, untold)
 	kept.keep(&r.batch, unopened, untold)
-	for _, v := range append(b.starts, r.batch.starts...) {
-		delete(r.visits, v.Path)
-		w.free(v)
-		if v.Mode != plan.Reconcile {
-			r.refused = append(r.refused, v.Path)
-		}
-	}
+	w.unbegin(r, append(b.starts, r.batch.starts...))
 	if w.runs[r.id] == r && undone(&journal.Fact{Derived: true}) {
 		for _, v := range r.sorted() { // asked about what is no longer so
 			if v.Question != nil {
@@ -114,19 +108,36 @@ func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 			}
 		}
 	}
-	for _, x := range append(b.replies, r.batch.replies...) {
-		if x.v.asking == nil {
-			continue
-		}
-		if x.v.asking.Wait != nil && undone(&journal.Fact{Kind: journal.Received}) {
-			x.v.asking.Wait.ID = "" // to be answered again
-			continue
-		}
-		kept.replies = append(kept.replies, x)
-	}
+	kept.replies = stillTrue(append(b.replies, r.batch.replies...), undone(&journal.Fact{Kind: journal.Received}))
 	r.batch = kept
 	r.rebuild = true
 	w.do.Load(r.id)
+}
+
+// unbegin forgets bodies that were to begin with a write that was refused.
+func (w *Worker) unbegin(r *run, starts []*Visit) {
+	for _, v := range starts {
+		delete(r.visits, v.Path)
+		w.free(v)
+		if v.Mode != plan.Reconcile {
+			r.refused = append(r.refused, v.Path)
+		}
+	}
+}
+
+// stillTrue is the answers that stand though their write was refused: with received, none to a wait does.
+func stillTrue(replies []reply, received bool) (left []reply) {
+	for _, x := range replies {
+		if x.v.asking == nil {
+			continue
+		}
+		if x.v.asking.Wait != nil && received {
+			x.v.asking.Wait.ID = "" // to be answered again
+			continue
+		}
+		left = append(left, x)
+	}
+	return left
 }
 
 // keep takes over what a batch opens, begins and tells, but for calls whose wait is

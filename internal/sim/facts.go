@@ -88,12 +88,7 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	pl := w.place(f.Path)
 	switch f.Kind {
 	case journal.Tried:
-		if _, _, undo := journal.CutUndo(f.Path); w.late && !undo {
-			s.fail("RS-8", "%s begins %s of %s, whose time is over", p.name, f.Path, w)
-		}
-		if _, _, undo := journal.CutUndo(f.Path); w.doomed && !undo && w.owners[w.epoch] == p {
-			s.fail("G15", "%s begins %s of %s, which was cancelled by its parent before it was claimed", p.name, f.Path, w)
-		}
+		s.judgeTried(p, w, f)
 		pl.tried[f.Epoch]++
 		w.blocks = 0
 	case journal.Done, journal.Failed:
@@ -146,20 +141,35 @@ func (s *Sim) account(p *process, w *work, f *journal.Fact, a *store.Advance) {
 	case journal.Scattered:
 		s.judgeScattered(p, w, f, a)
 	case journal.Handed:
-		s.mark("hand-back")
-		// It may have been stopped for a failure whose write was refused, as a message came first.
-		if s.Calm && s.Crashes == 0 && !p.leaving && w.refused != w.rows && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
-			s.fail("G4", "%s hands back %s of %s although nothing is wrong", p.name, f.Path, w)
-		}
-		for i := range w.crashes {
-			if c := &w.crashes[i]; c.path == f.Path && c.epoch == f.Epoch {
-				c.back = true
-			}
-		}
+		s.judgeHanded(p, w, f)
 	case journal.Cleared:
 		pl.cleared++
 		if w.hist.At(f.Path).Calls[journal.InDoubtCall] != nil {
 			pl.inARow = 0
+		}
+	}
+}
+
+// judgeTried looks at a body that begins: not of a run whose end is decided, unless it undoes.
+func (s *Sim) judgeTried(p *process, w *work, f *journal.Fact) {
+	if _, _, undo := journal.CutUndo(f.Path); w.late && !undo {
+		s.fail("RS-8", "%s begins %s of %s, whose time is over", p.name, f.Path, w)
+	}
+	if _, _, undo := journal.CutUndo(f.Path); w.doomed && !undo && w.owners[w.epoch] == p {
+		s.fail("G15", "%s begins %s of %s, which was cancelled by its parent before it was claimed", p.name, f.Path, w)
+	}
+}
+
+// judgeHanded looks at a body that was stopped and takes its crash back.
+func (s *Sim) judgeHanded(p *process, w *work, f *journal.Fact) {
+	s.mark("hand-back")
+	// It may have been stopped for a failure whose write was refused, as a message came first.
+	if s.Calm && s.Crashes == 0 && !p.leaving && w.refused != w.rows && find(plan.Eval(w.definition(p), w.hist).Bodies, f.Path) != nil {
+		s.fail("G4", "%s hands back %s of %s although nothing is wrong", p.name, f.Path, w)
+	}
+	for i := range w.crashes {
+		if c := &w.crashes[i]; c.path == f.Path && c.epoch == f.Epoch {
+			c.back = true
 		}
 	}
 }
