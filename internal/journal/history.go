@@ -31,49 +31,6 @@ type History struct {
 	Recall   *Recall
 }
 
-// Place is what happened at one path element. A place exists if anything
-// happened at it or under it.
-type Place struct {
-	Children map[string]*Place `json:"children,omitempty"`
-	Newest   string            `json:"newest,omitempty"` // the child node where something happened first, last
-	Live     int               `json:"live,omitempty"`   // facts of this place that still count
-
-	// A body's visit.
-	Attempt   int     `json:"attempt,omitempty"`  // of the newest Tried
-	Failures  int     `json:"failures,omitempty"` // attempts that ended by error, panic or timeout
-	Crashed   []int64 `json:"crashed,omitempty"`  // epochs that crashed in a row, nothing new between
-	Died      int     `json:"died,omitempty"`     // crashes in all
-	Lost      int     `json:"lost,omitempty"`     // timeouts that nobody knows the outcome of, since a person looked
-	Asked     int     `json:"asked,omitempty"`    // failed askings of the outside while in doubt
-	Open      int64   `json:"open,omitempty"`     // epoch of a Tried without an end; 0: none
-	TriedAt   int64   `json:"tried_at,omitempty"`
-	Until     int64   `json:"until,omitempty"`  // the next attempt begins at this time or later
-	Paused    bool    `json:"paused,omitempty"` // Delayed since the last Tried
-	Snoozed   bool    `json:"snoozed,omitempty"`
-	InDoubt   bool    `json:"in_doubt,omitempty"` // begun, and nobody knows how it ended
-	LastErr   *Error  `json:"last_err,omitempty"`
-	Done      bool    `json:"done,omitempty"`
-	Failed    bool    `json:"failed,omitempty"`
-	FailedSeq int     `json:"failed_seq,omitempty"` // which of the run's failures, from 1
-
-	Answer *Answer          `json:"answer,omitempty"` // the newest
-	Calls  map[string]*Call `json:"calls,omitempty"`
-
-	Next   string  `json:"next,omitempty"`   // of a sequence: a decision said that this child comes next
-	Jumps  int     `json:"jumps,omitempty"`  // of a sequence: how often a decision went back in it
-	Own    []byte  `json:"own,omitempty"`    // of a lane or item: the state that its bodies work on
-	Closed bool    `json:"closed,omitempty"` // of a lane or item: it has ended, with LastErr if it failed
-	Ways   *Ways   `json:"ways,omitempty"`   // of an Each: its items
-	Spread *Spread `json:"spread,omitempty"` // of a spread Each, until it has ended: its items
-
-	Undo  int `json:"undo,omitempty"`  // number of what undoes this visit; 0: nothing does
-	Spent int `json:"spent,omitempty"` // attempts before the budget was last renewed
-	Kin   int `json:"kin,omitempty"`   // entries for children of this visit in the list of undos
-
-	turns int    // see Turns
-	path  string // see Path
-}
-
 // Call is the record of one durable call.
 type Call struct {
 	State CallState `json:"state"`
@@ -277,13 +234,10 @@ func (h *History) place(path string) (p, parent, scope *Place) {
 	for whole := path; path != ""; {
 		element, rest, _ := strings.Cut(path, "/")
 		way := strings.HasSuffix(element, "]") // not a node, a way into one
-		child := p.Children[element]
+		child := p.Child(element)
 		if child == nil {
 			child = &Place{path: whole[:len(whole)-len(path)+len(element)]}
-			if p.Children == nil {
-				p.Children = make(map[string]*Place)
-			}
-			p.Children[element] = child
+			p.Put(element, child)
 			if way {
 				h.enter(p, child, scope, element)
 			} else {
@@ -309,7 +263,7 @@ func (h *History) At(path string) *Place {
 	p := h.Root
 	for path != "" && p != nil {
 		element, rest, _ := strings.Cut(path, "/")
-		p, path = p.Children[element], rest
+		p, path = p.Child(element), rest
 	}
 	return p
 }
@@ -343,18 +297,15 @@ func (h *History) forget(parent *Place, f *Fact) {
 		name = name[i+1:]
 	}
 	key := name + "[" + strconv.Itoa(f.Answer.Pass-1) + "]"
-	if old := parent.Children[key]; old != nil {
+	if old := parent.Child(key); old != nil {
 		h.Live -= old.live()
-		delete(parent.Children, key)
+		parent.forget(func(element string, _ *Place) bool { return element == key })
 	}
 }
 
 func (p *Place) live() int {
 	n := p.Live
-	if len(p.Children) == 0 {
-		return n
-	}
-	for _, c := range p.Children {
+	for _, c := range p.Children() {
 		n += c.live()
 	}
 	return n

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // ended tells that a child has completed which has something to undo.
@@ -183,7 +182,7 @@ func TestCO3_CO6_OrdersAndAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(h, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(History{}), cmpopts.IgnoreUnexported(Place{}, Ways{})); diff != "" {
+	if diff := same(h, again); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -35,7 +35,7 @@ func Element(element string) (name, key string, way bool) {
 // around it that has one, p the place of the sequence in which the block is.
 func (h *History) enter(p, child, scope *Place, element string) {
 	name, key, _ := Element(element)
-	base := p.Children[name]
+	base := p.Child(name)
 	if base == nil || base.Answer == nil {
 		return
 	}
@@ -61,13 +61,13 @@ func (h *History) StateAt(path string) []byte {
 	state, p := h.State, h.Root
 	for path != "" {
 		element, rest, _ := strings.Cut(path, "/")
-		child := p.Children[element]
+		child := p.Child(element)
 		switch {
 		case child != nil && child.Own != nil:
 			state = child.Own
 		case child == nil:
 			if name, key, way := Element(element); way {
-				if base := p.Children[name]; base != nil && base.Ways != nil {
+				if base := p.Child(name); base != nil && base.Ways != nil {
 					if i, err := strconv.Atoi(key); err == nil {
 						state = base.Ways.Item(i)
 					}
@@ -94,7 +94,7 @@ func (h *History) Visit(path string) string {
 	for p := h.Root; p != nil && path != ""; {
 		jumps, any = append(jumps, p.Jumps), any || p.Jumps > 0
 		element, rest, _ := strings.Cut(path, "/")
-		p, path = p.Children[element], rest
+		p, path = p.Child(element), rest
 	}
 	if !any {
 		return ""
@@ -112,11 +112,12 @@ func (h *History) Visit(path string) string {
 // closed folds the end of a lane or item: only its state stays.
 func (h *History) closed(p, parent *Place, f *Fact) {
 	h.Live -= p.live()
-	p.Live, p.Children, p.Newest, p.Next = 0, nil, "", ""
+	p.Clear()
+	p.Live, p.Newest, p.Next = 0, "", ""
 	p.Closed, p.LastErr = true, f.Err
 	element := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 	name, _, _ := Element(element)
-	base := parent.Children[name]
+	base := parent.Child(name)
 	if base == nil || base.Ways == nil {
 		return
 	}
@@ -153,12 +154,14 @@ func (h *History) jump(p, parent *Place, f *Fact) {
 
 // drop forgets the ways into a child, and with node the child itself.
 func (h *History) drop(parent *Place, name string, node bool) {
-	for element, c := range parent.Children {
-		if of, _, way := Element(element); of == name && (way || node) {
+	parent.forget(func(element string, c *Place) bool {
+		of, _, way := Element(element)
+		gone := of == name && (way || node)
+		if gone {
 			h.Live -= c.live()
-			delete(parent.Children, element)
 		}
-	}
+		return gone
+	})
 }
 
 // OpenCalls lists the open waits at a path and under it: their paths and calls,
@@ -191,7 +194,7 @@ func openCalls(list []CallAt, path string, p *Place) []CallAt {
 			list = append(list, CallAt{path, key, c.Wait, c.Seq})
 		}
 	}
-	for element, c := range p.Children {
+	for element, c := range p.Children() {
 		under := element
 		if path != "" {
 			under = path + "/" + element

@@ -44,12 +44,24 @@ func (h *History) Snapshot() []byte {
 	if h.Cancel != nil {
 		im.Cancel = Encode([]Fact{*h.Cancel})
 	}
+	h.each((*Place).spill)
 	j, err := json.Marshal(im)
+	h.each((*Place).settle)
 	if err != nil {
 		panic("journal: a history of plain data does not encode: " + err.Error())
 	}
 	b := binary.AppendUvarint([]byte{version}, uint64(len(h.State)))
 	return seal(append(append(b, h.State...), j...))
+}
+
+// each calls fn with all places.
+func (h *History) each(fn func(*Place)) {
+	h.Root.each(fn)
+	for i := range h.Undos {
+		if p := h.Undos[i].Place; p != nil {
+			p.each(fn)
+		}
+	}
 }
 
 // Restore reads a snapshot.
@@ -74,6 +86,7 @@ func Restore(b []byte) (*History, error) {
 		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails, Opened: im.Opened,
 		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late, Recall: im.Recall,
 	}
+	h.each((*Place).settle)
 	if im.Cancel != nil {
 		facts, err := Decode(im.Cancel)
 		if err != nil || len(facts) != 1 {

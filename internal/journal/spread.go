@@ -161,7 +161,7 @@ func openItems(list []ItemsAt, path string, p *Place) []ItemsAt {
 	if p.Spread != nil {
 		list = append(list, ItemsAt{path, p.Spread})
 	}
-	for element, c := range p.Children {
+	for element, c := range p.Children() {
 		under := element
 		if path != "" {
 			under = path + "/" + element

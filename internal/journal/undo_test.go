@@ -96,7 +96,7 @@ func TestVR7_GoldenRollback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(h, back, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Ways{}, Place{})); diff != "" {
+		if diff := same(h, back); diff != "" {
 			t.Errorf("snapshot after row %d (-want +got):\n%s", r.Seq, diff)
 		}
 	}

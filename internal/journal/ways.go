@@ -56,7 +56,7 @@ func (w *Ways) Rest(parent *Place, name string) *Rest {
 	r := &Rest{of: w, name: name, next: w.Low}
 	for i := w.Low; i < w.High; i++ {
 		u := r.add()
-		if u.Place = parent.Children[u.Element]; u.Place == nil {
+		if u.Place = parent.Child(u.Element); u.Place == nil {
 			continue
 		}
 		if r.Begun++; u.Place.Closed {
@@ -121,7 +121,7 @@ func (w *Ways) end(parent *Place, name, element string) {
 		}
 	}
 	for {
-		next := parent.Children[name+"["+strconv.Itoa(w.Low)+"]"]
+		next := parent.Child(name + "[" + strconv.Itoa(w.Low) + "]")
 		if next == nil || !next.Closed {
 			return
 		}

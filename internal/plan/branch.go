@@ -21,7 +21,8 @@ func (e *eval) branch(n *tree.Node, path string, parent, p *journal.Place) state
 	}
 	for i := range n.Cases {
 		if c := &n.Cases[i]; c.Key == p.Answer.Case {
-			return e.sequence(c.Under(n, path), c.Body, child(parent, c.Element(n)))
+			way := child(parent, c.Element(n))
+			return e.sequence(wayPath(c, n, path, way), c.Body, way)
 		}
 	}
 	way := beside(path, n, tree.CaseElement(n.Name, p.Answer.Case))

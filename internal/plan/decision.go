@@ -44,7 +44,7 @@ func again(p *journal.Place, siblings []*tree.Node, from, to int) (names []strin
 	if p == nil {
 		return names
 	}
-	for element := range p.Children {
+	for element := range p.Children() {
 		name, _, way := journal.Element(element)
 		if at := tree.Index(siblings, name); !way && (at < 0 || at >= to) && !slices.Contains(names, name) {
 			names = append(names, name)

@@ -75,7 +75,8 @@ type derived struct {
 // glance at all else. more is how much else there may be.
 func (e *eval) unit(b *block, path string, n *tree.Node, u *journal.Unit, more int) state {
 	turns := u.Place.Turns()
-	if d, ok := u.Memo.(*derived); ok && d.node == n && d.turns == turns {
+	d, ok := u.Memo.(*derived)
+	if ok && d.node == n && d.turns == turns {
 		if b.open = true; d.body.Node != nil {
 			e.plan.Bodies = append(roomy(e.plan.Bodies, more), d.body)
 		} else {
@@ -92,11 +93,18 @@ func (e *eval) unit(b *block, path string, n *tree.Node, u *journal.Unit, more i
 	if s != open || e.plan.others() != others {
 		return s
 	}
-	switch bodies, waits = len(e.plan.Bodies)-bodies, len(e.plan.Waits)-waits; {
-	case bodies == 1 && waits == 0:
-		u.Memo = &derived{node: n, turns: turns, body: e.plan.Bodies[len(e.plan.Bodies)-1]}
-	case bodies == 0 && waits == 1:
-		u.Memo = &derived{node: n, turns: turns, wait: e.plan.Waits[len(e.plan.Waits)-1]}
+	bodies, waits = len(e.plan.Bodies)-bodies, len(e.plan.Waits)-waits
+	if bodies+waits != 1 {
+		return s
+	}
+	if !ok {
+		d = new(derived)
+		u.Memo = d
+	}
+	if *d = (derived{node: n, turns: turns}); bodies == 1 {
+		d.body = e.plan.Bodies[len(e.plan.Bodies)-1]
+	} else {
+		d.wait = e.plan.Waits[len(e.plan.Waits)-1]
 	}
 	return s
 }

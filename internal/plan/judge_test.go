@@ -242,7 +242,7 @@ func TestWaitsComeInTheOrderOfOpening(t *testing.T) {
 	}
 	h := journal.NewHistory()
 	h.Root.Newest = "a"
-	h.Root.Children = map[string]*journal.Place{"a": {Attempt: 1, Calls: calls}}
+	h.Root.Put("a", &journal.Place{Attempt: 1, Calls: calls})
 	want := "wait a event:d#1\nwait a event:b#1\nwait a event:c#1\nwait a event:a#1"
 	for range 20 {
 		if got := written(plan.Eval(workflow(step("a")), h)); got != want {
@@ -255,7 +255,7 @@ func TestWaitsComeInTheOrderOfOpening(t *testing.T) {
 func TestAPlaceThatDoesNotTellItsKind(t *testing.T) {
 	h := journal.NewHistory()
 	h.Root.Newest = "a"
-	h.Root.Children = map[string]*journal.Place{"a": {Live: 1}}
+	h.Root.Put("a", &journal.Place{Live: 1})
 	for _, n := range []*tree.Node{step("a"), branch("a", way("k"))} {
 		if p := plan.Eval(workflow(n), h); p.Outcome != plan.Going {
 			t.Error(written(p))

@@ -77,7 +77,7 @@ func beside(h *journal.History, path string, fn func(p *journal.Place)) {
 	if p == nil || !way {
 		return
 	}
-	for other, c := range p.Children {
+	for other, c := range p.Children() {
 		if of, _, way := journal.Element(other); way && of == name && other != element {
 			fn(c)
 		}
@@ -144,7 +144,7 @@ func laneMutants() map[string]engine {
 		"going back forgets too much": refold(func(h *journal.History, f *journal.Fact) {
 			if f.Kind == journal.Done && f.Answer != nil && len(f.Answer.Drop) > 0 {
 				p, _ := above(h, f.Path)
-				clear(p.Children)
+				p.Clear()
 				p.Next = ""
 			}
 		}),
@@ -166,7 +166,8 @@ func laneMutants() map[string]engine {
 		}),
 		"what is done in a lane is done again": restored(func(p *journal.Place) {
 			if p.Own != nil {
-				p.Children, p.Newest = nil, ""
+				p.Clear()
+				p.Newest = ""
 			}
 		}),
 	}
@@ -186,7 +187,7 @@ func (e engine) refusing() engine {
 }
 
 func forgetLow(p *journal.Place) {
-	for _, c := range p.Children {
+	for _, c := range p.Children() {
 		if c.Ways != nil {
 			c.Ways.Low = c.Ways.High
 		}
@@ -229,7 +230,7 @@ func later(p *plan.Plan, h *journal.History) {
 		if x.FailedSeq > newest {
 			newest, p.Err = x.FailedSeq, x.LastErr
 		}
-		for _, c := range x.Children {
+		for _, c := range x.Children() {
 			visit(c)
 		}
 	}

@@ -40,7 +40,7 @@ func forgetful(forget func(h *journal.History, p *journal.Place)) engine {
 		var visit func(p *journal.Place)
 		visit = func(p *journal.Place) {
 			forget(h, p)
-			for _, c := range p.Children {
+			for _, c := range p.Children() {
 				visit(c)
 			}
 		}
@@ -73,7 +73,7 @@ func mutants() map[string]engine {
 			}
 		}),
 		"a branch without a fitting case ends the run": replan(func(p *plan.Plan, h *journal.History) {
-			for _, c := range h.Root.Children {
+			for _, c := range h.Root.Children() {
 				if c.Answer != nil && c.Answer.Way == journal.WayNone {
 					*p = plan.Plan{Outcome: plan.Completed}
 				}

@@ -23,7 +23,8 @@ func (e *eval) parallel(n *tree.Node, path string, parent, p *journal.Place) sta
 	b := e.block(n)
 	for i := range n.Cases {
 		lane := &n.Cases[i]
-		if s := e.way(&b, lane.Under(n, path), lane.Body, child(parent, lane.Element(n))); s == missing {
+		way := child(parent, lane.Element(n))
+		if s := e.way(&b, wayPath(lane, n, path, way), lane.Body, way); s == missing {
 			return s
 		}
 	}
@@ -46,7 +47,7 @@ func (e *eval) parallel(n *tree.Node, path string, parent, p *journal.Place) sta
 
 // lostLane is the path element of a lane that is open and not in the code.
 func lostLane(n *tree.Node, parent *journal.Place) (lost string) {
-	for element, p := range parent.Children {
+	for element, p := range parent.Children() {
 		if p.Closed || !isWay(n, element) {
 			continue
 		}
@@ -81,7 +82,7 @@ func ended(n *tree.Node, parent *journal.Place) (list []endedLane) {
 		list = append(list, endedLane{lane.Key, child(parent, lane.Element(n))})
 	}
 	known := len(list)
-	for element, p := range parent.Children {
+	for element, p := range parent.Children() {
 		if !isWay(n, element) {
 			continue
 		}
@@ -105,6 +106,14 @@ func (e *eval) merge(n *tree.Node, path string, parent *journal.Place) journal.F
 		return journal.Fact{Kind: journal.Failed, Path: path, Err: &journal.Error{Code: "merge_conflict", Path: path, Message: err.Error()}}
 	}
 	return journal.Fact{Kind: journal.Done, Path: path, Data: journal.Diff(before, after)}
+}
+
+// wayPath is the path of the way p into a case or lane of n, which is at path.
+func wayPath(c *tree.Case, n *tree.Node, path string, p *journal.Place) string {
+	if at := p.Path(); at != "" {
+		return at
+	}
+	return c.Under(n, path)
 }
 
 // beside is the path of an element in the place of a node.

@@ -234,5 +234,5 @@ func child(p *journal.Place, element string) *journal.Place {
 	if p == nil {
 		return nil
 	}
-	return p.Children[element]
+	return p.Child(element)
 }

@@ -28,11 +28,12 @@ func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state
 		if s := e.node(nodes[at], path, p); s != finished {
 			return s
 		}
-		next = furthest(nodes, p, at) + 1
+		if next = furthest(nodes, p, at) + 1; next < len(nodes) {
+			p = nil // nothing has happened from here on
+		}
 	}
 	for ; next < len(nodes); next++ {
-		n := nodes[next]
-		if s := e.node(n, path, p); s != finished {
+		if s := e.node(nodes[next], path, p); s != finished {
 			return s
 		}
 	}
@@ -42,7 +43,7 @@ func (e *eval) sequence(path string, nodes []*tree.Node, p *journal.Place) state
 // furthest is the last of nodes where something happened; at is one of them.
 func furthest(nodes []*tree.Node, p *journal.Place, at int) int {
 	for i := len(nodes) - 1; i > at; i-- {
-		if p.Children[nodes[i].Name] != nil {
+		if p.Child(nodes[i].Name) != nil {
 			return i
 		}
 	}

@@ -86,11 +86,9 @@ func copied(p *journal.Place) *journal.Place {
 		w := *p.Ways
 		c.Ways = &w
 	}
-	if p.Children != nil {
-		c.Children = make(map[string]*journal.Place, len(p.Children))
-		for name, x := range p.Children {
-			c.Children[name] = copied(x)
-		}
+	c.Clear()
+	for name, x := range p.Children() {
+		c.Put(name, copied(x))
 	}
 	return &c
 }
@@ -354,9 +352,5 @@ func (x *world) explore(depth int, known map[string]bool) error {
 func (x *world) key() string {
 	h := *x.h
 	h.Length, h.Last = 0, 0
-	b, err := json.Marshal(h)
-	if err != nil {
-		panic(err)
-	}
-	return fmt.Sprintf("%s %v %d %v", b, x.limits, x.epoch, x.cuts)
+	return fmt.Sprintf("%s %v %d %v", h.Snapshot(), x.limits, x.epoch, x.cuts)
 }
