@@ -30,7 +30,9 @@ const (
 
 	addSmall = `
 		INSERT INTO durable.blob (execution, hash, body)
-		SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
+		SELECT w.execution, w.hash, w.content
+		FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::integer[], $5::bigint[]) AS w (execution, hash, content, seq, epoch)
+		WHERE` + landed + `
 		ON CONFLICT DO NOTHING`
 	// The range is looked up twice in one snapshot, so it is the same for name and body. Rows are
 	// written in the order of the arrays: by hash, then by id, which is also the order of ranges.
@@ -38,13 +40,18 @@ const (
 		WITH bodies AS (
 			INSERT INTO durable.body (part, hash, content)
 			SELECT coalesce((SELECT p.first FROM durable.part p WHERE p.first <= w.execution AND p.until > w.execution LIMIT 1), w.execution), w.hash, w.content
-			FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS w (execution, hash, content)
+			FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::integer[], $5::bigint[]) AS w (execution, hash, content, seq, epoch)
+			WHERE` + landed + `
 			ON CONFLICT DO NOTHING
 		)
 		INSERT INTO durable.blob (execution, hash, part)
 		SELECT w.execution, w.hash, coalesce((SELECT p.first FROM durable.part p WHERE p.first <= w.execution AND p.until > w.execution LIMIT 1), w.execution)
-		FROM unnest($1::uuid[], $2::text[]) AS w (execution, hash)
+		FROM unnest($1::uuid[], $2::text[], $4::integer[], $5::bigint[]) AS w (execution, hash, seq, epoch)
+		WHERE` + landed + `
 		ON CONFLICT DO NOTHING`
+	// A quick statement may have left a write without a verdict: then its row is not there.
+	landed = ` w.seq = 0 OR EXISTS (
+			SELECT FROM durable.journal j WHERE j.execution = w.execution AND j.execution BETWEEN $6 AND $7 AND j.seq = w.seq AND j.epoch = w.epoch)`
 	shareBodies = `SELECT pg_advisory_xact_lock_shared($1)`
 	waitLong    = `SET LOCAL lock_timeout = 0` // a family's patience is over
 
@@ -75,6 +82,10 @@ type blobDraft struct {
 	id   store.ID
 	hash string
 	body []byte
+
+	// The row with which it is written, if that may not be: its number and epoch.
+	seq   int32
+	epoch int64
 }
 
 func newBlobDraft(id store.ID, body []byte) blobDraft {
@@ -82,15 +93,22 @@ func newBlobDraft(id store.ID, body []byte) blobDraft {
 	if body == nil {
 		body = []byte{}
 	}
-	return blobDraft{id, hex.EncodeToString(sum[:]), body}
+	return blobDraft{id: id, hash: hex.EncodeToString(sum[:]), body: body}
 }
 
 // finish notes what a transaction writes at its end. Bodies are last: from then on it
 // waits for nothing but those who name the same ones.
 func (t *tx) finish() {
 	t.draft.queue(t)
-	blobs := t.draft.blobs
+	if len(t.draft.blobs) > 0 && t.patience == waits {
+		t.exec(waitLong)
+	}
+	t.s.schema.queueBlobs(&t.later, t.draft.blobs)
 	t.draft.blobs = nil
+}
+
+// queueBlobs adds the statements that keep blobs.
+func (n schema) queueBlobs(b *pgx.Batch, blobs []blobDraft) {
 	slices.SortFunc(blobs, func(a, b blobDraft) int {
 		if c := strings.Compare(a.hash, b.hash); c != 0 {
 			return c
@@ -98,31 +116,30 @@ func (t *tx) finish() {
 		return compareIDs(a.id, b.id)
 	})
 	var small, large []blobDraft
-	for _, b := range blobs {
-		if len(b.body) < sharedFrom {
-			small = append(small, b)
+	for _, d := range blobs {
+		if len(d.body) < sharedFrom {
+			small = append(small, d)
 		} else {
-			large = append(large, b)
+			large = append(large, d)
 		}
 	}
 	if len(small) > 0 {
-		t.exec(addSmall, blobColumns(small)...)
+		b.Queue(n.of(addSmall), blobColumns(small)...)
 	}
 	if len(large) > 0 {
-		if t.patience == waits {
-			t.exec(waitLong)
-		}
-		t.exec(shareBodies, t.s.schema.lock("bodies"))
-		t.exec(addShared, blobColumns(large)...)
+		b.Queue(n.of(shareBodies), n.lock("bodies"))
+		b.Queue(n.of(addShared), blobColumns(large)...)
 	}
 }
 
 func blobColumns(of []blobDraft) []any {
-	id, hash, body := make([][16]byte, len(of)), make([]string, len(of)), make([][]byte, len(of))
+	id, hash, body := make(ids, len(of)), make([]string, len(of)), make([][]byte, len(of))
+	seq, epoch := make([]int32, len(of)), make([]int64, len(of))
 	for i, b := range of {
-		id[i], hash[i], body[i] = b.id, b.hash, b.body
+		id[i], hash[i], body[i], seq[i], epoch[i] = b.id, b.hash, b.body, b.seq, b.epoch
 	}
-	return []any{id, hash, body}
+	first, last := id.span()
+	return []any{[][16]byte(id), hash, body, seq, epoch, first, last}
 }
 
 const (

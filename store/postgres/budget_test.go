@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -10,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/store"
 	"github.com/durable-go/durable/store/postgres"
 )
 
@@ -260,5 +264,35 @@ func TestBudget_WaitFromElsewhere(t *testing.T) {
 	close(hold)
 	if _, err := flow.Attach(other, r.ID).Wait(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A step that names bodies, a small one, one that others have and one that is new, is one round trip.
+func TestBudget_StepWithBodies(t *testing.T) {
+	url, schema := fresh(t)
+	m, pool := metered(t, url)
+	st := open(t, postgres.New(pool, postgres.Schema(schema)))
+	who := uuid.New()
+	if _, err := st.Renew(t.Context(), store.Lease{Who: who, Duration: time.Hour, New: true}); err != nil {
+		t.Fatal(err)
+	}
+	begin := beginning()
+	begin.Begin.Owner = who
+	commit(t, st, begin)
+	prompt := bytes.Repeat([]byte("prompt "), 1000)
+	for base := 1; base <= 6; base++ {
+		m.reset()
+		for i, v := range commit(t, st, store.Write{Advance: &store.Advance{
+			ID: begin.Begin.ID, Owner: who, Epoch: 1, Base: base, Row: []byte("row"), Seen: -1,
+			Blobs: [][]byte{fmt.Append(nil, "small ", base), prompt, fmt.Appendf(nil, "%s, and then %d", prompt, base)},
+		}}) {
+			if v.Code != store.Applied {
+				t.Fatalf("write %d: verdict %d", i, v.Code)
+			}
+		}
+		trips, statements := m.reset()
+		if base > 1 && trips != 1 { // the first time statements are prepared
+			t.Errorf("step %d: %d round trips:\n%s", base, trips, strings.Join(statements, "\n"))
+		}
 	}
 }

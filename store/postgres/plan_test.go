@@ -130,7 +130,7 @@ func wider() map[string]bounds {
 
 // fragments are constants that are no statements of their own.
 func fragments() []string {
-	return []string{"headerColumns", "listFilters", "waitRows", "writeSettings", "readSettings", "makeMigration", "beginWrite", "beginRead", "commitTx", "rollbackTx", "isCommitted"}
+	return []string{"headerColumns", "listFilters", "landed", "waitRows", "writeSettings", "readSettings", "makeMigration", "beginWrite", "beginRead", "commitTx", "rollbackTx", "isCommitted"}
 }
 
 // seldom are statements that a person asks for, or that retention needs now and

@@ -14,7 +14,7 @@ import (
 )
 
 // Nearly all writes are of three kinds, and a batch of them is one round trip
-// with one statement for each kind: begins, steps (a row and nothing else) and
+// with one statement for each kind: begins, steps (a row, perhaps blobs) and
 // partings (a row, a release, perhaps waits). A statement takes what fits and
 // leaves the rest without a verdict, to be judged one by one.
 //
@@ -110,11 +110,11 @@ func quickOf(writes []store.Write) (q quick) {
 			}
 			continue
 		case a == nil || len(a.Row) == 0 || a.Owner == uuid.Nil || a.Base < 0 || a.Base > maxBase || told[a.ID],
-			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Alter)+len(a.Logs)+len(a.Chunks)+len(a.Blobs)+len(a.Holds)+len(a.Children)+len(a.Tell)+len(a.Recall) > 0:
+			a.Snapshot != nil, len(a.Took)+len(a.Shut)+len(a.Alter)+len(a.Logs)+len(a.Chunks)+len(a.Holds)+len(a.Children)+len(a.Tell)+len(a.Recall) > 0:
 			continue
 		case slices.ContainsFunc(a.Open, isShared): // something may be kept for it
 			continue
-		case a.Release != nil && parts(a):
+		case a.Release != nil && len(a.Blobs) == 0 && parts(a):
 			q.partings = append(q.partings, i)
 		case a.Release == nil && a.NotBefore.IsZero() && len(a.Open) == 0:
 			q.steps = append(q.steps, i)
@@ -169,6 +169,7 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 			}
 		})
 	}
+	s.schema.queueBlobs(&b, blobsOf(writes, q.steps)) // after all that may wait for anything else, see finish
 	if err := appliedQuick(ctx, c.Conn(), &b, writes, q); err != nil {
 		rollback(ctx, c.Conn())
 		return time.Time{}, err
@@ -227,6 +228,19 @@ func (n schema) queueSteps(b *pgx.Batch, statement string, args []any, writes []
 		}
 		return nil
 	})
+}
+
+// blobsOf are the blobs of steps, which are kept if their rows are written.
+func blobsOf(writes []store.Write, of []int) (list []blobDraft) {
+	for _, i := range of {
+		a := writes[i].Advance
+		for _, body := range a.Blobs {
+			d := newBlobDraft(a.ID, body)
+			d.seq, d.epoch = int32(a.Base)+1, a.Epoch
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 // stepArgs are the arguments of steps.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,7 +44,9 @@ func batchStale(e *env) {
 	batch := make([]store.Write, len(runs))
 	for i := range runs {
 		runs[i] = e.runningBy(who)
-		batch[i] = advancing(runs[i].next("two"))
+		a := runs[i].next("two")
+		a.Blobs = [][]byte{[]byte("a blob"), large(1), large(2 + i)}
+		batch[i] = advancing(a)
 	}
 	const stale = 31
 	batch[stale].Advance.Epoch++
@@ -57,6 +60,13 @@ func batchStale(e *env) {
 		}
 		if rec := e.load(runs[i].id); rec.Length != length {
 			e.failf("write %d: length %d, want %d", i, rec.Length, length)
+		}
+		for _, body := range batch[i].Advance.Blobs {
+			if i != stale {
+				e.reads(e.st, runs[i].id, body, fmt.Sprintf("write %d", i))
+			} else if _, err := e.st.Blob(e.ctx(), runs[i].id, hashOf(string(body))); !errors.Is(err, store.ErrNotFound) {
+				e.failf("the stale write left a blob of %d bytes, %v", len(body), err)
+			}
 		}
 	}
 }

@@ -48,6 +48,7 @@ func pruneBugs() []bug {
 			[]string{"prune/a removed execution is like one that never was", "prune/a removed execution may begin again"},
 			left("log"),
 		},
+		{"a refused write leaves its blobs", []string{"batch/one stale write among 64 good"}, left("refused blob")},
 		{"prune leaves blobs", []string{"prune/a removed execution is like one that never was", "prune/a removed execution may begin again"}, left("blob")},
 		{
 			"prune takes bodies that others have",
@@ -150,12 +151,15 @@ func (l leaving) Commit(ctx context.Context, writes []store.Write) (store.Result
 	for i, v := range r.Verdicts {
 		switch w := writes[i]; {
 		case v.Code != store.Applied:
+			if l.what == "refused blob" && w.Advance != nil {
+				l.keep(w.Advance)
+			}
 		case w.Begin != nil:
 			l.keys[w.Begin.Workflow+" "+w.Begin.Key] = store.Verdict{Code: store.Exists, ID: w.Begin.ID}
 		case w.Advance != nil:
 			l.logs[w.Advance.ID] = append(l.logs[w.Advance.ID], w.Advance.Logs...)
-			for _, b := range w.Advance.Blobs {
-				l.blobs[w.Advance.ID.String()+hashOf(string(b))] = b
+			if l.what == "blob" {
+				l.keep(w.Advance)
 			}
 		case w.Deliver != nil:
 			name := w.Deliver.ID.String() + w.Deliver.Dedupe
@@ -168,6 +172,12 @@ func (l leaving) Commit(ctx context.Context, writes []store.Write) (store.Result
 	return r, err
 }
 
+func (l *leftovers) keep(a *store.Advance) {
+	for _, b := range a.Blobs {
+		l.blobs[a.ID.String()+hashOf(string(b))] = b
+	}
+}
+
 func (l leaving) Logs(ctx context.Context, id store.ID, since time.Time) ([]store.Log, error) {
 	logs, err := l.Store.Logs(ctx, id, since)
 	if l.what == "log" && len(logs) == 0 {
@@ -177,8 +187,7 @@ func (l leaving) Logs(ctx context.Context, id store.ID, since time.Time) ([]stor
 }
 
 func (l leaving) Blob(ctx context.Context, id store.ID, hash string) ([]byte, error) {
-	b, there := l.blobs[id.String()+hash]
-	if l.what == "blob" && there {
+	if b, there := l.blobs[id.String()+hash]; there {
 		return b, nil
 	}
 	return l.Store.Blob(ctx, id, hash)
