@@ -51,8 +51,10 @@ func (s *Sim) scene(p *process, w *work, f *journal.Fact, a *store.Advance, def 
 	if i := slices.IndexFunc(x.pl.Questions, func(q plan.Question) bool { return q.Path == f.Path }); i >= 0 {
 		x.question = &x.pl.Questions[i]
 	}
-	// A body may end in the write in which its lane is given up.
-	x.runs = x.at != nil && x.at.Open == w.epoch && (x.body != nil || s.Lanes)
+	// A body may end in the write in which its lane is given up. One that ignores its timeout is
+	// recorded when it is given up, whatever came over its run meanwhile.
+	late := f.Err != nil && f.Err.Code == "step_timeout"
+	x.runs = x.at != nil && x.at.Open == w.epoch && (x.body != nil || s.Lanes || late)
 	x.never = f.Kind == journal.Cleared && x.at != nil && x.at.InDoubt && w.place(f.Path).starts[w.epoch] < w.place(f.Path).tried[w.epoch]
 	if x.body != nil && x.body.Place != nil {
 		x.place = x.body.Place
