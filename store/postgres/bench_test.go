@@ -12,7 +12,12 @@ import (
 
 	"github.com/durable-go/durable/store"
 	"github.com/durable-go/durable/store/postgres"
+	"github.com/durable-go/durable/store/storetest"
 )
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(tb testing.TB) store.Store { return open(tb, opener(tb)) })
+}
 
 // BenchmarkPlainSteps commits steps of 150 bytes, with as many committers as it
 // says, each a worker with executions of its own, and with partitions of the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/durable-go/durable/store"
 	"github.com/durable-go/durable/store/sqlite"
+	"github.com/durable-go/durable/store/storetest"
 )
 
 // The figures to look at are rows/s. BenchmarkRawInsert is what the driver
@@ -26,15 +27,17 @@ const (
 
 var benchRow = bytes.Repeat([]byte("0123456789abcde"), 10)
 
-func openBench(b *testing.B) store.Store {
-	b.Helper()
-	st, err := sqlite.Open(filepath.Join(b.TempDir(), "bench.db")).OpenStore(b.Context())
+func openBench(tb testing.TB) store.Store {
+	tb.Helper()
+	st, err := sqlite.Open(filepath.Join(tb.TempDir(), "bench.db")).OpenStore(tb.Context())
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() { _ = st.Close() })
+	tb.Cleanup(func() { _ = st.Close() })
 	return st
 }
+
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, openBench) }
 
 func benchLease(b *testing.B, st store.Store) store.Incarnation {
 	b.Helper()
