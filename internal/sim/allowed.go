@@ -89,7 +89,7 @@ func (x *scene) judge() string {
 			return ""
 		}
 	}
-	if x.f.Kind != journal.Handed && x.pl.Outcome != plan.Going && !x.runs && !x.never {
+	if x.f.Kind != journal.Handed && x.pl.Outcome != plan.Going && !x.runs && !x.never && !x.asks() {
 		return "nothing is planned any more"
 	}
 	switch x.f.Kind {
@@ -143,8 +143,25 @@ func (x *scene) visit() string {
 	return "nobody knows what that is"
 }
 
-// asks tells whether the outside is asked what became of the body.
-func (x *scene) asks() bool { return x.body != nil && x.body.Mode == plan.Reconcile }
+// asks tells whether the outside is asked what became of the body. It may answer in the write in which its
+// lane is given up.
+func (x *scene) asks() bool {
+	return x.body != nil && x.body.Mode == plan.Reconcile || x.s.Lanes && slices.Contains(x.w.asking, x.f.Path)
+}
+
+// asking is where the outside may be asked now.
+func (s *Sim) asking(p *process, w *work) (paths []string) {
+	def := w.definition(p)
+	if def == nil || !s.Lanes || w.hist.Input == nil {
+		return nil
+	}
+	for _, b := range plan.Eval(def, w.hist).Bodies {
+		if b.Mode == plan.Reconcile {
+			paths = append(paths, b.Path)
+		}
+	}
+	return paths
+}
 
 // cutOff tells whether a body of an older epoch is open.
 func (x *scene) cutOff() bool {

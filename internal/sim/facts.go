@@ -22,6 +22,7 @@ func (s *Sim) judgeFacts(p *process, w *work, row []byte, a *store.Advance, cont
 		return
 	}
 	s.facts = len(list)
+	w.asking = s.asking(p, w)
 	for i := range list {
 		f := &list[i]
 		if why := s.allowed(p, w, f, a, control); why != "" {

@@ -36,6 +36,8 @@ type work struct {
 	revoked  map[string]int64 // waits of which somebody was told that they are cancelled
 	lingered time.Duration    // when a body of it was last seen that runs somewhere
 
+	asking []string // where the outside might be asked before the row that is looked at
+
 	// As the accepted writes say.
 	begun   bool
 	created time.Time
