@@ -354,6 +354,9 @@ func (s *Sim) again(w *work) {
 
 // goBack cancels a run so that it goes back.
 func (s *Sim) goBack(w *work) {
+	if w.hist.Back != nil { // meanwhile
+		return
+	}
 	p := s.through(func() { s.goBack(w) })
 	if p == nil {
 		return
