@@ -49,9 +49,12 @@ const (
 		FROM unnest($1::uuid[], $2::text[], $4::integer[], $5::bigint[]) AS w (execution, hash, seq, epoch)
 		WHERE` + landed + `
 		ON CONFLICT DO NOTHING`
-	// A quick statement may have left a write without a verdict: then its row is not there.
-	landed = ` w.seq = 0 OR EXISTS (
-			SELECT FROM durable.journal j WHERE j.execution = w.execution AND j.execution BETWEEN $6 AND $7 AND j.seq = w.seq AND j.epoch = w.epoch)`
+	// A quick statement may have left a write without a verdict: then it has written no row in this
+	// transaction. One that is there may be another write's, which has the same place and epoch. The
+	// LIMIT pins the plan: with EXISTS, all rows between the ids may be read and hashed.
+	landed = ` w.seq = 0 OR (
+			SELECT j.epoch = w.epoch AND j.xmin = pg_current_xact_id_if_assigned()::xid FROM durable.journal j
+			WHERE j.execution = w.execution AND j.execution BETWEEN $6 AND $7 AND j.seq = w.seq LIMIT 1)`
 	shareBodies = `SELECT pg_advisory_xact_lock_shared($1)`
 	waitLong    = `SET LOCAL lock_timeout = 0` // a family's patience is over
 
@@ -135,10 +138,13 @@ func (n schema) queueBlobs(b *pgx.Batch, blobs []blobDraft) {
 func blobColumns(of []blobDraft) []any {
 	id, hash, body := make(ids, len(of)), make([]string, len(of)), make([][]byte, len(of))
 	seq, epoch := make([]int32, len(of)), make([]int64, len(of))
+	var looked ids // whose rows are looked up: none are, if they are written for certain
 	for i, b := range of {
-		id[i], hash[i], body[i], seq[i], epoch[i] = b.id, b.hash, b.body, b.seq, b.epoch
+		if id[i], hash[i], body[i], seq[i], epoch[i] = b.id, b.hash, b.body, b.seq, b.epoch; b.seq > 0 {
+			looked = append(looked, b.id)
+		}
 	}
-	first, last := id.span()
+	first, last := looked.span()
 	return []any{[][16]byte(id), hash, body, seq, epoch, first, last}
 }
 

@@ -233,3 +233,52 @@ func TestBodies_NamedWhileRemoved(t *testing.T) {
 		t.Errorf("%d bodies are still to be looked at", n)
 	}
 }
+
+// A step that names bodies looks up its own row, in a plan that was made while the tables were empty, too.
+func TestBodies_PlannedWhileEmpty(t *testing.T) {
+	x := explaining(t)
+	name := fmt.Sprintf("durable bodies %016x", rand.Uint64())
+	t.Cleanup(func() {
+		if _, err := x.Exec(context.Background(), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
+			t.Error(err)
+		}
+	})
+	opened, err := New(x.Pool, Schema(name)).OpenStore(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	p := parted{opened.(*Store), t, uuid.New()}
+	if _, err := p.Renew(t.Context(), store.Lease{Who: p.who, Duration: time.Hour, New: true}); err != nil {
+		t.Fatal(err)
+	}
+	at := uuid.Must(uuid.NewV7()).String()[:13]
+	ids := []uuid.UUID{uuid.MustParse(at + "-7000-8000-000000000000"), uuid.MustParse(at + "-7fff-bfff-ffffffffffff")} // and all others between them
+	for _, id := range ids {
+		p.commit(store.Applied, store.Write{Begin: &store.Begin{ID: id, Workflow: "w", Version: "1", Queue: "q", Row: []byte("1"), Owner: p.who}})
+	}
+	for base := 1; base <= 2; base++ {
+		x.heard()
+		var steps []store.Write
+		for _, id := range ids {
+			steps = append(steps, store.Write{Advance: &store.Advance{
+				ID: id, Owner: p.who, Epoch: 1, Base: base, Row: []byte("row"), Seen: -1, Blobs: [][]byte{fmt.Append(nil, "small ", base), fmt.Append(sharedBody, base)},
+			}})
+		}
+		p.commit(store.Applied, steps...)
+		heard := x.heard()
+		for _, statement := range []string{addSmall, addShared} {
+			plans := heard[p.schema.of(statement)]
+			if len(plans) == 0 {
+				t.Fatal("nobody has run it")
+			}
+			judge(t, fmt.Sprint("step ", base), plans)
+		}
+		p.number(`
+			WITH made AS (
+				INSERT INTO durable.journal (execution, seq, epoch, at, body)
+				SELECT ($1 || '-7777-8000-' || lpad(to_hex(g), 12, '0'))::uuid, $2, 1, now(), 'row' FROM generate_series(1, 5000) g RETURNING 1
+			)
+			SELECT count(*) FROM made`, at, base)
+	}
+}

@@ -69,6 +69,15 @@ func batchStale(e *env) {
 			}
 		}
 	}
+	// Nor does one whose place another row of the same epoch has.
+	late := *batch[0].Advance
+	late.Row, late.Blobs = []byte("another"), [][]byte{[]byte("a late blob"), large(1000)}
+	e.one(advancing(late), store.Superseded, "a late write")
+	for _, body := range late.Blobs {
+		if _, err := e.st.Blob(e.ctx(), runs[0].id, hashOf(string(body))); !errors.Is(err, store.ErrNotFound) {
+			e.failf("the late write left a blob of %d bytes, %v", len(body), err)
+		}
+	}
 }
 
 // mixed is a batch with every kind of write that can be applied.
