@@ -76,6 +76,8 @@ func raced(err error) bool {
 		return true
 	case "23505": // unique_violation: another write of the same owner was faster
 		return strings.HasPrefix(e.TableName, "journal_") // a partition of it
+	case "23514": // check_violation, of no constraint: its own partition has come while the row was on its way to the default one
+		return e.ConstraintName == "" && strings.HasPrefix(e.TableName, "journal_")
 	}
 	return false
 }

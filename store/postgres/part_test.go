@@ -421,3 +421,41 @@ func sumOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
+
+// An execution begins while the partitions of its range are attached: it waits, and its rows go there.
+func TestParts_BeginsWhileAttached(t *testing.T) {
+	p := newParted(t)
+	at := time.Now().Add(-5 * time.Hour)
+	began := make(chan error, 1)
+	id := ago(5 * time.Hour)
+	if err := p.alter(t.Context(), func(ctx context.Context, d *ddl) error {
+		var free part
+		if err := d.tx.QueryRow(ctx, p.schema.of(readAround), [16]byte(firstID(at))).Scan((*nullable)(&free.first), (*nullable)(&free.until)); err != nil {
+			return err
+		}
+		x := partOf(at, time.Hour, free)
+		for _, statement := range []string{x.of(makePart), lockToAttach} {
+			if err := d.run(ctx, 0, statement); err != nil {
+				return err
+			}
+		}
+		go func() {
+			_, err := p.Commit(ctx, []store.Write{{Begin: &store.Begin{ID: id, Workflow: "w", Version: "1", Queue: "q", Row: []byte("one"), Owner: p.who}}})
+			began <- err
+		}()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for p.number(`SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE NOT granted AND relname = 'journal_default'`) == 0 {
+			<-tick.C
+		}
+		return d.run(ctx, 0, x.of(attachPart))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-began; err != nil {
+		t.Error(err)
+	}
+	if n := p.number(inDefault); n != 0 {
+		t.Errorf("%d rows in default partitions", n)
+	}
+}
