@@ -175,6 +175,7 @@ func TestMalformedRowsAreCorrupt(t *testing.T) {
 		"long state": seal([]byte{version, 9, '{', '}'}),
 		"no JSON":    seal([]byte{version, 0, '{'}),
 		"no places":  seal([]byte{version, 0, '{', '}'}),
+		"null place": seal(append([]byte{version, 0}, `{"root":{"children":{"a":{"children":{"b":null}}}}}`...)),
 		"cancel":     seal(append([]byte{version, 0}, `{"root":{},"cancel":"AAAA"}`...)),
 	} {
 		if _, err := Restore(b); !errors.Is(err, ErrCorrupt) {

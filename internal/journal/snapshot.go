@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 )
 
 // SnapshotEvery is how many rows lie between snapshots. One that is not half as large as what it spares who loads the run is
@@ -86,7 +87,17 @@ func Restore(b []byte) (*History, error) {
 		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails, Opened: im.Opened,
 		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late, Recall: im.Recall,
 	}
-	h.each((*Place).settle)
+	whole := true
+	h.each(func(p *Place) {
+		maps.DeleteFunc(p.Many, func(_ string, c *Place) bool {
+			whole = whole && c != nil
+			return c == nil
+		})
+		p.settle()
+	})
+	if !whole {
+		return nil, fmt.Errorf("snapshot: %w: a place is null", ErrCorrupt)
+	}
 	if im.Cancel != nil {
 		facts, err := Decode(im.Cancel)
 		if err != nil || len(facts) != 1 {
