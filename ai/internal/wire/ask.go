@@ -134,7 +134,7 @@ func (t *try) read(body io.Reader, contentType string, on func(model.Delta)) err
 			return t.cut(err)
 		}
 		if first == '<' {
-			return t.fail(&Problem{Kind: model.Transient, Message: "the answer is a page, not one of a model"})
+			return t.fail(&Problem{Kind: model.Transient, Message: "the answer is a page, not one of a model", said: true})
 		}
 		whole = first == '{' || first == '['
 	}

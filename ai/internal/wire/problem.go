@@ -18,7 +18,7 @@ type Problem struct {
 	ID      string        // of the request, if the body says it
 	After   time.Duration // when to come back, if the body says it
 
-	said bool // by the provider, in place of an answer or of its rest
+	said bool // by the provider, or whoever stands before it, in place of an answer or of its rest
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Message }

@@ -94,6 +94,7 @@ func TestAI21_Unpaid(t *testing.T) {
 			"429":              {answers(429, "application/json", strings.NewReader("{}")), true},
 			"529":              {answers(529, "application/json", strings.NewReader("{}")), true},
 			"an error in 200":  {answers(200, sse, strings.NewReader(errorEvent(s))), true},
+			"a page in 200":    {answers(200, "text/html", strings.NewReader("<html>")), true},
 			"nothing in 200":   {answers(200, sse, strings.NewReader("")), false},
 			"rubbish in 200":   {answers(200, sse, strings.NewReader("data: {\n\n")), false},
 			"half JSON in 200": {answers(200, "application/json", strings.NewReader("{")), false},
