@@ -156,6 +156,9 @@ func (c *Client) open(name string) (opened, error) {
 		}
 		return opened{spec: s}, e
 	}
+	if m == nil {
+		return opened{spec: s}, &Error{Kind: Invalid, Provider: s.provider, Model: s.name, Err: errors.New("its Provider has opened nothing: Open returned neither a model nor an error")}
+	}
 	o := opened{Model: m, spec: s, bucket: s.where()}
 	if b, ok := m.(model.Bucketed); ok {
 		o.bucket = b.Bucket()

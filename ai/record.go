@@ -51,6 +51,7 @@ type outcome struct {
 	Interrupted bool     `json:"interrupted,omitempty"` // the process went away in between: possibly paid
 	Gone        string   `json:"gone,omitempty"`        // the caller's own context ended: deadline, or cancelled
 	Error       *failing `json:"error,omitempty"`
+	Lost        bool     `json:"lost,omitempty"` // with an error: nobody says what the try has used: possibly paid
 
 	Answer     string   `json:"answer,omitempty"` // hash of the message
 	Stop       Stop     `json:"stop,omitempty"`

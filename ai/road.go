@@ -63,7 +63,7 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 		}
 		return nil, nil
 	case o.Gone != "":
-		return nil, a.fail(m, &goneError{o.Gone})
+		return nil, a.fail(m, &goneError{m.Model, goneAs(o.Gone), a.last})
 	case o.Error != nil:
 		return nil, a.failed(ctx, m, o, o.Error.err(o.Usage))
 	}
@@ -99,16 +99,9 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 	return nil, a.failed(ctx, m, o, e)
 }
 
-// goneError is the end of the caller's own context, as it was recorded.
-type goneError struct{ how string }
-
-func (e *goneError) Error() string {
-	return "ai: the context of the call ended before the answer came: " + e.how
-}
-
-// Unwrap gives the error of the context.
-func (e *goneError) Unwrap() error {
-	if e.how == "deadline" {
+// goneAs is the error of a context that ended, as it was recorded.
+func goneAs(how string) error {
+	if how == "deadline" {
 		return context.DeadlineExceeded
 	}
 	return context.Canceled
@@ -134,6 +127,7 @@ func (a *asking) fail(m *mark, err error) error {
 // failed decides after an error: nil means that another try is due.
 func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) error {
 	r := &a.road
+	a.last = e
 	last := r.choice >= len(a.k.fallback)
 	switch e.Kind {
 	case Transient:
