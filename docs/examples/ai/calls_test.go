@@ -174,6 +174,17 @@ func costs(ctx context.Context, engine *durable.Engine, id durable.ID) error {
 
 // [/money]
 
+// [prices]
+const prices = `{
+	"as_of": "2026-10-01",
+	"models": {
+		"corp:large": {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75, "cache_write_1h": 6, "up_to": 200000},
+		"corp:small": {"input": 0.25, "output": 1.25}
+	}
+}`
+
+// [/prices]
+
 // [fails]
 func reply(ctx context.Context, d *Document) error {
 	text, err := ai.GenerateText(ctx, "smart", d.Content)
@@ -305,4 +316,21 @@ func TestClient(t *testing.T) {
 		t.Error(err)
 	}
 	_ = work
+}
+
+// The prices of the guide are read; what they do not name has the built-in price.
+func TestAI28_PricesOfTheGuide(t *testing.T) {
+	c, err := ai.New(ai.Config{Prices: []byte(prices), Providers: map[string]ai.Provider{"corp": halfway{}}, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Price("corp:small", ai.Usage{Input: 4, Output: 4}); got != (ai.Cost{Known: 6}) {
+		t.Errorf("corp:small costs %s", got)
+	}
+	if got := c.Price("corp:large", ai.Usage{Input: 200_001}); got != (ai.Cost{Unpriced: 1}) {
+		t.Errorf("above up_to it costs %s", got)
+	}
+	if got := c.Price("anthropic:claude-sonnet-4", ai.Usage{Input: 1}); got != (ai.Cost{Known: 3}) {
+		t.Errorf("another model costs %s", got)
+	}
 }
