@@ -70,6 +70,7 @@ func run(ctx context.Context, out io.Writer, model, db string, ids []string) err
 		return err
 	}
 	defer engine.Close()
+	defer stop(nil) // first: nobody is to ask an engine that is closed
 	if err := hold.Release(ctx, engine); err != nil {
 		return err
 	}
@@ -81,6 +82,7 @@ func run(ctx context.Context, out io.Writer, model, db string, ids []string) err
 		return err
 	}
 	go answer(ctx, engine, stop)
+	go hold.Tell(ctx, engine, pipeline.Name)
 	if pile, err = r.Wait(ctx); err != nil {
 		return cmp.Or(context.Cause(ctx), err) // the cause says why it was stopped
 	}

@@ -70,6 +70,7 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	}
 	go engine.Run(ctx)
 	go treasurer(ctx, engine, stop)
+	go hold.Tell(ctx, engine, "research")
 
 	started, err := studies.Start(ctx, engine, Study{Question: question, Papers: names}, durable.Key("bees"))
 	if err != nil {

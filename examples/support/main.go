@@ -66,6 +66,7 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	}
 	go engine.Run(ctx)
 	go lead(ctx, engine, stop)
+	go hold.Tell(ctx, engine, "support")
 
 	texts := []string{
 		"Where is my order 17?", "Where is my order 18?", "Where is my order 19?", "Where is my order 20?", "Where is my order 21?",
