@@ -66,6 +66,9 @@ func (s *settings) call(modelName string, msgs []Message) *call {
 	}
 	if s.render != nil {
 		k.prompt = s.render.version
+		if k.model == "" {
+			k.model = s.render.model
+		}
 	}
 	return k
 }
