@@ -103,6 +103,7 @@ func (e *EachNode[S, T]) takes(what string, isNil bool) {
 func (e *EachNode[S, T]) build(c *codes, _ *S) *tree.Node {
 	e.n.Body = build(c, e.n, e.nodes)
 	plain, item := shapeOf(reflect.TypeFor[S]()).plain, shapeOf(reflect.TypeFor[T]())
+	e.n.Reads = signature(reflect.TypeFor[T]())
 	if e.n.Spread {
 		c.items = append(c.items, itemType{e.n, item, reflect.TypeFor[T]()})
 	}

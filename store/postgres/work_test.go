@@ -120,10 +120,7 @@ func (w *worker) steps() {
 	runs := w.begin(atOnce, true)
 	w.commit(store.Applied, w.advance(runs, 1, nil)...)
 	w.commit(store.Landed, w.advance(runs, 1, nil)...)
-	w.commit(store.Applied, w.advance(runs, 2, func(i int, a *store.Advance) {
-		a.Blobs = [][]byte{[]byte("blob"), sharedBody, fmt.Append(sharedBody, i)}
-	})...)
-	w.commit(store.Applied, w.advance(runs, 3, func(_ int, a *store.Advance) { a.Release = &store.Release{Status: store.Completed} })...)
+	w.commit(store.Applied, w.advance(runs, 2, func(_ int, a *store.Advance) { a.Release = &store.Release{Status: store.Completed} })...)
 	w.commit(store.Landed, w.begin(1, false)[0])
 	keyed := store.Begin{ID: uuid.Must(uuid.NewV7()), Workflow: "flow", Version: "v1", Queue: "default", Key: "key 11", Row: []byte("one")}
 	w.commit(store.Exists, store.Write{Begin: &keyed})
