@@ -227,3 +227,28 @@ func TestAgentDeployAfterStop(t *testing.T) {
 		t.Errorf("%v: %s", err, e)
 	}
 }
+
+// AI-10: a tool that was ReadOnly has no marks of the tries that have ended; that of a try which is cut off since is not taken for one of them.
+func TestAI10_NoLongerReadOnly(t *testing.T) {
+	e := new(effects)
+	_, ctx := play(t, calls("refund", `{"order":"7"}`), speak("done"))
+	j := newTape(t)
+	j.dies = func(key string, after bool) bool { // when it has acted
+		return key == "agent:a/tool[1.1]" && !after && e.of("new") == 1 && j.dead == 0
+	}
+	j.answer = func(string, Question) any { return DoubtAnswer{Happened: "yes"} }
+	tool := NewTool("refund", "x", func(context.Context, order) (string, error) { return "", Fatal(fmt.Errorf("no")) }, ReadOnly())
+	body := func(ctx context.Context) error {
+		_, err := Agent{Name: "a", Model: "smart", Tools: []Tool{tool}}.Run(ctx, "x")
+		return err
+	}
+	for range 2 {
+		if err := j.finish(ctx, body); err == nil {
+			t.Fatal("it goes on")
+		}
+	}
+	tool = newRefund[order](e, "refund")
+	if err := j.finish(ctx, body); err != nil || e.of("new") != 1 || len(j.asked) != 1 {
+		t.Errorf("%v: %s, asked %q", err, e, j.asked)
+	}
+}

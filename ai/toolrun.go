@@ -201,7 +201,7 @@ func (e *told) Error() string { return e.text }
 // before what the code says of it now. So a call that was begun is never refused, nor run anew, because its tool has changed since.
 func (v *conversation) ready(ctx context.Context, u *use) (due bool, err error) {
 	name := v.name("tool", u.at())
-	for {
+	for bare := 0; ; { // tries without a mark, of a tool that was ReadOnly
 		var m *toolMark // of the try that was begun, if there is one
 		known := v.j.Recorded(ctx, name)
 		if v.j.Recorded(ctx, name+"/try") {
@@ -210,7 +210,7 @@ func (v *conversation) ready(ctx context.Context, u *use) (due bool, err error) 
 			}
 		}
 		if !known && (m == nil || v.repeats(u, m)) {
-			return v.begin(ctx, name, u, m)
+			return v.begin(ctx, name, u, m, bare)
 		}
 		o, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) { return &toolOutcome{Doubt: true}, "", nil })
 		switch {
@@ -226,21 +226,29 @@ func (v *conversation) ready(ctx context.Context, u *use) (due bool, err error) 
 		case o.Failures >= v.info.Failures: // else it has ended an earlier attempt
 			return false, v.stopped(u, o)
 		}
+		if m == nil {
+			bare++
+		}
 	}
 }
 
 // begin marks a call of which nothing is recorded or, if it does not run, records why. What changes nothing needs no mark; m
-// is that of a try to repeat.
-func (v *conversation) begin(ctx context.Context, name string, u *use, m *toolMark) (due bool, err error) {
+// is that of a try to repeat. The nth mark is that of the nth outcome: those that have none get one first.
+func (v *conversation) begin(ctx context.Context, name string, u *use, m *toolMark, bare int) (due bool, err error) {
 	if u.refused != "" {
 		return false, v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) {
 			return &toolOutcome{Refused: true}, u.refused, nil
 		})
 	}
-	if m == nil && !u.tool.readOnly {
-		_, err = v.mark(ctx, name, u)
+	if m != nil || u.tool.readOnly {
+		return true, nil
 	}
-	return err == nil, err
+	for range bare + 1 {
+		if _, err = v.mark(ctx, name, u); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // repeats says whether a call that was cut off may run again by itself: if it is still the same call, and its tool was and is one
