@@ -11,7 +11,7 @@ import (
 // What a call puts up with.
 const (
 	quickTries   = 4                // of one model, in the call
-	crashLimit   = 5                // tries in a row that were cut off
+	crashLimit   = 5                // tries in a row that were cut off by a crash
 	bareLimit    = 10               // refusals for the rate, in a row, that did not say for how long
 	longestWait  = 15 * time.Minute // what is to wait for longer is a quota
 	firstNap     = time.Minute      // of an overload
@@ -31,7 +31,7 @@ type road struct {
 	quick   int // tries of that model that were overloaded, in this round
 	round   int // naps so far
 	bare    int
-	cut     int // tries in a row that were cut off
+	cut     int // tries in a row that were cut off by a crash
 	holds   int
 	odd     int
 	doubled bool
@@ -54,11 +54,13 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 		return nil, a.wait(ctx, m)
 	case m.Not != nil:
 		return nil, a.fail(m, m.Not.Error.err(nil))
+	case o.Orderly: // a stop of the worker, as for a deploy, or the end of the attempt
+		return nil, nil
 	case o.Interrupted:
 		if r.cut++; r.cut >= crashLimit {
 			return nil, a.fail(m, crashed(&Error{
 				Kind: Transient, Model: m.Model, Code: "crash_limit",
-				Err: fmt.Errorf("%d tries in a row were cut off before their answer was recorded; each may have been paid", r.cut),
+				Err: fmt.Errorf("%d tries in a row were cut off by a crash before their answer was recorded; each may have been paid", r.cut),
 			}))
 		}
 		return nil, nil

@@ -152,7 +152,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (a *asking) prepare(ctx context.Context) (*mark, error) {
 	now := time.Now()
 	m := &mark{
-		Try: a.road.tries + 1, Failures: a.info.Failures, Choice: a.road.choice, Asked: a.k.model, At: now.UnixMicro(),
+		Try: a.road.tries + 1, Failures: a.info.Failures, Crashes: a.info.Crashes, Choice: a.road.choice, Asked: a.k.model, At: now.UnixMicro(),
 		Prompt: a.k.prompt,
 	}
 	var err error
@@ -283,7 +283,7 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 	var answer []byte
 	o, err := record(ctx, a.j, a.name, func(ctx context.Context) (*outcome, error) {
 		if !fresh {
-			return &outcome{Interrupted: true}, nil
+			return &outcome{Interrupted: true, Orderly: a.info.Crashes <= m.Crashes}, nil
 		}
 		o, body, err := a.send(ctx, m)
 		if err != nil {
