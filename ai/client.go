@@ -24,7 +24,8 @@ type Config struct {
 	Aliases map[string]string
 	// Providers are yours, by the word before the colon. They come before the built-in ones.
 	Providers map[string]Provider
-	// Limits hold back what is asked of a provider with one key, in this process: by provider:*, and by provider:name.
+	// Limits hold back what is asked of a provider with one key, in this process: by provider:*, and by provider:name. They are
+	// those of models, not of aliases.
 	Limits map[string]Limit
 	// Shared makes Limits, and waits for a provider's rate limits, hold over all workers on one database, for two more
 	// small writes for each request. Calls outside of steps share nothing.
@@ -94,7 +95,7 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	checkLimits(cfg.Limits, wrong)
+	c.checkLimits(wrong)
 	if c.prices != nil {
 		c.checkBudgets(wrong)
 	}
