@@ -28,7 +28,8 @@ type Config struct {
 	// those of models, not of aliases.
 	Limits map[string]Limit
 	// Shared makes Limits, and waits for a provider's rate limits, hold over all workers on one database, for two more
-	// small writes for each request. Calls outside of steps share nothing.
+	// small writes for each request. Without it a rate limit of a provider is waited for by this process, and by those that first use
+	// the key after it was met: so it outlives a restart. Calls outside of steps share nothing.
 	Shared bool
 	// Budgets bound what a run may spend, by the name of its workflow. What its children, items that are spread, and all below
 	// them spend counts, too.

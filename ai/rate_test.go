@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,4 +213,125 @@ func TestBareRateLimits(t *testing.T) {
 			t.Errorf("slept %s last", d)
 		}
 	})
+}
+
+// A place is one's own until a minute after its turn; then, and when it is left, what it took is there again.
+func TestRates_PlaceComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRates(map[string]Limit{"fake:*": {Requests: 60}, "fake:one": {Requests: 6}})
+		now := time.Now()
+		for range 6 {
+			if p, _, _ := r.try(testOpened("k"), ticket{}, now); p == nil {
+				t.Fatal("no leave")
+			}
+		}
+		wait := func(call string, at time.Duration, want time.Duration) {
+			t.Helper()
+			p, d, q := r.try(testOpened("k"), ticket{call: call}, now.Add(at))
+			if want == 0 && p == nil || p != nil && want > 0 || (d-want).Abs() > time.Millisecond || q != ownTurn {
+				t.Errorf("%s after %s: %v, a wait of %s, want %s", call, at, p != nil, d, want)
+			}
+		}
+		wait("a", 0, 10*time.Second)
+		wait("b", 0, 20*time.Second)
+		wait("c", 0, 30*time.Second)
+		wait("a", time.Second, 9*time.Second) // it is its own place still
+		wait("b", 20*time.Second, 0)
+		wait("d", 20*time.Second, 20*time.Second)
+		other := &opened{spec: spec{provider: "fake", name: "two"}, bucket: "k"}
+		for i := range 53 { // those who wait for one model take nothing of the others
+			if p, d, _ := r.try(other, ticket{call: "x"}, now.Add(20*time.Second)); p == nil {
+				t.Fatalf("other model %d: %s", i, d)
+			}
+		}
+		r.leave(testOpened("k"), ticket{call: "d"})
+		wait("e", 20*time.Second, 20*time.Second)
+		wait("c", 30*time.Second+lateness, 0)
+		for i := range 5 { // a and e did not come, and b and c went
+			wait(fmt.Sprint("f", i), 40*time.Second+lateness+time.Second, 0)
+		}
+	})
+}
+
+// A call that is ended while it waits in its slot leaves its place.
+func TestRates_EndedInTheSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRates(map[string]Limit{"fake:*": {Requests: 60}})
+		now := time.Now()
+		for range 60 {
+			_, _, _ = r.try(testOpened("k"), ticket{}, now)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer stop()
+		if _, _, _, err := r.admit(ctx, testOpened("k"), ticket{call: "a"}); !errors.Is(err, context.DeadlineExceeded) || len(r.places) != 0 {
+			t.Errorf("%v, %d places", err, len(r.places))
+		}
+		if _, d, _ := r.try(testOpened("k"), ticket{call: "b"}, time.Now()); d > 501*time.Millisecond {
+			t.Errorf("the next waits for %s", d)
+		}
+	})
+}
+
+// Whoever uses a key first looks up whether it has to rest; the others wait for that, and an error leaves it to the next.
+func TestRates_Learn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRates(nil)
+		looks := 0
+		look := func() (time.Duration, error) {
+			elapse(time.Second)
+			if looks++; looks == 1 {
+				return 0, errors.New("away")
+			}
+			return time.Minute, nil
+		}
+		failed := make(chan error, 4)
+		for range 4 {
+			go func() { failed <- r.learn(t.Context(), "k", look) }()
+		}
+		errs := 0
+		for range 4 {
+			if <-failed != nil {
+				errs++
+			}
+		}
+		if _, d, q := r.try(testOpened("k"), ticket{}, time.Now()); errs != 1 || looks != 2 || d != time.Minute || q != coolDown {
+			t.Errorf("%d errors, %d looks, a wait of %s", errs, looks, d)
+		}
+		if p, _, _ := r.try(testOpened("k"), ticket{hurry: true}, time.Now()); p == nil {
+			t.Error("a person has said that it is to be tried")
+		}
+	})
+}
+
+// Limits that would limit nothing are refused, with what to write instead.
+func TestNew_LimitsThatFitNoModel(t *testing.T) {
+	env := func(name string) string { return map[string]string{"AI_MODEL_QUICK": "gemini:flash"}[name] }
+	for pattern, want := range map[string]string{
+		"antropic:*":                           `"antropic:*": no such provider; the providers are anthropic, `,
+		"smart":                                `"smart" is an alias, and limits are those of what it leads to: give them to "fake:one", or to "fake:*"`,
+		"smart:*":                              `"smart" is an alias`,
+		"quick":                                `give them to "gemini:flash"`,
+		"fake:old":                             `"fake:old" is an alias, and limits are those of what it leads to: give them to "fake:new"`,
+		"other":                                `"other" reads provider:name, or provider:*`,
+		"openai-chat@http://h:8000/v1/:*":      `it reads "openai-chat@http://h:8000/v1:*"`,
+		"cohere@http://h:8000/v1:*":            "the wires that can be at an address",
+		"fake:*":                               "",
+		"fake:new":                             "",
+		"anthropic:*":                          "",
+		"gemini:flash":                         "",
+		"ollama:qwen3:8b":                      "",
+		"openai-chat@http://h:8000/v1:*":       "",
+		"openai-chat@http://h:8000/v1:qwen:8b": "",
+	} {
+		_, err := New(Config{
+			Getenv: env, Providers: map[string]Provider{"fake": &script{}},
+			Aliases: map[string]string{"smart": "fake:one", "fake:old": "fake:new", "anthropic": "anthropic:one"}, Limits: map[string]Limit{pattern: {Requests: 1}},
+		})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", pattern, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "in Limits")):
+			t.Errorf("%q: %v, want %s", pattern, err, want)
+		}
+	}
 }
