@@ -35,12 +35,12 @@ type rates struct {
 	flows  map[string]*flow  // by bucket and pattern
 	places map[string]*place // by call
 	swept  time.Time
-	learnt map[string]chan struct{} // by bucket: closed when its cool-down was looked up
+	learnt map[string]learning // by bucket
 }
 
 func newRates(limits map[string]Limit) *rates {
 	return &rates{
-		limit: limits, cool: make(map[string]time.Time), flows: make(map[string]*flow), places: make(map[string]*place), learnt: make(map[string]chan struct{}),
+		limit: limits, cool: make(map[string]time.Time), flows: make(map[string]*flow), places: make(map[string]*place), learnt: make(map[string]learning),
 	}
 }
 
@@ -245,7 +245,7 @@ func (r *rates) drop(name string, now time.Time) {
 
 // sweep gives back the places of calls that did not come: their runs were cancelled, or are in other hands.
 func (r *rates) sweep(now time.Time) {
-	if now.Sub(r.swept) < time.Second {
+	if now.Sub(r.swept).Abs() < time.Second {
 		return
 	}
 	r.swept = now
@@ -377,48 +377,50 @@ func (r *rates) cooling(bucket string, d time.Duration) {
 	r.coolUntil(bucket, time.Now().Add(d))
 }
 
+// learning is how far this process knows for how long a key has to rest.
+type learning uint8
+
+const (
+	unknown learning = iota
+	looking
+	known
+)
+
 // learn looks up, once, for how long a key still has to rest because of what was met before this process was there. Others wait
-// for who does so.
+// for who does so. There is no channel in it, so that tests in several bubbles may have one client.
 func (r *rates) learn(ctx context.Context, bucket string, look func() (time.Duration, error)) error {
 	for {
 		r.mu.Lock()
-		done := r.learnt[bucket]
-		if done == nil {
-			done = make(chan struct{})
-			r.learnt[bucket] = done
-			r.mu.Unlock()
-			return r.looked(bucket, done, look)
+		is := r.learnt[bucket]
+		if is == unknown {
+			r.learnt[bucket] = looking
 		}
 		r.mu.Unlock()
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		r.mu.Lock()
-		same := r.learnt[bucket] == done
-		r.mu.Unlock()
-		if same {
+		switch is {
+		case unknown:
+			return r.look(bucket, look)
+		case known:
 			return nil
+		}
+		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
 
-func (r *rates) looked(bucket string, done chan struct{}, look func() (time.Duration, error)) (err error) {
+func (r *rates) look(bucket string, look func() (time.Duration, error)) (err error) {
 	var d time.Duration
-	known := false
+	is := unknown // after an error, or a panic, the next one looks
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if !known { // the next one looks
-			delete(r.learnt, bucket)
-		} else if d > 0 {
+		if r.learnt[bucket] = is; d > 0 {
 			r.coolUntil(bucket, time.Now().Add(d))
 		}
-		close(done)
 	}()
-	d, err = look()
-	known = err == nil
+	if d, err = look(); err == nil {
+		is = known
+	}
 	return err
 }
 
