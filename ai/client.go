@@ -24,10 +24,12 @@ type Config struct {
 	Aliases map[string]string
 	// Providers are yours, by the word before the colon. They come before the built-in ones.
 	Providers map[string]Provider
-	// Limits hold back what is asked of a provider with one key, in this process: by provider:*, and by provider:name.
+	// Limits hold back what is asked of a provider with one key, in this process: by provider:*, and by provider:name. They are
+	// those of models, not of aliases.
 	Limits map[string]Limit
 	// Shared makes Limits, and waits for a provider's rate limits, hold over all workers on one database, for two more
-	// small writes for each request. Calls outside of steps share nothing.
+	// small writes for each request. Without it a rate limit of a provider is waited for by this process, and by those that first use
+	// the key after it was met: so it outlives a restart. Calls outside of steps share nothing.
 	Shared bool
 	// Budgets bound what a run may spend, by the name of its workflow. What its children, items that are spread, and all below
 	// them spend counts, too.
@@ -91,7 +93,7 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	checkLimits(cfg.Limits, wrong)
+	c.checkLimits(wrong)
 	if c.prices != nil {
 		c.checkBudgets(wrong)
 	}

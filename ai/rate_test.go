@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ func TestRates_Requests(t *testing.T) {
 		r := newRates(map[string]Limit{"fake:*": {Requests: 60}})
 		var sent []time.Time
 		for len(sent) < 200 {
-			p, wait, err := r.admit(t.Context(), testOpened("k"), 0, 0)
+			p, wait, _, err := r.admit(t.Context(), testOpened("k"), ticket{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,28 +59,28 @@ func TestRates_Settlement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRates(map[string]Limit{"fake:*": {Input: 600, Output: 600}})
 		now := time.Now()
-		p, _ := r.try(testOpened("k"), 600, 600, now)
-		if q, d := r.try(testOpened("k"), 10, 0, now); q != nil || d != time.Second {
+		p, _, _ := r.try(testOpened("k"), ticket{input: 600, output: 600}, now)
+		if q, d, _ := r.try(testOpened("k"), ticket{input: 10}, now); q != nil || d != time.Second {
 			t.Errorf("there is room for more than the limit: %v, %s", q, d)
 		}
 		p.settle(&Usage{Input: 500, CacheRead: 50, Output: 0}, nil, "fake")
-		if _, d := r.try(testOpened("k"), 60, 0, now); d != time.Second {
+		if _, d, _ := r.try(testOpened("k"), ticket{input: 60}, now); d != time.Second {
 			t.Errorf("50 are left, and 60 have to wait for %s", d)
 		}
-		if q, d := r.try(testOpened("k"), 50, 600, now); q == nil {
+		if q, d, _ := r.try(testOpened("k"), ticket{input: 50, output: 600}, now); q == nil {
 			t.Errorf("50 are left, and have to wait for %s", d)
 		}
-		if q, d := r.try(testOpened("other key"), 600, 600, now); q == nil {
+		if q, d, _ := r.try(testOpened("other key"), ticket{input: 600, output: 600}, now); q == nil {
 			t.Errorf("another key has to wait for %s", d)
 		}
-		if _, d := r.try(&opened{spec: spec{provider: "else", name: "one"}, bucket: "k"}, 600, 600, now); d != 0 {
+		if _, d, _ := r.try(&opened{spec: spec{provider: "else", name: "one"}, bucket: "k"}, ticket{input: 600, output: 600}, now); d != 0 {
 			t.Errorf("no limit, and a wait of %s", d)
 		}
 		a := newRates(map[string]Limit{"anthropic:*": {Input: 600}})
 		o := &opened{spec: spec{provider: "anthropic", name: "one"}, bucket: "k"}
-		p, _ = a.try(o, 600, 0, now)
+		p, _, _ = a.try(o, ticket{input: 600}, now)
 		p.settle(&Usage{Input: 100, CacheRead: 5000}, nil, "anthropic")
-		if q, d := a.try(o, 500, 0, now); q == nil {
+		if q, d, _ := a.try(o, ticket{input: 500}, now); q == nil {
 			t.Errorf("what came from a cache counts: %s", d)
 		}
 	})
@@ -90,17 +91,17 @@ func TestRates_AboveTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRates(map[string]Limit{"fake:one": {Input: 100}})
 		now := time.Now()
-		if p, _ := r.try(testOpened("k"), 1, 0, now); p == nil {
+		if p, _, _ := r.try(testOpened("k"), ticket{input: 1}, now); p == nil {
 			t.Fatal("no leave")
 		}
-		p, d := r.try(testOpened("k"), 1000, 0, now)
+		p, d, _ := r.try(testOpened("k"), ticket{input: 1000}, now)
 		if p != nil || d <= 0 || d > time.Second {
 			t.Fatalf("it goes with others: %s", d)
 		}
-		if p, d = r.try(testOpened("k"), 1000, 0, now.Add(d)); p == nil {
+		if p, d, _ = r.try(testOpened("k"), ticket{input: 1000}, now.Add(d)); p == nil {
 			t.Fatalf("it never goes: %s", d)
 		}
-		if _, d = r.try(testOpened("k"), 1, 0, now.Add(time.Second)); d < 8*time.Minute {
+		if _, d, _ = r.try(testOpened("k"), ticket{input: 1}, now.Add(time.Second)); d < 8*time.Minute {
 			t.Errorf("the next waits for %s only", d)
 		}
 	})
@@ -111,17 +112,17 @@ func TestRates_Concurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRates(map[string]Limit{"fake:*": {Concurrent: 2}})
 		now := time.Now()
-		a, _ := r.try(testOpened("k"), 0, 0, now)
-		b, _ := r.try(testOpened("k"), 0, 0, now)
-		if c, d := r.try(testOpened("k"), 0, 0, now); c != nil || d <= 0 {
+		a, _, _ := r.try(testOpened("k"), ticket{}, now)
+		b, _, _ := r.try(testOpened("k"), ticket{}, now)
+		if c, d, _ := r.try(testOpened("k"), ticket{}, now); c != nil || d <= 0 {
 			t.Errorf("a third goes")
 		}
 		a.release()
 		a.release()
-		if c, _ := r.try(testOpened("k"), 0, 0, now); c == nil {
+		if c, _, _ := r.try(testOpened("k"), ticket{}, now); c == nil {
 			t.Errorf("a place is free, and none goes")
 		}
-		if c, _ := r.try(testOpened("k"), 0, 0, now); c != nil {
+		if c, _, _ := r.try(testOpened("k"), ticket{}, now); c != nil {
 			t.Errorf("a place was given back twice")
 		}
 		b.release()
@@ -133,18 +134,18 @@ func TestRates_Headroom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRates(map[string]Limit{"fake:*": {Requests: 60}})
 		now := time.Now()
-		p, _ := r.try(testOpened("k"), 0, 0, now)
+		p, _, _ := r.try(testOpened("k"), ticket{}, now)
 		p.settle(&Usage{}, &model.Headroom{Requests: model.Window{Limit: 60, Remaining: 1}}, "fake")
-		if q, _ := r.try(testOpened("k"), 0, 0, now); q == nil {
+		if q, _, _ := r.try(testOpened("k"), ticket{}, now); q == nil {
 			t.Error("one is left")
 		}
-		if _, d := r.try(testOpened("k"), 0, 0, now); d != time.Second {
+		if _, d, _ := r.try(testOpened("k"), ticket{}, now); d != time.Second {
 			t.Errorf("none is left, and the wait is %s", d)
 		}
 		free := newRates(nil)
-		p, _ = free.try(testOpened("k"), 0, 0, now)
+		p, _, _ = free.try(testOpened("k"), ticket{}, now)
 		p.settle(&Usage{}, &model.Headroom{Input: model.Window{Limit: 100, Remaining: 0, Reset: 7 * time.Second}}, "fake")
-		if _, d := free.try(testOpened("k"), 0, 0, now); d != 7*time.Second {
+		if _, d, _ := free.try(testOpened("k"), ticket{}, now); d != 7*time.Second {
 			t.Errorf("without a limit of ours: %s", d)
 		}
 	})
@@ -205,11 +206,132 @@ func TestBareRateLimits(t *testing.T) {
 		if !errors.Is(err, ErrWaiting) || len(s.requests) != 10 || len(j.Slept) < 9 {
 			t.Errorf("%v, %d requests, slept %s", err, len(s.requests), j.Slept)
 		}
-		if d := j.Slept[0]; d != 30*time.Second {
+		if d := j.Slept[0]; d < 30*time.Second || d > 33*time.Second {
 			t.Errorf("slept %s first", d)
 		}
-		if d := j.Slept[len(j.Slept)-1]; d != 10*time.Minute {
+		if d := j.Slept[len(j.Slept)-1]; d < 10*time.Minute || d > 11*time.Minute {
 			t.Errorf("slept %s last", d)
 		}
 	})
+}
+
+// A place is one's own until a minute after its turn; then, and when it is left, what it took is there again.
+func TestRates_PlaceComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRates(map[string]Limit{"fake:*": {Requests: 60}, "fake:one": {Requests: 6}})
+		now := time.Now()
+		for range 6 {
+			if p, _, _ := r.try(testOpened("k"), ticket{}, now); p == nil {
+				t.Fatal("no leave")
+			}
+		}
+		wait := func(call string, at time.Duration, want time.Duration) {
+			t.Helper()
+			p, d, q := r.try(testOpened("k"), ticket{call: call}, now.Add(at))
+			if want == 0 && p == nil || p != nil && want > 0 || (d-want).Abs() > time.Millisecond || q != ownTurn {
+				t.Errorf("%s after %s: %v, a wait of %s, want %s", call, at, p != nil, d, want)
+			}
+		}
+		wait("a", 0, 10*time.Second)
+		wait("b", 0, 20*time.Second)
+		wait("c", 0, 30*time.Second)
+		wait("a", time.Second, 9*time.Second) // it is its own place still
+		wait("b", 20*time.Second, 0)
+		wait("d", 20*time.Second, 20*time.Second)
+		other := &opened{spec: spec{provider: "fake", name: "two"}, bucket: "k"}
+		for i := range 53 { // those who wait for one model take nothing of the others
+			if p, d, _ := r.try(other, ticket{call: "x"}, now.Add(20*time.Second)); p == nil {
+				t.Fatalf("other model %d: %s", i, d)
+			}
+		}
+		r.leave(testOpened("k"), ticket{call: "d"})
+		wait("e", 20*time.Second, 20*time.Second)
+		wait("c", 30*time.Second+lateness, 0)
+		for i := range 5 { // a and e did not come, and b and c went
+			wait(fmt.Sprint("f", i), 40*time.Second+lateness+time.Second, 0)
+		}
+	})
+}
+
+// A call that is ended while it waits in its slot leaves its place.
+func TestRates_EndedInTheSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRates(map[string]Limit{"fake:*": {Requests: 60}})
+		now := time.Now()
+		for range 60 {
+			_, _, _ = r.try(testOpened("k"), ticket{}, now)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer stop()
+		if _, _, _, err := r.admit(ctx, testOpened("k"), ticket{call: "a"}); !errors.Is(err, context.DeadlineExceeded) || len(r.places) != 0 {
+			t.Errorf("%v, %d places", err, len(r.places))
+		}
+		if _, d, _ := r.try(testOpened("k"), ticket{call: "b"}, time.Now()); d > 501*time.Millisecond {
+			t.Errorf("the next waits for %s", d)
+		}
+	})
+}
+
+// Whoever uses a key first looks up whether it has to rest; the others wait for that, and an error leaves it to the next.
+func TestRates_Learn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRates(nil)
+		looks := 0
+		look := func() (time.Duration, error) {
+			elapse(time.Second)
+			if looks++; looks == 1 {
+				return 0, errors.New("away")
+			}
+			return time.Minute, nil
+		}
+		failed := make(chan error, 4)
+		for range 4 {
+			go func() { failed <- r.learn(t.Context(), "k", look) }()
+		}
+		errs := 0
+		for range 4 {
+			if <-failed != nil {
+				errs++
+			}
+		}
+		if _, d, q := r.try(testOpened("k"), ticket{}, time.Now()); errs != 1 || looks != 2 || d > time.Minute || d < 59*time.Second || q != coolDown {
+			t.Errorf("%d errors, %d looks, a wait of %s", errs, looks, d)
+		}
+		if p, _, _ := r.try(testOpened("k"), ticket{hurry: true}, time.Now()); p == nil {
+			t.Error("a person has said that it is to be tried")
+		}
+	})
+}
+
+// Limits that would limit nothing are refused, with what to write instead.
+func TestNew_LimitsThatFitNoModel(t *testing.T) {
+	env := func(name string) string { return map[string]string{"AI_MODEL_QUICK": "gemini:flash"}[name] }
+	for pattern, want := range map[string]string{
+		"antropic:*":                           `"antropic:*": no such provider; the providers are anthropic, `,
+		"smart":                                `"smart" is an alias, and limits are those of what it leads to: give them to "fake:one", or to "fake:*"`,
+		"smart:*":                              `"smart" is an alias`,
+		"quick":                                `give them to "gemini:flash"`,
+		"fake:old":                             `"fake:old" is an alias, and limits are those of what it leads to: give them to "fake:new"`,
+		"other":                                `"other" reads provider:name, or provider:*`,
+		"openai-chat@http://h:8000/v1/:*":      `it reads "openai-chat@http://h:8000/v1:*"`,
+		"cohere@http://h:8000/v1:*":            "the wires that can be at an address",
+		"fake:*":                               "",
+		"fake:new":                             "",
+		"anthropic:*":                          "",
+		"gemini:flash":                         "",
+		"ollama:qwen3:8b":                      "",
+		"openai-chat@http://h:8000/v1:*":       "",
+		"openai-chat@http://h:8000/v1:qwen:8b": "",
+	} {
+		_, err := New(Config{
+			Getenv: env, Providers: map[string]Provider{"fake": &script{}},
+			Aliases: map[string]string{"smart": "fake:one", "fake:old": "fake:new", "anthropic": "anthropic:one"}, Limits: map[string]Limit{pattern: {Requests: 1}},
+		})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", pattern, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "in Limits")):
+			t.Errorf("%q: %v, want %s", pattern, err, want)
+		}
+	}
 }

@@ -44,6 +44,7 @@ type mark struct {
 type refusal struct {
 	Error  *failing `json:"error,omitempty"`  // the call cannot be made
 	Wait   int64    `json:"wait,omitempty"`   // nanoseconds until there may be room within the rates
+	Cool   bool     `json:"cool,omitempty"`   // because the provider has said so, and not for limits of ours
 	Budget *overrun `json:"budget,omitempty"` // there is no room for it in a budget
 }
 

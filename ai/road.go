@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -22,6 +23,7 @@ const (
 	authHold     = 10 * time.Minute
 	quickHolds   = 12 // after so many, a key is tried hourly too
 	longestQuota = 24 * time.Hour
+	longestSpell = 5 * time.Minute // between two looks for room that others look for, too
 )
 
 // road is how far a call has come. It follows from the records alone.
@@ -36,6 +38,25 @@ type road struct {
 	odd     int
 	doubled bool
 	begun   int64 // microseconds
+	since   int64 // microseconds; from then on the rate was in the way, zero if it is not
+	hurry   bool  // the next request is sent in spite of a cool-down
+}
+
+// patient is how long to wait for the rate, at a time in microseconds, if wait is the least. It is up to a tenth more, so that not all come back
+// at once; and for who waits already it is a part of that, so that what a call records grows with the logarithm of the time it waits.
+func (r *road) patient(wait time.Duration, now int64) time.Duration {
+	if r.since > 0 {
+		wait = max(wait, min(time.Duration(now-r.since)*time.Microsecond/16, longestSpell))
+	}
+	return spread(wait)
+}
+
+// spread is a wait, or up to a tenth more, which is no more than longestSpell.
+func spread(d time.Duration) time.Duration {
+	if d <= 0 || d > longestQuota { // no time, or no end of it
+		return d
+	}
+	return d + time.Duration(rand.Int64N(int64(min(d/10, longestSpell))+1))
 }
 
 // after decides what follows from a try: an answer, an error, or neither: then another try is due, and after
@@ -46,6 +67,7 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 		r.begun = m.At
 	}
 	r.choice = min(m.Choice, len(a.k.fallback))
+	r.meet(m, o)
 	if !o.Interrupted {
 		r.cut = 0
 	}
@@ -101,6 +123,22 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 	return nil, a.failed(ctx, m, o, e)
 }
 
+// meet notes since when the rate is in the way.
+func (r *road) meet(m *mark, o *outcome) {
+	sent := m.Not == nil && !o.Interrupted
+	switch {
+	case m.Not != nil && m.Not.Wait > 0, o.Error != nil && o.Error.Kind == RateLimited:
+		if r.since == 0 {
+			r.since = m.At
+		}
+	case sent:
+		r.since = 0
+	}
+	if sent {
+		r.hurry = false
+	}
+}
+
 // goneAs is the error of a context that ended, as it was recorded.
 func goneAs(how string) error {
 	if how == "deadline" {
@@ -141,28 +179,28 @@ func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) erro
 			r.bare++
 		}
 		if e.RetryAfter > longestWait || r.bare >= bareLimit {
-			return a.hold(ctx, m, e, min(max(e.RetryAfter, longestWait), longestQuota))
+			return a.hold(ctx, m, e, o.At, min(max(e.RetryAfter, longestWait), longestQuota))
 		}
 		d := e.RetryAfter
-		if d == 0 {
+		if d <= 0 {
 			d = bareNap(r.bare)
 		}
 		if !a.info.CanWait {
 			return a.fail(m, e)
 		}
-		return a.j.Sleep(ctx, "ai.rate", d)
+		return a.j.Sleep(ctx, "ai.rate", r.patient(d, o.At))
 	case Quota:
 		d := quotaHold
 		if e.RetryAfter > 0 {
 			d = min(e.RetryAfter, longestQuota)
 		}
-		return a.hold(ctx, m, e, d)
+		return a.hold(ctx, m, e, o.At, d)
 	case Auth:
 		d := authHold
 		if r.holds >= quickHolds {
 			d = quotaHold
 		}
-		return a.hold(ctx, m, e, d)
+		return a.hold(ctx, m, e, o.At, d)
 	case TooLong, Refused:
 		if !last {
 			r.choice, r.quick, r.doubled = r.choice+1, 0, false
@@ -193,14 +231,14 @@ func (a *asking) overloaded(ctx context.Context, m *mark, o *outcome, e *Error, 
 	}
 	r.quick++
 	if r.quick < tries && e.RetryAfter <= maxPause {
-		a.pause = max(jitter(r.quick), e.RetryAfter)
+		a.pause = max(jitter(r.quick), spread(e.RetryAfter))
 		return nil
 	}
 	if r.quick = 0; !last {
 		r.choice++
 		return nil
 	}
-	nap := max(min(firstNap<<min(r.round, 10), longestNap), e.RetryAfter)
+	nap := max(min(firstNap<<min(r.round, 10), longestNap), spread(e.RetryAfter))
 	if !a.info.CanWait || time.Duration(o.At-r.begun)*time.Microsecond+nap > a.k.patience {
 		return a.fail(m, e)
 	}
@@ -215,14 +253,21 @@ func (a *asking) wait(ctx context.Context, m *mark) error {
 		return a.overBudget(ctx, m)
 	}
 	d := time.Duration(m.Not.Wait)
-	if !a.info.CanWait {
-		return a.fail(m, &Error{Kind: RateLimited, Model: m.Model, RetryAfter: d, Err: errors.New("the limits of this configuration leave no room for it now")})
+	e := &Error{Kind: RateLimited, Model: m.Model, RetryAfter: d, Err: errors.New("the limits of this configuration leave no room for it now")}
+	if m.Not.Cool {
+		e.Err = errors.New("its provider has said before that nothing is to be sent with this key for a time")
+	}
+	switch {
+	case !a.info.CanWait:
+		return a.fail(m, e)
+	case m.Not.Cool && d > longestWait:
+		return a.hold(ctx, m, e, m.At, min(d, longestQuota))
 	}
 	return a.j.Sleep(ctx, "ai.rate", d)
 }
 
-// hold asks a person what to do, and tries again by itself after d.
-func (a *asking) hold(ctx context.Context, m *mark, e *Error, d time.Duration) error {
+// hold asks a person what to do, and tries again by itself d after at, in microseconds. Then a request is sent also if the key has to rest.
+func (a *asking) hold(ctx context.Context, m *mark, e *Error, at int64, d time.Duration) error {
 	if !a.info.CanWait {
 		return a.fail(m, e)
 	}
@@ -230,9 +275,10 @@ func (a *asking) hold(ctx context.Context, m *mark, e *Error, d time.Duration) e
 		e.Kind = Quota
 	}
 	a.road.holds++
+	until := time.UnixMicro(at).Add(d).UTC().Format("2006-01-02 15:04:05 MST")
 	answer, err := a.j.Ask(ctx, "ai.hold", Question{
-		Prompt:  "A model cannot be asked: " + clip(e.Error(), 500) + ". It is tried again by itself, or when you say so.",
-		Details: holdDetails{Reason: string(e.Kind), Model: m.Model, Asked: m.Asked, Again: d.String()},
+		Prompt:  "A model cannot be asked: " + clip(e.Error(), 500) + ". It is tried again by itself at " + until + ", or when you say so.",
+		Details: holdDetails{Reason: string(e.Kind), Model: m.Model, Asked: m.Asked, Again: d.Round(time.Second).String()},
 		Schema:  json.RawMessage(`{"type":"string","enum":["try again","fail"]}`),
 		Timed:   true, Timeout: d, Default: json.RawMessage(`"try again"`),
 	})
@@ -242,7 +288,7 @@ func (a *asking) hold(ctx context.Context, m *mark, e *Error, d time.Duration) e
 	if string(answer) == `"fail"` {
 		return a.fail(m, permanent(e))
 	}
-	a.road.bare, a.road.quick = 0, 0
+	a.road.bare, a.road.quick, a.road.since, a.road.hurry = 0, 0, 0, true
 	return nil
 }
 

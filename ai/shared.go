@@ -68,9 +68,14 @@ type loan struct {
 // coolCounter is where a bucket's cool-downs count, for all workers.
 func coolCounter(bucket string) string { return "ai:" + hashOf([]byte(bucket))[:32] + ":cool" }
 
+// restDraw is the draw of nothing that fits when a key need not rest.
+func restDraw(bucket string) draw {
+	return draw{counter: coolCounter(bucket), lasts: time.Minute, kind: coolDraw}
+}
+
 // draws are what a request takes from the counters that its model shares with others.
 func (r *rates) draws(o *opened, input, output int64) []draw {
-	list := []draw{{counter: coolCounter(o.bucket), lasts: time.Minute, kind: coolDraw}} // it fits when nothing counts there
+	list := []draw{restDraw(o.bucket)}
 	for _, pattern := range r.patterns(o) {
 		l := r.limit[pattern]
 		var none [16]byte
@@ -89,31 +94,82 @@ func (r *rates) draws(o *opened, input, output int64) []draw {
 	return list
 }
 
-// borrow takes a request's part of what all workers share, or says for how long to wait.
-func (a *asking) borrow(ctx context.Context, input, output int64) (time.Duration, error) {
+// admitted takes a request's part of the rates, or says for how long to wait.
+func (a *asking) admitted(ctx context.Context, m *mark) (*refusal, error) {
+	if err := a.learn(ctx); err != nil {
+		return nil, err
+	}
+	t := ticket{input: m.Input, output: m.Output, hurry: a.road.hurry}
+	if a.info.CanWait {
+		t.call = a.info.Execution + "\x00" + a.info.Path + "\x00" + a.name
+	}
+	pass, wait, q, err := a.c.rates.admit(ctx, &a.open, t)
+	if pass != nil {
+		a.pass = pass
+		if wait, q, err = a.borrow(ctx, m.Input, m.Output); wait > 0 || err != nil {
+			a.unadmit(ctx)
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case wait <= 0:
+		return nil, nil
+	case q != ownTurn: // others wait for the same
+		wait = a.road.patient(wait, m.At)
+	}
+	return &refusal{Wait: int64(wait), Cool: q == coolDown}, nil
+}
+
+// unadmit gives back what admitted has taken: nothing is sent.
+func (a *asking) unadmit(ctx context.Context) {
+	a.repay(ctx, nil, true)
+	a.pass.undo()
+	a.release(ctx)
+}
+
+// learn makes known for how long the key has to rest, if somebody has met a rate limit before this process was there.
+func (a *asking) learn(ctx context.Context) error {
+	j, ok := a.j.(counting)
+	if !ok {
+		return nil
+	}
+	return a.c.rates.learn(ctx, a.open.bucket, func() (time.Duration, error) {
+		_, _, _, wait, err := j.take(ctx, takeName(), []draw{restDraw(a.open.bucket)})
+		return wait, err
+	})
+}
+
+// borrow takes a request's part of what all workers share, or says for how long to wait, and for what.
+func (a *asking) borrow(ctx context.Context, input, output int64) (time.Duration, queue, error) {
 	j, ok := a.j.(counting)
 	if !ok || !a.c.cfg.Shared {
-		return 0, nil
+		return 0, 0, nil
 	}
 	draws := a.c.rates.draws(&a.open, input, output)
+	if a.road.hurry {
+		if draws = draws[1:]; len(draws) == 0 {
+			return 0, 0, nil
+		}
+	}
 	id, ok, counter, wait, err := j.take(ctx, takeName(), draws)
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, 0, err
 	case ok:
 		a.loan = &loan{j, id, draws}
-		return 0, nil
+		return 0, 0, nil
 	case counter == coolCounter(a.open.bucket): // for how long that alone takes
 		if _, _, _, wait, err = j.take(ctx, takeName(), draws[:1]); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		wait = max(wait, time.Second)
+		return max(wait, time.Second), coolDown, nil
 	case strings.HasSuffix(counter, ":busy") || wait <= 0: // a place is free when somebody is done
 		wait = sharedRest
 	case wait > time.Minute: // until places are free by themselves: they are before that
 		wait = 3 * sharedRest
 	}
-	return wait + time.Duration(rand.Int64N(int64(wait)/10+1)), nil
+	return wait, freePlace, nil
 }
 
 // takeName is nobody else's: who dies before a try is marked has taken for nothing, and takes anew.
@@ -150,6 +206,8 @@ func (a *asking) repay(ctx context.Context, u *Usage, all bool) {
 	if len(list) == 0 {
 		return
 	}
+	ctx, cancel := lastly(ctx)
+	defer cancel()
 	if err := l.j.giveBack(ctx, l.id, list); err != nil { // it counts until its time is over
 		logger(ctx).Warn("the use of a model's limits could not be settled", "err", a.c.redact(err.Error()))
 	}
@@ -158,9 +216,11 @@ func (a *asking) repay(ctx context.Context, u *Usage, all bool) {
 // vacate gives the place of a request back of whose answer nothing is known.
 func (a *asking) vacate(ctx context.Context) {
 	l := a.loan
-	if a.loan = nil; l == nil || ctx.Err() != nil {
+	if a.loan = nil; l == nil {
 		return
 	}
+	ctx, cancel := lastly(ctx)
+	defer cancel()
 	for _, d := range l.draws {
 		if d.kind == placeDraw {
 			d.amount = 0
@@ -169,12 +229,22 @@ func (a *asking) vacate(ctx context.Context) {
 	}
 }
 
-// coolEverywhere keeps all workers from sending with a key for a time.
+// lastly is a context for the last word of a body that may be over.
+func lastly(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+}
+
+// coolEverywhere keeps from sending with a key for a time: all workers, if they share what they may ask, and else those that begin later.
 func (a *asking) coolEverywhere(ctx context.Context, d time.Duration) {
 	j, ok := a.j.(counting)
-	if !ok || !a.c.cfg.Shared {
+	if !ok {
 		return
 	}
+	ctx, cancel := lastly(ctx)
+	defer cancel()
 	_, _, _, _, err := j.take(ctx, takeName(), []draw{{counter: coolCounter(a.open.bucket), amount: 1, limit: 1 << 40, lasts: d, kind: coolDraw}})
 	if err != nil {
 		logger(ctx).Warn("a rate limit could not be told to the other workers", "err", a.c.redact(err.Error()))

@@ -193,26 +193,14 @@ func (a *asking) room(ctx context.Context, m *mark) (*refusal, error) {
 			Kind: Invalid, Model: m.Model, Err: errors.New("its price is not known, and the budget is of money alone: give the budget Tokens or Calls, too, or the model a price"),
 		})}, nil
 	}
-	pass, wait, err := a.c.rates.admit(ctx, &a.open, m.Input, m.Output)
-	if err != nil {
-		return nil, err
-	}
-	if pass == nil {
-		return &refusal{Wait: int64(wait)}, nil
-	}
-	a.pass = pass
-	if wait, err = a.borrow(ctx, m.Input, m.Output); wait > 0 || err != nil {
-		a.pass.settle(nil, nil, "")
-		a.release(ctx)
-		return &refusal{Wait: int64(wait)}, err
+	if no, err := a.admitted(ctx, m); no != nil || err != nil {
+		return no, err
 	}
 	need := m.reserved()
 	if a.k.purse != nil {
 		no, warn := a.k.purse.reserve(need)
 		if no != nil {
-			a.repay(ctx, nil, true)
-			a.pass.settle(nil, nil, "")
-			a.release(ctx)
+			a.unadmit(ctx)
 			return &refusal{Budget: no}, nil
 		}
 		if warn {
@@ -249,9 +237,7 @@ func (a *asking) giveBack(ctx context.Context, m *mark) {
 		a.k.purse.settle(m.reserved(), spending{})
 	}
 	a.book = nil
-	a.repay(ctx, nil, true)
-	a.pass.settle(nil, nil, "")
-	a.release(ctx)
+	a.unadmit(ctx)
 }
 
 // release ends what was taken for the time of one try.

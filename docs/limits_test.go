@@ -142,6 +142,8 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"ai/road.go", "longestCool", "10 * time.Minute", "| refusals for a rate in a row that do not say for how long | 10, with naps of 30 s to 10 min |"},
 		{"ai/road.go", "longestWait", "15 * time.Minute", "| wait for a rate limit that is still one | 15 min |"},
 		{"ai/rate.go", "shortWait", "2 * time.Second", "| how long a call waits for its rate in its slot | 2 s |"},
+		{"ai/rate.go", "lateness", "time.Minute", "| a turn that a call does not come for | 1 min |"},
+		{"ai/road.go", "longestSpell", "5 * time.Minute", "| time between two looks for a place of `ai.Limit.Concurrent` | a sixteenth of the wait, at most 5 min |"},
 		{"ai/pause.go", "maxPauses", "3", "| pauses of one answer | 3 |"},
 		{"ai/record.go", "maxErrorText", "2 << 10", "| text of an error of a model | 2 KiB |"},
 		{"internal/schema/output.go", "maxOutput", "64 << 10", "| schema of what a model answers | 64 KiB, types 32 deep |"},
