@@ -32,6 +32,9 @@ func TestEV6_GatheredIsFolded(t *testing.T) {
 	got := func(kind Kind, topic string) Fact { return Fact{Kind: kind, Topic: topic, Data: []byte(topic)} }
 	a, b := Arrival{"ta", []byte("ta")}, Arrival{"tb", []byte("tb")}
 	late := &Wait{ID: "w", Kind: "all", All: true, Topics: wait.Topics, HasValue: true, Default: []byte("1")}
+	extend := Fact{Kind: Altered, Message: 1, Until: 9, Note: &Note{Kind: NoteExtended, Until: 9}}
+	extended := &Wait{ID: "w", Kind: "all", All: true, Topics: wait.Topics, Deadline: 9, Notes: []Note{*extend.Note}}
+	revoke := Fact{Kind: Revoked, Message: 2, Data: []byte("eve"), Err: &Error{Code: "wait_cancelled", Message: "why"}}
 	for name, c := range map[string]struct {
 		facts []Fact
 		want  Call
@@ -47,6 +50,11 @@ func TestEV6_GatheredIsFolded(t *testing.T) {
 		"opened after a part":     {[]Fact{got(Gathered, "ta"), waited}, Call{State: Open, Wait: wait, Seq: 1, Got: []Arrival{a}}},
 		"any":                     {[]Fact{got(Received, "tb")}, Call{State: Value, Got: []Arrival{b}}},
 		"any that was opened":     {[]Fact{waited, got(Received, "ta")}, Call{State: Value, Got: []Arrival{a}}},
+		"extended":                {[]Fact{waited, got(Gathered, "tb"), extend}, Call{State: Open, Wait: extended, Seq: 1, Got: []Arrival{b}}},
+		"extended, complete":      {[]Fact{waited, got(Gathered, "tb"), extend, got(Received, "ta")}, Call{State: Value, Got: []Arrival{b, a}}},
+		"extended, timed out":     {[]Fact{waited, got(Gathered, "tb"), extend, {Kind: Fired}}, Call{State: TimedOut, Got: []Arrival{b}}},
+		"cancelled":               {[]Fact{waited, got(Gathered, "tb"), revoke}, Call{State: Withdrawn, Data: []byte("eve"), Err: revoke.Err, Got: []Arrival{b}}},
+		"extended, cancelled":     {[]Fact{waited, got(Gathered, "tb"), extend, revoke}, Call{State: Withdrawn, Data: []byte("eve"), Err: revoke.Err, Got: []Arrival{b}}},
 		"a failed attempt passes": {[]Fact{got(Gathered, "ta"), {Kind: Delayed, Why: ByError, Err: &Error{}}}, Call{State: Partial, Got: []Arrival{a}}},
 	} {
 		h := NewHistory()
