@@ -47,7 +47,7 @@ func Payload[T any](a Arrived) (T, error) {
 // Arrivals is what came for a WaitForAll.
 type Arrivals struct {
 	Arrived []Arrived // in the order in which they came
-	Missing []string  // after a timeout: what did not come, in the order asked for
+	Missing []string  // after a timeout or CancelWait: what did not come, in the order asked for
 	Default Arrived   // after a timeout: the value of OnTimeout, if there is one
 }
 
@@ -64,7 +64,8 @@ func (a *Arrivals) Of(name string) Arrived {
 // WaitForAny waits for the first of several events. It takes the one that was accepted
 // first, also if it was sent before, and tells which; the others stay for later waits.
 //
-// At a timeout it returns the value of OnTimeout, with an empty Name, or ErrTimeout.
+// At a timeout it returns the value of OnTimeout, with an empty Name, or ErrTimeout. When
+// engine.CancelWait ends it the error is a *WaitCancelled.
 func WaitForAny(ctx context.Context, names []string, opts ...WaitOption) (Arrived, error) {
 	c, err := gather(ctx, "any", names, opts)
 	switch {
@@ -72,6 +73,8 @@ func WaitForAny(ctx context.Context, names []string, opts ...WaitOption) (Arrive
 		return Arrived{}, err
 	case c.State == journal.Value && len(c.Got) > 0:
 		return arrived(c.Got[0]), nil
+	case c.State == journal.Withdrawn:
+		return Arrived{}, fmt.Errorf("any of %s: %w", strings.Join(names, ", "), withdrawn(c))
 	case c.Has:
 		return Arrived{raw: c.Data}, nil
 	}
@@ -82,7 +85,8 @@ func WaitForAny(ctx context.Context, names []string, opts ...WaitOption) (Arrive
 // one name it takes the first; the others stay for later waits.
 //
 // At a timeout what has come is used up and returned, Missing says what has not, and
-// the error is ErrTimeout; with OnTimeout it is nil and Default is that value.
+// the error is ErrTimeout; with OnTimeout it is nil and Default is that value. When engine.CancelWait
+// ends it the same is returned, and the error is a *WaitCancelled. After other errors the Arrivals are nil.
 func WaitForAll(ctx context.Context, names []string, opts ...WaitOption) (*Arrivals, error) {
 	c, err := gather(ctx, "all", names, opts)
 	if err != nil {
@@ -104,7 +108,11 @@ func WaitForAll(ctx context.Context, names []string, opts ...WaitOption) (*Arriv
 		all.Default = Arrived{raw: c.Data}
 		return all, nil
 	}
-	return all, fmt.Errorf("all of %s: %w; what did not come: %s", strings.Join(names, ", "), ErrTimeout, strings.Join(all.Missing, ", "))
+	why := ErrTimeout
+	if c.State == journal.Withdrawn {
+		why = withdrawn(c)
+	}
+	return all, fmt.Errorf("all of %s: %w; what did not come: %s", strings.Join(names, ", "), why, strings.Join(all.Missing, ", "))
 }
 
 func arrived(a journal.Arrival) Arrived {

@@ -44,8 +44,9 @@ func Tags(tags ...string) StartOption {
 // higher goes first.
 func Priority(n int) StartOption { return func(o *startOptions) { o.priority = n } }
 
-// At delays the start: no step begins before t, by the store's clock.
-func At(t time.Time) StartOption { return func(o *startOptions) { o.at = t } }
+// At delays the start: no step begins before t, by the store's clock. A time after the year 9999 is
+// its end.
+func At(t time.Time) StartOption { return func(o *startOptions) { o.at = run.Within(t) } }
 
 // InQueue starts the run in another queue than its workflow's.
 func InQueue(name string) StartOption { return func(o *startOptions) { o.queue = name } }

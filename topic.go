@@ -46,37 +46,60 @@ func readTopic(topic string) (name, key string, ok bool) {
 
 // correlation says which events of a wait are published for a key.
 type correlation struct {
-	set   bool
 	key   string
 	names []string // none: all
 }
 
+func (c *correlation) about(name string) bool {
+	return len(c.names) == 0 || slices.Contains(c.names, name)
+}
+
+// correlations are those of one wait.
+type correlations []correlation
+
 // Correlate makes a wait take events that engine.Publish publishes for this key,
 // instead of those that are sent to the run. A wait for any or all of several events may
-// name those that it is about; the others are sent to the run.
+// name those that it is about, and have one Correlate for each key; the others are sent to the run.
+// An event with two keys, and a name that the wait has not, are ErrInvalid.
 func Correlate(key string, names ...string) WaitOption {
-	return func(o *waitOptions) { o.correlate = correlation{true, key, names} }
+	return func(o *waitOptions) { o.correlate = append(o.correlate, correlation{key, names}) }
 }
 
 // topic is the topic of one event of a wait.
-func (c *correlation) topic(name string) journal.Topic {
-	if c.set && (len(c.names) == 0 || slices.Contains(c.names, name)) {
+func (list correlations) topic(name string) journal.Topic {
+	if c := list.claims(name); c != nil {
 		return journal.Topic{Name: name, Topic: publishedTopic(name, c.key), Shared: true}
 	}
 	return journal.Topic{Name: name, Topic: eventTopic(name)}
 }
 
-// check refuses a correlation that does not fit the events of a wait.
-func (c *correlation) check(names ...string) error {
-	if !c.set {
-		return nil
+// check refuses correlations that do not fit the events of a wait.
+func (list correlations) check(names ...string) error {
+	for i := range list {
+		c := &list[i]
+		if m := tree.TextMistake(c.key); m != "" {
+			return fmt.Errorf("%w: Correlate: the key: %s", ErrInvalid, m)
+		}
+		for _, n := range c.names {
+			if !slices.Contains(names, n) {
+				return fmt.Errorf("%w: Correlate: the wait has no event %q", ErrInvalid, n)
+			}
+		}
+		for _, n := range names {
+			if other := list[:i].claims(n); c.about(n) && other != nil {
+				return fmt.Errorf("%w: Correlate: the event %q is to be published for %q and for %q; name for each key the events that it is for, each event once",
+					ErrInvalid, n, other.key, c.key)
+			}
+		}
 	}
-	if m := tree.TextMistake(c.key); m != "" {
-		return fmt.Errorf("%w: Correlate: the key: %s", ErrInvalid, m)
-	}
-	for _, n := range c.names {
-		if !slices.Contains(names, n) {
-			return fmt.Errorf("%w: Correlate: the wait has no event %q", ErrInvalid, n)
+	return nil
+}
+
+// claims is the first that is about an event; nil if none is.
+func (list correlations) claims(name string) *correlation {
+	for i := range list {
+		if list[i].about(name) {
+			return &list[i]
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ type waitOptions struct {
 	assigned         bool
 	to               string
 	notices          []notice
-	correlate        correlation
+	correlate        correlations
 	schema           json.RawMessage
 	isNamed          bool
 	name             string // of a sleep
@@ -70,8 +70,8 @@ func Sleep(ctx context.Context, d time.Duration, opts ...WaitOption) error {
 	return sleep(ctx, &run.CallRequest{Timed: true, For: d}, opts)
 }
 
-// SleepUntil suspends the run until t. A past t returns at once. The only option is
-// Named.
+// SleepUntil suspends the run until t. A past t returns at once, and one after the year 9999 is its
+// end. The only option is Named.
 func SleepUntil(ctx context.Context, t time.Time, opts ...WaitOption) error {
 	return sleep(ctx, &run.CallRequest{Timed: true, At: t}, opts)
 }
@@ -199,7 +199,7 @@ func request[T any](w *journal.Wait, o waitOptions, limit int) (*run.CallRequest
 	if o.schema != nil && w.Kind != "input" {
 		return nil, fmt.Errorf("%s %q: %w: Schema is for WaitForInput", w.Kind, w.Name, ErrInvalid)
 	}
-	if o.correlate.set && !slices.Contains([]string{"event", "any", "all"}, w.Kind) {
+	if len(o.correlate) > 0 && !slices.Contains([]string{"event", "any", "all"}, w.Kind) {
 		return nil, fmt.Errorf("%s %q: %w: Correlate is for events", w.Kind, w.Name, ErrInvalid)
 	}
 	req := &run.CallRequest{Wait: w, Timed: o.timed, For: o.timeout}

@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +100,73 @@ func TestSL3_AnOldWakeTimeEndsNothing(t *testing.T) {
 }
 
 // SL-4 with fewer of them.
+// Times that are too far away to be printed or counted are the end of the year 9999, and never
+// the past.
+func TestSL1_TimesThatAreFarAway(t *testing.T) {
+	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
+		return durable.SleepUntil(ctx, time.Date(n.N, 2, 3, 4, 5, 6, 7, time.UTC))
+	})).Timeout(200 * 365 * 24 * time.Hour)
+	ended := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		ctx := context.Background()
+		stands := func(what string, id durable.ID, status durable.Status) {
+			t.Helper()
+			x, err := e.Execution(ctx, id, durable.WithSteps)
+			if err != nil || x.Status != status || x.Due.Year() < 2000 || x.Due.After(ended) {
+				t.Errorf("%s: it is %s, due %s, %v", what, x.Status, x.Due, err)
+			}
+			open, err := e.OpenWaits(ctx, id)
+			if err != nil || len(open) > 0 && open[0].Deadline.After(ended) {
+				t.Errorf("%s: open are %+v, %v", what, open, err)
+			}
+			page, err := e.Executions(ctx, durable.Filter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range []any{x, open, page} {
+				if _, err := json.Marshal(v); err != nil {
+					t.Errorf("%s: %T does not encode: %v", what, v, err)
+				}
+			}
+			if err := e.Cancel(ctx, id, "seen"); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, year := range []int{9999, 10_000, 292_278, 294_246, 294_277, 294_300, 400_000, 1_000_000} {
+			what := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).String()
+			run := durabletest.Start(e.Engine, w, note{N: year})
+			synctest.Wait()
+			stands("asleep until "+what, run.ID, durable.Waiting)
+			if year > 9999 { // in 9999, a timeout of 200 years
+				run = durabletest.Start(e.Engine, w, note{}, durable.At(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)))
+			} else {
+				run = durabletest.Start(e.Engine, w, note{}, durable.At(ended.Add(-time.Hour)))
+			}
+			synctest.Wait()
+			stands("to begin at "+what, run.ID, durable.Pending)
+			run = durabletest.Start(e.Engine, w, note{N: 2100})
+			synctest.Wait()
+			open, err := e.OpenWaits(ctx, run.ID)
+			if err != nil || len(open) != 1 {
+				t.Fatalf("%+v, %v", open, err)
+			}
+			if err := e.ExtendWaitUntil(ctx, run.ID, open[0].ID, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+				t.Errorf("extended until %s: %v", what, err)
+			}
+			synctest.Wait()
+			stands("extended until "+what, run.ID, durable.Waiting)
+		}
+		for _, year := range []int{1969, 1, 0, -1, -290_307, -290_309, -400_000} { // long ago, all of them
+			began := time.Now()
+			run := durabletest.Start(e.Engine, w, note{N: year}, durable.At(time.Date(year, 1, 2, 0, 0, 0, 0, time.UTC)))
+			run.Done()
+			if d := time.Since(began); d > time.Minute {
+				t.Errorf("in %d it took %s", year, d)
+			}
+		}
+	})
+}
+
 func TestSleep_ManyDueAtOnce(t *testing.T) {
 	const n = 2000
 	var bodies tally

@@ -106,9 +106,9 @@ func Event[S, T any](name string, into func(s *S, v T)) *EventNode[S, T] {
 		e.mistake("the function is nil")
 	}
 	e.opens = func(_ context.Context, s *S, limit int) (*run.CallRequest, error) {
-		var about correlation
+		var about correlations
 		if e.key != nil {
-			about = correlation{set: true, key: e.key(s)}
+			about = correlations{{key: e.key(s)}}
 		}
 		if err := about.check(e.event); err != nil {
 			return nil, err

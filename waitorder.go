@@ -49,7 +49,8 @@ func withdrawn(c *journal.Call) error {
 // error is not retried. Later waits are not affected.
 //
 // wait is the wait's name, or its id when several of that name are open; sleeps have no name: take the
-// id from OpenWaits. Of a cancel, an answer and a timeout one wins, and the others are told. An event that
+// id from OpenWaits. A wait for any or all of several events is one wait, with one name for them together; what has come
+// for a WaitForAll is returned beside the error. Of a cancel, an answer and a timeout one wins, and the others are told. An event that
 // was accepted and not yet taken stays for a later wait. Errors: ErrNotFound, ErrRunDone, ErrNoSuchWait,
 // ErrAmbiguous; ErrInvalid for the question what became of a step, which has to be answered.
 func (e *Engine) CancelWait(ctx context.Context, id ID, wait, reason string, opts ...ActOption) error {
@@ -68,12 +69,13 @@ func (e *Engine) ExtendWait(ctx context.Context, id ID, wait string, d time.Dura
 	return e.extend(ctx, id, wait, run.Order{By: acting(opts).by, For: d})
 }
 
-// ExtendWaitUntil is ExtendWait with the time at which the wait is to end.
+// ExtendWaitUntil is ExtendWait with the time at which the wait is to end. A time after the
+// year 9999 is its end.
 func (e *Engine) ExtendWaitUntil(ctx context.Context, id ID, wait string, until time.Time, opts ...ActOption) error {
 	if until.IsZero() {
 		return fmt.Errorf("extend the wait %q of run %s: %w: the time is zero", wait, id, ErrInvalid)
 	}
-	return e.extend(ctx, id, wait, run.Order{By: acting(opts).by, Until: until})
+	return e.extend(ctx, id, wait, run.Order{By: acting(opts).by, Until: run.Within(until)})
 }
 
 func (e *Engine) extend(ctx context.Context, id ID, wait string, order run.Order) error {
@@ -109,15 +111,35 @@ func (e *Engine) openWait(ctx context.Context, id ID, wait string) (*store.Wait,
 	if err != nil {
 		return nil, err
 	}
-	w, err := named(open, wait)
+	w, err := named(slices.DeleteFunc(slices.Clone(open), isPart), wait)
 	if w != nil || err != nil {
 		return w, err
+	}
+	if err := oneOfSeveral(open, wait); err != nil {
+		return nil, err
 	}
 	rec, err := e.store.Load(ctx, id, false)
 	if err != nil {
 		return nil, err
 	}
 	return nil, notOpen(rec.Status)
+}
+
+// isPart tells whether a row is no wait, but wakes one.
+func isPart(w store.Wait) bool { return w.Kind == run.PartKind }
+
+// oneOfSeveral is the error of who means one event of a wait for several. It is not ended or moved
+// by itself: nobody would wait for the others any more, or for some only.
+func oneOfSeveral(open []store.Wait, wait string) error {
+	for _, o := range openWaits(open) {
+		for i, event := range o.Events {
+			if event.Name == wait || run.PartID(o.ID, i) == wait {
+				return fmt.Errorf("%w: %q is one of the events of the wait %q, which ends or is moved as a whole: give that name, or its id %s",
+					ErrNoSuchWait, event.Name, o.Name, o.ID)
+			}
+		}
+	}
+	return nil
 }
 
 // waitsOf lists the open waits of a run, all pages.

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"errors"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +34,9 @@ func TestEV6_GatheredIsFolded(t *testing.T) {
 	got := func(kind Kind, topic string) Fact { return Fact{Kind: kind, Topic: topic, Data: []byte(topic)} }
 	a, b := Arrival{"ta", []byte("ta")}, Arrival{"tb", []byte("tb")}
 	late := &Wait{ID: "w", Kind: "all", All: true, Topics: wait.Topics, HasValue: true, Default: []byte("1")}
+	extend := Fact{Kind: Altered, Message: 1, Until: 9, Note: &Note{Kind: NoteExtended, Until: 9}}
+	extended := &Wait{ID: "w", Kind: "all", All: true, Topics: wait.Topics, Deadline: 9, Notes: []Note{*extend.Note}}
+	revoke := Fact{Kind: Revoked, Message: 2, Data: []byte("eve"), Err: &Error{Code: "wait_cancelled", Message: "why"}}
 	for name, c := range map[string]struct {
 		facts []Fact
 		want  Call
@@ -47,6 +52,11 @@ func TestEV6_GatheredIsFolded(t *testing.T) {
 		"opened after a part":     {[]Fact{got(Gathered, "ta"), waited}, Call{State: Open, Wait: wait, Seq: 1, Got: []Arrival{a}}},
 		"any":                     {[]Fact{got(Received, "tb")}, Call{State: Value, Got: []Arrival{b}}},
 		"any that was opened":     {[]Fact{waited, got(Received, "ta")}, Call{State: Value, Got: []Arrival{a}}},
+		"extended":                {[]Fact{waited, got(Gathered, "tb"), extend}, Call{State: Open, Wait: extended, Seq: 1, Got: []Arrival{b}}},
+		"extended, complete":      {[]Fact{waited, got(Gathered, "tb"), extend, got(Received, "ta")}, Call{State: Value, Got: []Arrival{b, a}}},
+		"extended, timed out":     {[]Fact{waited, got(Gathered, "tb"), extend, {Kind: Fired}}, Call{State: TimedOut, Got: []Arrival{b}}},
+		"cancelled":               {[]Fact{waited, got(Gathered, "tb"), revoke}, Call{State: Withdrawn, Data: []byte("eve"), Err: revoke.Err, Got: []Arrival{b}}},
+		"extended, cancelled":     {[]Fact{waited, got(Gathered, "tb"), extend, revoke}, Call{State: Withdrawn, Data: []byte("eve"), Err: revoke.Err, Got: []Arrival{b}}},
 		"a failed attempt passes": {[]Fact{got(Gathered, "ta"), {Kind: Delayed, Why: ByError, Err: &Error{}}}, Call{State: Partial, Got: []Arrival{a}}},
 	} {
 		h := NewHistory()
@@ -109,5 +119,69 @@ func TestAttempts_WaitsForSeveral(t *testing.T) {
 		if diff := cmp.Diff([]WaitSpan{want}, Attempts(rows[:n+1])[0].Waits); diff != "" {
 			t.Errorf("after row %d (-want +got):\n%s", n+1, diff)
 		}
+	}
+}
+
+// What has come stays with the wait, whatever else happens to it and whenever it is read anew:
+// random facts, and what must come of them by counting.
+func TestEV6_IN6_RandomFactsOfAWaitForSeveral(t *testing.T) {
+	topics := []Topic{{Name: "a", Topic: "ta"}, {Name: "b", Topic: "tb"}, {Name: "c", Topic: "tc"}, {Name: "d", Topic: "td"}}
+	ends := map[CallState]int{}
+	for seed := range uint64(2000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		h, want := NewHistory(), Call{State: Open, Seq: 1}
+		deadline := int64(1000)
+		wait := Wait{ID: "w", Kind: "all", All: true, Topics: topics, Deadline: deadline}
+		for i := range r.IntN(4) {
+			wait.Notices = append(wait.Notices, Notice{At: int64(i)})
+		}
+		due, missing := len(wait.Notices), r.Perm(len(topics))
+		fact := Fact{Kind: Waited, Wait: &wait}
+		for row := 1; ; row++ {
+			fact.Path, fact.Call = "s", "all:x#1"
+			if err := h.Fold(&fact, row); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if r.IntN(3) == 0 {
+				back, err := Restore(h.Snapshot())
+				if err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				h = back
+			}
+			got := h.At("s").Calls["all:x#1"]
+			if got.State != want.State || !reflect.DeepEqual(got.Got, want.Got) || got.State == Open && (got.Wait.Deadline != deadline || len(got.Wait.Notices) != due || got.Seq != 1) {
+				t.Fatalf("seed %d: after %s it is %+v, want %+v", seed, fact.Kind, got, want)
+			}
+			if want.State != Open {
+				break
+			}
+			switch k := r.IntN(9); {
+			case k < 4:
+				a := topics[missing[0]].Topic
+				missing = missing[1:]
+				fact = Fact{Kind: Gathered, Topic: a, Data: []byte(a)}
+				want.Got = append(want.Got, Arrival{a, []byte(a)})
+				if len(missing) == 0 {
+					fact.Kind, want.State = Received, Value
+				}
+			case k < 6:
+				deadline += 1000
+				fact = Fact{Kind: Altered, Message: int64(row), Until: deadline, Note: &Note{Kind: NoteExtended, Until: deadline}}
+			case k < 7 && due > 0:
+				due--
+				fact = Fact{Kind: Altered, Note: &Note{Kind: NoteReminded}}
+			case k < 8:
+				fact, want.State = Fact{Kind: Fired}, TimedOut
+			default:
+				fact, want.State = Fact{Kind: Revoked, Message: int64(row), Err: &Error{Code: "wait_cancelled"}}, Withdrawn
+			}
+		}
+		if len(want.Got) > 0 {
+			ends[want.State]++
+		}
+	}
+	if len(ends) != 3 {
+		t.Errorf("waits of which some had come end as %v", ends)
 	}
 }

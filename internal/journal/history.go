@@ -384,7 +384,7 @@ func (p *Place) call(f *Fact, opened int) error {
 			p.Calls[f.Call].State = Broken
 		}
 	case f.Kind == Revoked && c != nil && c.State == Open:
-		p.Calls[f.Call] = &Call{State: Withdrawn, Err: f.Err, Data: f.Data}
+		p.Calls[f.Call] = &Call{State: Withdrawn, Err: f.Err, Data: f.Data, Got: c.Got}
 	case f.Kind == Fired && (c == nil || c.State == Open):
 		timed := &Call{State: TimedOut}
 		if c != nil {

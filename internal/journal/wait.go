@@ -33,6 +33,10 @@ const (
 	NoteRefused   = "refused"   // an answer that came early did not fit
 )
 
+// Latest is the end of the year 9999, in microseconds since 1970. Later times do
+// not print: what is due after it is due then.
+const Latest = 253402300799_000000
+
 // maxNotes is how many notes a wait keeps: the newest ones. The journal has all.
 const maxNotes = 50
 
@@ -81,7 +85,7 @@ func (w *Wait) Shown() []byte {
 	return append(append(append(out, `"notes":`...), notes...), '}')
 }
 
-// alter changes an open wait. The wait that its opening recorded is left as it
+// alter changes an open wait, and keeps what has come for it. The wait that its opening recorded is left as it
 // is: that fact may be folded again.
 func (p *Place) alter(f *Fact) error {
 	c := p.Calls[f.Call]
@@ -101,6 +105,8 @@ func (p *Place) alter(f *Fact) error {
 		}
 		w.Notices = w.Notices[1:]
 	}
-	p.Calls[f.Call] = &Call{State: Open, Wait: &w, Seq: c.Seq}
+	next := *c
+	next.Wait = &w
+	p.Calls[f.Call] = &next
 	return nil
 }

@@ -149,14 +149,11 @@ func later(now int64, d time.Duration) int64 {
 	if d%time.Microsecond != 0 {
 		us++ // never early
 	}
-	if now > maxTime-us {
-		return maxTime
+	if now > journal.Latest-us {
+		return journal.Latest
 	}
 	return now + us
 }
-
-// maxTime is the end of the year 9999: later times do not print.
-const maxTime = 253402300799_000000
 
 // OverLimit is the error of an answer that would begin one pass too many, or
 // too many items.

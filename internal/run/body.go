@@ -49,15 +49,11 @@ func (w *Worker) Call(v *Visit, c *CallRequest, now time.Time) {
 func deadline(c *CallRequest, now time.Time) int64 {
 	switch {
 	case !c.At.IsZero():
-		return max(micros(c.At), 1)
+		return max(micros(Within(c.At)), 1)
 	case c.For <= 0:
 		return 1 // long ago: take what is there
 	}
-	end := now.Add(c.For)
-	if end.Before(now) || end.Year() > 9999 {
-		end = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-	}
-	return micros(end) + 1
+	return min(micros(Within(now.Add(c.For)))+1, journal.Latest)
 }
 
 // Log takes a log entry of a body. Entries are kept with the next write, at

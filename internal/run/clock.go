@@ -1,6 +1,10 @@
 package run
 
-import "time"
+import (
+	"time"
+
+	"github.com/durable-go/durable/internal/journal"
+)
 
 // storeClock estimates the store's clock from its replies. A reply that was
 // asked for at local time a, arrived at local time r and says T bounds the
@@ -31,6 +35,20 @@ func (c *storeClock) local(t time.Time) time.Time { return c.replied.Add(t.Sub(c
 
 // micros is a time as facts hold it.
 func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// Within is a time that somebody has given, as facts, stores and JSON can hold it: what is
+// after the year 9999 is its end, and what is before 1970 is long ago just as well.
+func Within(t time.Time) time.Time {
+	switch first, last := time.UnixMicro(1), time.UnixMicro(journal.Latest); {
+	case t.IsZero():
+		return t
+	case t.Before(first):
+		return first.UTC()
+	case t.After(last):
+		return last.UTC()
+	}
+	return t
+}
 
 // fromMicros is the inverse of micros; 0 is the zero time.
 func fromMicros(us int64) time.Time {

@@ -14,7 +14,7 @@ func (w *Worker) lives(r *run, created time.Time) {
 	if r.hist.Limit == 0 || r.hist.Back != nil {
 		return
 	}
-	r.expires = max(micros(created), r.hist.From) + r.hist.Limit
+	r.expires = min(max(micros(created), r.hist.From)+r.hist.Limit, journal.Latest)
 	w.mortal[r] = w.clock.local(fromMicros(r.expires))
 }
 
