@@ -378,7 +378,7 @@ func TestCH6_BadCalls(t *testing.T) {
 	cfg := serve(w, known)
 	cfg.Queues = map[string]durable.Queue{"default": {}, "q": {}}
 	onStores(t, cfg, func(t *testing.T, e env) {
-		for n, text := range []string{"unknown workflow", "is nil", "no Key", "nowhere", "Spawn", "Await", "await child"} {
+		for n, text := range []string{"unknown workflow", "is nil", "Key is for Start", "nowhere", "Spawn", "Await", "await child"} {
 			wantError(t, durabletest.Start(e.Engine, w, note{N: n}).Fails(), nil, text)
 		}
 		run := durabletest.Start(e.Engine, w, note{N: 7}, durable.Tags("y"), durable.Priority(9))

@@ -55,7 +55,10 @@ type correlation struct {
 // instead of those that are sent to the run. A wait for any or all of several events may
 // name those that it is about; the others are sent to the run.
 func Correlate(key string, names ...string) WaitOption {
-	return func(o *waitOptions) { o.correlate = correlation{true, key, names} }
+	return func(o *waitOptions) {
+		o.use("Correlate", forEvents)
+		o.correlate = correlation{true, key, names}
+	}
 }
 
 // topic is the topic of one event of a wait.
