@@ -240,3 +240,55 @@ func spawnedID(b *board) durable.ID {
 	}
 	return id
 }
+
+// away is a store whose Load fails while the database is away.
+type away struct {
+	store.Store
+	gone *atomic.Bool
+}
+
+type awayOpener struct {
+	inner store.Opener
+	gone  *atomic.Bool
+}
+
+func (o awayOpener) OpenStore(ctx context.Context) (store.Store, error) {
+	s, err := o.inner.OpenStore(ctx)
+	return away{s, o.gone}, err
+}
+
+func (a away) Load(ctx context.Context, id store.ID, whole bool) (store.Record, error) {
+	if a.gone.Load() {
+		return store.Record{}, errors.New("connection refused")
+	}
+	return a.Store.Load(ctx, id, whole)
+}
+
+// Await looks whether the child has ended. While it cannot look it waits, and no attempt fails.
+func TestRT10_AwaitWhileTheDatabaseIsAway(t *testing.T) {
+	gone := new(atomic.Bool)
+	c := durable.Define("c", durable.Step("s", func(_ context.Context, s *inner) error { s.N = 42; return nil }))
+	w := durable.Define("w", durable.Step("s", func(ctx context.Context, b *board) error {
+		k, err := durable.Spawn(ctx, c, inner{})
+		if err != nil {
+			return err
+		}
+		gone.Store(true)
+		got, err := durable.Await(ctx, k)
+		b.A = got.N
+		return err
+	}))
+	durabletest.Run(t, serve(w, c), func(t *testing.T, e *durabletest.Engine) {
+		r, err := w.Start(context.Background(), e.Engine, board{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Sleep(10 * time.Second)
+		gone.Store(false)
+		e.Sleep(10 * time.Second)
+		x, err := e.Execution(context.Background(), r.ID)
+		if err != nil || x.Status != durable.Completed || !strings.Contains(string(x.State), "42") {
+			t.Errorf("it is %+v, %v", x, err)
+		}
+	}, durabletest.Store(awayOpener{memory.New(), gone}))
+}

@@ -120,7 +120,8 @@ func Call[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...Ca
 
 // Spawn begins a workflow as a child and goes on. The child is recorded with the call:
 // it is begun once. It lives on when this run completes or fails; when this run is cancelled,
-// it is cancelled too, unless it is Detached. Await waits for its end.
+// it is cancelled too, unless it is Detached. Await waits for its end. A retry of the step keeps the child, unless
+// the failed attempt has awaited it and it did not complete: then another one begins.
 func Spawn[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...CallOption) (Spawned[C], error) {
 	var spawned Spawned[C]
 	if workflow == nil {
@@ -160,7 +161,10 @@ func Spawn[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...C
 // Await waits for the end of a child that this run has spawned, and returns its last
 // state, also if it has ended before. Several may await it. Once a step has awaited a child that completed, that goes
 // back with the run as if it had been called here, unless it is Detached. A child that did not complete is a
-// *ChildError. Timeout ends the waiting, not the child.
+// *ChildError. Timeout ends the waiting, not the child. While the database is away it waits.
+//
+// When the step that has spawned a child and awaited it in the same visit is retried, a child that did not complete is
+// spawned anew, as by Call. One that an earlier step has spawned stays as it ended.
 func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (C, error) {
 	var zero C
 	b, key, err := enter(ctx, "await", spawned.ID.String())
@@ -174,8 +178,19 @@ func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (
 	if err != nil {
 		return zero, Permanent(fmt.Errorf("await child %s: %w", spawned.ID, err))
 	}
-	rec, err := b.engine.store.Load(ctx, spawned.ID, false)
+	if spawned.ID == (ID{}) {
+		return zero, Permanent(errors.New("await: the Spawned is empty; give what Spawn has returned, and keep it in the state if another step awaits it"))
+	}
+	var rec store.Record
+	err = persist(ctx, func() (err error) {
+		rec, err = b.engine.store.Load(ctx, spawned.ID, false)
+		return err
+	})
 	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return zero, Permanent(fmt.Errorf("await child %s: there is no such run; give what Spawn has returned in this run", spawned.ID))
+	case context.Cause(ctx) != nil:
+		return zero, context.Cause(ctx)
 	case err != nil:
 		return zero, fmt.Errorf("await child %s: %w", spawned.ID, err)
 	case rec.Parent != b.h.Execution:

@@ -192,6 +192,74 @@ func TestCH3_RetryKeepsWhatCompleted(t *testing.T) {
 	})
 }
 
+// A child that was spawned and awaited by an attempt that fails is kept if it completed, and else spawned
+// anew: once, whatever dies when.
+func TestCH3_RetrySpawnsAnewWhatFailed(t *testing.T) {
+	onWeather(t, func(unit time.Duration) forecast {
+		var bodies tally
+		c := durable.Define("c", durable.Step("s", func(_ context.Context, s *inner) error {
+			bodies.add(fmt.Sprint("c", s.N))
+			if s.N == 1 { // of the first attempt
+				return errFlaky
+			}
+			return nil
+		}))
+		w := durable.Define("w", durable.Step("s", func(ctx context.Context, b *board) error {
+			bodies.add("s")
+			info, _ := durable.Info(ctx)
+			kept, err := durable.Spawn(ctx, c, inner{N: 7})
+			if err != nil {
+				return err
+			}
+			anew, err := durable.Spawn(ctx, c, inner{N: 1 + info.Failures})
+			if err != nil {
+				return err
+			}
+			for _, k := range []durable.Spawned[inner]{kept, anew} {
+				got, err := durable.Await(ctx, k)
+				if err != nil {
+					return err
+				}
+				b.C = append(b.C, got.N)
+			}
+			return nil
+		}).Retry(durable.Retry{MaxAttempts: 30, Base: unit, Backoff: durable.Constant, Jitter: durable.NoJitter}))
+		return &weather[board]{
+			flow: w, others: []durable.Definition{c}, bodies: &bodies, width: 3, slack: 3,
+			end: func(b board, err error) error { return wantBoard(b, err, `{"c":[7,2]}`) },
+			tree: func(_ *durable.Engine, list []kin) error {
+				return wantStatuses(list, "c completed", "c completed", "c failed", "w completed")
+			},
+		}
+	})
+}
+
+// What an earlier step has spawned stays as it ended, also when the step that awaits it is retried.
+func TestCH3_RetryKeepsWhatAnotherStepSpawned(t *testing.T) {
+	c := durable.Define("c", durable.Step("s", func(context.Context, *inner) error { return errFlaky }))
+	w := durable.Define("w",
+		durable.Step("spawn", func(ctx context.Context, b *board) error {
+			k, err := durable.Spawn(ctx, c, inner{})
+			b.B = k.ID.String()
+			return err
+		}),
+		durable.Step("await", func(ctx context.Context, b *board) error {
+			id, err := durable.ParseID(b.B)
+			if err != nil {
+				return err
+			}
+			_, err = durable.Await(ctx, durable.Spawned[inner]{ID: id})
+			return err
+		}).Retry(durable.Retry{MaxAttempts: 3}))
+	onStores(t, serve(w, c), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, board{})
+		wantFailure(t, run.Fails(), durable.Failed, "child", "await")
+		if n := len(childrenOf(t, e, run.ID)); n != 1 {
+			t.Errorf("%d children", n)
+		}
+	})
+}
+
 func TestCH4_CN4_CancelGoesDownTheTree(t *testing.T) {
 	var ended tally
 	hang := func(name string) *durable.Workflow[inner] {
@@ -371,23 +439,29 @@ func TestCH6_BadCalls(t *testing.T) {
 		case 6:
 			_, err = durable.Await(ctx, durable.Spawned[inner]{ID: durable.ID{1}})
 		case 7:
+			_, err = durable.Await(ctx, durable.Spawned[inner]{})
+		case 8:
 			_, err = durable.Call(ctx, known, inner{}, durable.Tags("x"), durable.Priority(3))
 		}
 		return err
-	}))
+	}).Retry(durable.Retry{MaxAttempts: 2}))
 	cfg := serve(w, known)
 	cfg.Queues = map[string]durable.Queue{"default": {}, "q": {}}
 	onStores(t, cfg, func(t *testing.T, e env) {
-		for n, text := range []string{"unknown workflow", "is nil", "Key is for Start", "nowhere", "Spawn", "Await", "await child"} {
-			wantError(t, durabletest.Start(e.Engine, w, note{N: n}).Fails(), nil, text)
+		for n, text := range []string{"unknown workflow", "is nil", "Key is for Start", "nowhere", "Spawn", "Await", "no such run", "Spawned is empty"} {
+			run := durabletest.Start(e.Engine, w, note{N: n})
+			wantError(t, run.Fails(), nil, text)
+			if x := run.Look(); x.Error.Attempt > 1 {
+				t.Errorf("%s: it was tried again: %+v", text, x.Error)
+			}
 		}
-		run := durabletest.Start(e.Engine, w, note{N: 7}, durable.Tags("y"), durable.Priority(9))
+		run := durabletest.Start(e.Engine, w, note{N: 8}, durable.Tags("y"), durable.Priority(9))
 		run.Done()
 		if k := childrenOf(t, e, run.ID)[0]; k.Queue != "q" || k.Priority != 3 || !slices.Equal(k.Tags, []string{"y", "x"}) {
 			t.Errorf("%+v", k)
 		}
-		if n := e.count(t); n != 9 {
-			t.Errorf("%d runs, want 8 and one child", n)
+		if n := e.count(t); n != 10 {
+			t.Errorf("%d runs, want 9 and one child", n)
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -58,18 +60,26 @@ func Child[S, C any](name string, workflow *Workflow[C], in func(s *S) C, out fu
 		}
 		return req, withDefault(req.Wait, n.has, n.value, limit)
 	}
-	n.ends = func(s *S, c *journal.Call) error {
-		if c.State == journal.TimedOut {
-			out(s, n.value)
-			return nil
+	n.fits = func(call string) string {
+		began, _, _ := strings.Cut(strings.TrimPrefix(call, "call:"), "#")
+		if began == workflow.Name() {
+			return ""
 		}
-		var r run.ChildReport
-		if err := json.Unmarshal(c.Data, &r); err != nil {
-			return fmt.Errorf("the report of the child cannot be read: %w", err)
+		return fmt.Sprintf("the child that was begun here is of workflow %q, and the node %q of this code takes the state of %q; deploy code that runs %q here",
+			began, name, workflow.Name(), began)
+	}
+	n.ends = func(s *S, c *journal.Call) error {
+		state, what := c.Data, "the value of OnTimeout, as it was when the child began"
+		if c.State != journal.TimedOut {
+			var r run.ChildReport
+			if err := json.Unmarshal(c.Data, &r); err != nil {
+				return fmt.Errorf("the report of the child cannot be read: %w", err)
+			}
+			state, what = r.State, "the state of the child"
 		}
 		var v C
-		if err := decode(r.State, &v, false); err != nil {
-			return &stateError{fmt.Errorf("the state of the child: %w", err)}
+		if err := decode(state, &v, false); err != nil {
+			return &stateError{fmt.Errorf("%s: %w", what, err)}
 		}
 		out(s, v)
 		return nil
@@ -84,7 +94,8 @@ func (n *ChildNode[S, C]) Timeout(d time.Duration) *ChildNode[S, C] {
 	return n
 }
 
-// OnTimeout is what stands in for the child's last state when it times out.
+// OnTimeout is what stands in for the child's last state when it times out. It is kept with the wait: each run
+// takes a copy, as it was when its child began.
 func (n *ChildNode[S, C]) OnTimeout(v C) *ChildNode[S, C] {
 	n.has, n.value = true, v
 	return n
@@ -116,6 +127,7 @@ func (n *ChildNode[S, C]) build(c *codes, s *S) *tree.Node {
 	}
 	if n.workflow != nil {
 		c.children[t] = childUse{n.workflow, o.start}
+		t.Reads = n.workflow.Name() + " " + signature(reflect.TypeFor[C]())
 	}
 	return t
 }

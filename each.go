@@ -102,6 +102,7 @@ func (e *EachNode[S, T]) build(c *codes, _ *S) *tree.Node {
 	n := placed(e.n)
 	n.Body = build(c, n, e.nodes)
 	plain, item := shapeOf(reflect.TypeFor[S]()).plain, shapeOf(reflect.TypeFor[T]())
+	n.Reads = signature(reflect.TypeFor[T]())
 	if n.Spread {
 		c.items = append(c.items, itemType{n, item, reflect.TypeFor[T]()})
 	}

@@ -10,7 +10,7 @@ import (
 
 // signature is equal for types that JSON reads alike: fields, their names and
 // kinds, at any depth. It is part of a definition's fingerprint, so that a run
-// whose state did not fit is tried again by code with another state type.
+// whose state did not fit is tried again by code with another state type; and of those of its Each and Child nodes.
 func signature(t reflect.Type) string {
 	var b strings.Builder
 	describe(&b, t, make(map[reflect.Type]bool))

@@ -40,7 +40,8 @@ const (
 // The list and the items lie outside of this run's state and journal, so there may be 100,000
 // items and 64 MiB of them. Without Concurrency 1,000 have begun and not ended at once; it can be 10,000
 // at most. The first item that fails ends this node, and those that are running are cancelled; they
-// may still end a moment later. When the run is cancelled or fails, so are they.
+// may still end a moment later. When the run is cancelled or fails, so are they. An item that is cancelled by
+// itself, as by CancelRun in it, is one that has failed, with code child.
 //
 // Steps in a spread item may have a Compensate. When the run goes back, items that have completed are undone with
 // it: those with the highest numbers first, 100 at once.

@@ -356,6 +356,60 @@ func TestEA6_CN4_Cancel(t *testing.T) {
 	})
 }
 
+// An item that cancels itself is a run that was cancelled: for its parent it has failed. In a plain Each it
+// cancels the run that it is a part of.
+func TestEA6_RS10_AnItemThatCancelsItself(t *testing.T) {
+	quits := func() *durable.EachNode[board, page] {
+		return durable.Each("pages", pagesOf, read("one", func(_ context.Context, p *page) error {
+			if p.N == 1 {
+				return durable.CancelRun("not wanted")
+			}
+			return nil
+		})).Into(intoPages)
+	}
+	plain, spread := durable.Define("plain", quits()), durable.Define("spread", quits().Spread())
+	onStores(t, serve(plain, spread), func(t *testing.T, e env) {
+		wantError(t, wantFailure(t, durabletest.Start(e.Engine, plain, ofPages(3)).Fails(), durable.Cancelled, "cancelled", "pages[1]/one"), nil, "not wanted")
+		run := durabletest.Start(e.Engine, spread, ofPages(3))
+		wantError(t, wantFailure(t, run.Fails(), durable.Failed, "child", "pages[1]"), nil, "not wanted")
+		if kids := childrenOf(t, e, run.ID); kids[1].Status != durable.Cancelled {
+			t.Errorf("the item is %s", kids[1].Status)
+		}
+	})
+}
+
+// Items whose place is not in the code wait for code that has it, and so does their parent.
+func TestEA6_VR1_ItemsWithoutCode(t *testing.T) {
+	pages := func(name string) *durable.EachNode[board, page] {
+		return durable.Each("pages", pagesOf, read("one", func(ctx context.Context, p *page) error {
+			p.Text = name
+			return durable.Sleep(ctx, time.Hour)
+		})).Into(intoPages)
+	}
+	old := durable.Define("w", pages("old").Spread())
+	onStores(t, serve(old), func(t *testing.T, e env) {
+		for name, young := range map[string]*durable.Workflow[board]{
+			"moved": durable.Define("w", durable.Sequence("in", pages("young").Spread())),
+			"plain": durable.Define("w", pages("young")),
+		} {
+			e.Deploy(serve(old))
+			run := durabletest.Start(e.Engine, old, ofPages(2))
+			e.Sleep(time.Minute)
+			e.Deploy(serve(young))
+			e.Sleep(24 * time.Hour)
+			for _, x := range append(childrenOf(t, e, run.ID), run.Look()) {
+				if x.Status != durable.Waiting && x.Status != durable.Pending {
+					t.Errorf("%s: %s is %s", name, x.Workflow, x.Status)
+				}
+			}
+			e.Deploy(serve(old))
+			if got := run.Done(); got.Pages[1].Text != "old" {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	})
+}
+
 func TestEA7_BadSpreadLists(t *testing.T) {
 	var bodies tally
 	one := func() *durable.StepNode[page] { return countedItem(&bodies, "one") }

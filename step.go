@@ -224,7 +224,7 @@ const maxLimit = 64 << 20
 type stateError struct{ err error }
 
 func (e *stateError) Error() string {
-	return "the stored state does not fit the state type of this code: " + e.err.Error()
+	return "what is stored does not fit the type of the state, or in an Each of the item, in this code: " + e.err.Error()
 }
 
 // resultError: the body ran, and what it left cannot be kept.

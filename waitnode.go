@@ -19,6 +19,7 @@ type waitNode[S any] struct {
 	n     *tree.Node
 	when  func(*S) bool
 	opens func(ctx context.Context, s *S, limit int) (*run.CallRequest, error) // what to wait for
+	fits  func(call string) string                                             // why what came for that call cannot be taken by this code; nil: it always can
 	ends  func(s *S, c *journal.Call) error                                    // takes what came into the state
 }
 
@@ -73,6 +74,11 @@ func (w *waitNode[S]) end(raw []byte, q *plan.Question, plain bool) run.Answered
 	}
 	if e := q.Ended.Err; e != nil {
 		return run.Answered{Err: &journal.Error{Code: "child", Path: q.Path, Message: e.Message, Chain: e.Chain}}
+	}
+	if w.fits != nil {
+		if problem := w.fits(q.Call); problem != "" {
+			return run.Answered{Block: problem}
+		}
 	}
 	if w.ends == nil {
 		return run.Answered{Ending: &plan.Ending{Happened: plan.Yes}}

@@ -18,7 +18,8 @@ const answerTool = "answer"
 
 // RunFor runs an agent until it gives an answer of type T: it has one more tool, "answer", whose schema is that of T. An
 // answer that does not fit T, or that T's method Validate() error refuses, goes back to the model, which may correct it within
-// MaxTurns. A model that answers with plain text is reminded once; the second time is an error of kind BadAnswer.
+// MaxTurns. A model that answers with plain text is reminded once; the second time is an error of kind BadAnswer. An
+// answer that was accepted is asked for again only if it does not fit any more, because T has changed.
 func RunFor[T any](ctx context.Context, a Agent, prompt string, opts ...Option) (T, *AgentResult, error) {
 	var zero T
 	c, err := clientOf(ctx)
@@ -68,13 +69,19 @@ func wantedFor[T any](c *Client) (*wanted, func([]byte) (T, error), error) {
 }
 
 // take looks for the answer in a turn. One that comes with other calls was given without knowing what they say. What was
-// accepted or refused once stays so.
+// refused once stays so. What was accepted does, too, unless it does not fit any more, since T has changed: then that is
+// recorded behind it, and the model is told, which may give another answer.
 func (w *wanted) take(ctx context.Context, v *conversation, uses []*use) error {
 	for _, u := range uses {
 		if u.tool != w.tool {
 			continue
 		}
-		if len(uses) > 1 {
+		name := v.name("tool", u.at())
+		switch {
+		case v.j.Recorded(ctx, name+"/try"): // older code had a tool of that name
+			u.refused = "this was no call for the final answer; call " + answerTool + " again"
+			continue
+		case len(uses) > 1:
 			u.refused = "call " + answerTool + " alone and once, when you have seen the results of all other calls"
 			continue
 		}
@@ -87,7 +94,15 @@ func (w *wanted) take(ctx context.Context, v *conversation, uses []*use) error {
 		if err != nil {
 			return err
 		}
-		w.args, w.done = u.args, !o.Refused
+		if w.args, w.done = u.args, !o.Refused; !w.done || u.refused == "" && !v.j.Recorded(ctx, name) {
+			continue
+		}
+		w.done = false
+		if _, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) {
+			return &toolOutcome{Refused: true}, "this answer is not taken any more, since what is asked for has changed: " + u.refused + "; call " + answerTool + " again", nil
+		}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -79,9 +79,10 @@ type use struct {
 	id      string
 	name    string // of the tool, as the model says it
 	tool    *tool  // nil: there is none
-	args    []byte // canonical
+	said    []byte // arguments, as the model gives them
+	args    []byte // canonical; nil: they do not fit
 	text    string // of the turn
-	refused string // why it does not run; "": it does
+	refused string // why it does not run, unless it was begun before; "": it does
 	guarded bool   // a person must agree
 	done    bool
 	result  Message
@@ -94,7 +95,7 @@ func (u *use) at() string { return strconv.Itoa(u.turn) + "." + strconv.Itoa(u.n
 func (v *conversation) use(ctx context.Context, resp *Response) ([]Message, error) {
 	uses := make([]*use, len(resp.Message.Calls))
 	for i, c := range resp.Message.Calls {
-		u := &use{turn: v.turn, n: i + 1, id: c.ID, name: c.Name, tool: v.tools[c.Name], text: resp.Message.Text}
+		u := &use{turn: v.turn, n: i + 1, id: c.ID, name: c.Name, tool: v.tools[c.Name], said: c.Args, text: resp.Message.Text}
 		uses[i] = u
 		if i >= maxCalls {
 			u.refused = fmt.Sprintf("these are more than %d calls at once; call it again later", maxCalls)

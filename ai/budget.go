@@ -15,7 +15,7 @@ import (
 type Budget struct {
 	Money  Money
 	Tokens int64 // in and out, also those from caches
-	Calls  int   // requests that were answered, or may have been
+	Calls  int   // requests that were answered, or may have been: all that were sent, but those that were refused
 	Fail   bool  // what is over it is an error; without it a person is asked to raise it
 }
 
@@ -157,11 +157,17 @@ func (m *mark) reserved() spending {
 	return s
 }
 
-// real is what an outcome came to. A try of which nobody knows what became keeps what was reserved for it; an
+// unknown says whether nobody knows what a try has used: it was sent, and no answer or error told. It may have been paid.
+func (o *outcome) unknown() bool { return o == nil || o.Interrupted || o.Gone != "" || o.Lost }
+
+// guess is what a try may use, as it was estimated before it was sent.
+func (m *mark) guess() *Usage { return &Usage{Input: m.Input, Output: m.Output, Estimated: true} }
+
+// real is what an outcome came to. A try of which nobody knows what it has used keeps what was reserved for it; an
 // error that used nothing costs nothing.
 func (m *mark) real(o *outcome) spending {
 	switch {
-	case o.Interrupted || o.Gone != "":
+	case o.unknown():
 		return m.reserved()
 	case o.Usage == nil:
 		return spending{}

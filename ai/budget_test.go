@@ -94,7 +94,7 @@ func TestBudget_Settlement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const table = `{"as_of":"2026-01-01","models":{"fake:one":{"input":1,"output":1}}}`
 		var log bytes.Buffer
-		s := &script{lines: []line{fails(Error{Kind: Transient}), says("a"), says("b"), says("c"), says("d")}}
+		s := &script{lines: []line{fails(Error{Kind: Transient, Status: 529}), says("a"), says("b"), says("c"), says("d")}}
 		c, err := New(Config{
 			Getenv: noEnv, Providers: map[string]Provider{"fake": s}, Prices: []byte(table), Budgets: map[string]Budget{"w": {Money: 240}},
 		})

@@ -1,7 +1,9 @@
 package ai
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/durable-go/durable/ai/model"
@@ -64,6 +66,9 @@ func (s *settings) call(modelName string, msgs []Message) *call {
 	}
 	if s.render != nil {
 		k.prompt = s.render.version
+		if k.model == "" {
+			k.model = s.render.model
+		}
 	}
 	return k
 }
@@ -85,28 +90,55 @@ func (c *Client) ask(ctx context.Context, j Journal, k *call) (*Response, error)
 	for {
 		m, fresh, err := a.mark(ctx)
 		if err != nil {
-			return nil, ended(ctx, err)
+			return nil, a.ended(ctx, err)
 		}
 		o := &outcome{}
 		if m.Not == nil {
 			if o, err = a.outcome(ctx, m, fresh); err != nil {
-				return nil, ended(ctx, err)
+				return nil, a.ended(ctx, err)
 			}
 		}
 		resp, err := a.after(ctx, m, o)
 		if resp != nil || err != nil {
-			return resp, ended(ctx, err)
+			return resp, a.ended(ctx, err)
 		}
 	}
 }
 
-// ended is the error of a call in a context that may be over: then that is why.
+// ended is an error in a context that may be over: then that is why.
 func ended(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
+	return cmp.Or(context.Cause(ctx), err)
 }
+
+// ended is the error of a call in a context that may be over: then that is why. What the engine has ended it knows itself.
+func (a *asking) ended(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if cause == nil || bodyOver(cause) {
+		return cmp.Or(cause, err)
+	}
+	return &goneError{a.k.choice(a.road.choice), cause, a.last}
+}
+
+// goneError says that the caller's own context ended before a call did.
+type goneError struct {
+	model string // that was due
+	cause error
+	last  error // of the try before; nil: none has failed
+}
+
+func (e *goneError) Error() string {
+	text := fmt.Sprintf("ai: %s: the context of the call ended before the answer came: %v", e.model, e.cause)
+	if e.last != nil {
+		text += "; the try before had failed: " + e.last.Error()
+	}
+	return text
+}
+
+// Unwrap gives the error of the context alone: that is why the call failed.
+func (e *goneError) Unwrap() error { return e.cause }

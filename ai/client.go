@@ -32,7 +32,8 @@ type Config struct {
 	// Budgets bound what a run may spend, by the name of its workflow. What its children, items that are spread, and all below
 	// them spend counts, too.
 	Budgets map[string]Budget
-	// Prices replaces the table of prices that is built in, in the same form. See docs/ai.md.
+	// Prices is a table of prices in JSON, in the form that docs/ai.md gives. The models that it names cost what it says, all others what
+	// the table that is built in says.
 	Prices []byte
 	// Redact, if set, changes texts that leave the conversation: what errors quote of providers and answers, which is also recorded and
 	// logged, what this package logs, and cassettes. It does not change messages, recorded or sent: those are what the next turn
@@ -68,12 +69,8 @@ func New(cfg Config) (*Client, error) {
 		c.cfg.Getenv = os.Getenv
 	}
 	var problems []error
-	table := cfg.Prices
-	if table == nil {
-		table = embeddedPrices
-	}
 	var err error
-	if c.prices, err = readPrices(table); err != nil {
+	if c.prices, err = pricesWith(cfg.Prices); err != nil {
 		problems = append(problems, fmt.Errorf("in Prices: %w", err))
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Providers)) {
@@ -155,6 +152,9 @@ func (c *Client) open(name string) (opened, error) {
 			e = &Error{Kind: Invalid, Provider: s.provider, Model: s.name, Err: err}
 		}
 		return opened{spec: s}, e
+	}
+	if m == nil {
+		return opened{spec: s}, &Error{Kind: Invalid, Provider: s.provider, Model: s.name, Err: errors.New("its Provider has opened nothing: Open returned neither a model nor an error")}
 	}
 	o := opened{Model: m, spec: s, bucket: s.where()}
 	if b, ok := m.(model.Bucketed); ok {

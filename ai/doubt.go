@@ -17,11 +17,12 @@ type DoubtDetails struct {
 	Key   string          `json:"key"` // of idempotency
 	Began time.Time       `json:"began,omitzero"`
 	Error string          `json:"error,omitempty"` // why Reconcile could not tell
+	Gone  string          `json:"gone,omitempty"`  // why the tool does not run after a no, such as a change of the code; the model is told that
 }
 
 // DoubtAnswer is what a person says of such a call.
 type DoubtAnswer struct {
-	// Happened is "yes", "no" (then the tool runs), or "stop": the agent stops with an error.
+	// Happened is "yes", "no" (then the tool runs, if it can), or "stop": the agent stops with an error.
 	Happened string `json:"happened"`
 	// Result is, after a yes, what the model is to read as the tool's result.
 	Result string `json:"result,omitempty"`
@@ -44,10 +45,11 @@ type reconciled struct {
 }
 
 // resolve finds out whether a call that was cut off has happened. If so, the call is done; if not, it
-// is due once more. The error is that of an agent that a person has stopped.
-func (v *conversation) resolve(ctx context.Context, u *use, began time.Time) error {
+// is due once more. The error is that of an agent that a person has stopped. Reconcile is asked about the call as it was begun, or
+// not at all.
+func (v *conversation) resolve(ctx context.Context, u *use, m *toolMark) error {
 	why := ""
-	if u.tool.reconcile != nil {
+	if u.refused == "" && u.tool.reconcile != nil && v.same(u, m) {
 		r, err := v.findOut(ctx, u)
 		switch {
 		case err != nil:
@@ -63,7 +65,7 @@ func (v *conversation) resolve(ctx context.Context, u *use, began time.Time) err
 		return permanent(fmt.Errorf("ai: tool %s of agent %s (%s): nobody knows whether it has happened, and nobody can be asked here", u.name, v.label, u.at()))
 	}
 	for {
-		a, err := v.askWhether(ctx, u, began, why)
+		a, err := v.askWhether(ctx, u, m, why)
 		if err != nil {
 			return err
 		}
@@ -117,13 +119,21 @@ func (v *conversation) findOut(ctx context.Context, u *use) (*reconciled, error)
 }
 
 // askWhether asks a person.
-func (v *conversation) askWhether(ctx context.Context, u *use, began time.Time, why string) (*DoubtAnswer, error) {
+func (v *conversation) askWhether(ctx context.Context, u *use, m *toolMark, why string) (*DoubtAnswer, error) {
 	name := fmt.Sprintf("doubt:%s[%s]", v.label, u.at())
+	args, key, err := v.begun(ctx, u, m)
+	if err != nil {
+		return nil, err
+	}
+	no := "it has not, run it"
+	if u.refused != "" {
+		no = "it has not; it does not run now, and the model is told why"
+	}
 	raw, err := v.j.Ask(ctx, name, Question{
 		Prompt: fmt.Sprintf("Did this happen? The agent %s called its tool %s, and was cut off before it knew. "+
-			"Yes: it has happened. No: it has not, run it. Stop: end the agent with an error.", v.label, u.name),
+			"Yes: it has happened. No: %s. Stop: end the agent with an error.", v.label, u.name, no),
 		Details: DoubtDetails{
-			Agent: v.label, Call: u.at(), Tool: u.name, Args: u.args, Key: usingOf(v.inside(ctx, u, nil)).key, Began: began.UTC(), Error: why,
+			Agent: v.label, Call: u.at(), Tool: u.name, Args: args, Key: key, Began: time.UnixMicro(m.At).UTC(), Error: why, Gone: u.refused,
 		},
 		Schema: json.RawMessage(doubtSchema),
 	})

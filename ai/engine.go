@@ -53,7 +53,7 @@ func (j stepJournal) Info() StepInfo {
 	i := j.info
 	return StepInfo{
 		Execution: i.Execution.String(), Workflow: i.Workflow, Path: i.Path, Attempt: i.Attempt, Epoch: i.Epoch, Failures: i.Failures,
-		CanWait: !i.AtMostOnce, IdempotencyKey: i.IdempotencyKey,
+		Crashes: i.Crashes, CanWait: !i.AtMostOnce, IdempotencyKey: i.IdempotencyKey,
 	}
 }
 

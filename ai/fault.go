@@ -3,9 +3,11 @@ package ai
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"time"
 
+	"github.com/durable-go/durable/ai/internal/wire"
 	"github.com/durable-go/durable/ai/model"
 )
 
@@ -13,7 +15,7 @@ import (
 func (c *Client) classify(err error, asked string, m *mark, r *model.Request) *Error {
 	var e *Error
 	if !errors.As(err, &e) { // of a model that does not know our errors: it may be the network
-		e = &Error{Kind: Transient, Err: err}
+		e = &Error{Kind: Transient, Err: err, Unpaid: undialled(err)}
 	}
 	e = c.named(e, asked)
 	out := *e
@@ -30,6 +32,25 @@ func (c *Client) classify(err error, asked string, m *mark, r *model.Request) *E
 	return &out
 }
 
+// undialled says whether the error of a network is that there was no connection.
+func undialled(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// mayBePaid says whether a try that failed so may have been paid, though nobody says what it has used: the request left and no answer
+// came, or one that broke off. What was refused costs nothing.
+func mayBePaid(e *Error) bool {
+	if e.Unpaid || e.Usage != (Usage{}) || e.Status != 0 && e.Status != 200 {
+		return false
+	}
+	switch e.Kind {
+	case Transient, BadAnswer, Refused, Truncated:
+		return true
+	}
+	return false
+}
+
 // tooLong says what to do about a request that does not fit; what the provider says of its window stands first.
 func tooLong(err error) error {
 	const advice = "the request does not fit into the model's window; shorten it, or name a Fallback with a larger one"
@@ -44,30 +65,11 @@ const echo = 16
 
 // withoutPrompt takes out of an error's text what providers repeat of the request: it is to be in no log.
 func withoutPrompt(text string, r *model.Request) string {
-	windows := make(map[string][]int)
-	for i := 0; i+echo <= len(text); i++ {
-		windows[text[i:i+echo]] = append(windows[text[i:i+echo]], i)
-	}
-	hidden := make([]bool, len(text))
+	common := wire.NewCommon(text)
+	hidden := common.Cut
 	hide := func(part string) {
-		if n := len(part); n >= 4 && n < echo {
-			for from := 0; ; {
-				i := strings.Index(text[from:], part)
-				if i < 0 {
-					return
-				}
-				for k := range n {
-					hidden[from+i+k] = true
-				}
-				from += i + n
-			}
-		}
-		for i := 0; i+echo <= len(part); i++ {
-			for _, at := range windows[part[i:i+echo]] {
-				for k := range echo {
-					hidden[at+k] = true
-				}
-			}
+		if len(part) >= 4 {
+			common.Mark(part, min(echo, len(part)))
 		}
 	}
 	hide(r.System)
@@ -99,7 +101,7 @@ func served(m *mark, o *outcome) string {
 }
 
 // settle gives an outcome its cost and tells the limits what really happened.
-func (a *asking) settle(ctx context.Context, o *outcome, h *model.Headroom) {
+func (a *asking) settle(ctx context.Context, m *mark, o *outcome, h *model.Headroom) {
 	s := a.open.spec
 	if o.Usage != nil && s.url == "" {
 		name := o.Served
@@ -111,8 +113,12 @@ func (a *asking) settle(ctx context.Context, o *outcome, h *model.Headroom) {
 			o.Cost = p.cost(s.provider, s.name, *o.Usage, a.k.req.Cache)
 		}
 	}
-	a.pass.settle(o.Usage, h, s.provider)
-	a.repay(ctx, o.Usage, false)
+	used := o.Usage
+	if o.Lost {
+		used = m.guess()
+	}
+	a.pass.settle(used, h, s.provider)
+	a.repay(ctx, used, false)
 	if e := o.Error; e != nil && e.Kind == RateLimited {
 		d := time.Duration(e.RetryAfter)
 		if d <= 0 {

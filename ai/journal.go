@@ -40,6 +40,7 @@ type StepInfo struct {
 	Attempt        int
 	Epoch          int64 // grows whenever another gets hold of the run
 	Failures       int   // attempts of this visit that ended by an error, a panic or a timeout
+	Crashes        int   // attempts of this visit in which the process died; it bounds the tries of a call that kills it
 	CanWait        bool  // a step that is AtMostOnce cannot
 	IdempotencyKey string
 }

@@ -30,11 +30,8 @@ type recorded struct {
 
 // spending is what a try counts against a budget.
 func (r *recorded) spending() spending {
-	switch {
-	case r.mark.Not != nil:
+	if r.mark.Not != nil {
 		return spending{}
-	case r.outcome == nil:
-		return r.mark.reserved()
 	}
 	return r.mark.real(r.outcome)
 }
@@ -102,7 +99,7 @@ type CallInfo struct {
 	Cost  *Cost `json:"cost"` // nil: nothing was paid, as far as one knows
 
 	Unsent       bool `json:"unsent,omitempty"`        // held back by a rate, a budget or the configuration
-	PossiblyPaid bool `json:"possibly_paid,omitempty"` // cut off: Usage and Cost are what was estimated before
+	PossiblyPaid bool `json:"possibly_paid,omitempty"` // nobody knows what it used: Usage and Cost are what was estimated before
 	Superseded   bool `json:"superseded,omitempty"`    // the step failed after this answer, and has asked afresh
 	Replayed     bool `json:"replayed,omitempty"`      // the step began again, and has used the recorded answer
 	Fallback     bool `json:"fallback,omitempty"`      // sent to another model than the first
@@ -180,18 +177,15 @@ func (r *recorded) info() CallInfo {
 		}
 		return c
 	}
+	if o.unknown() {
+		c.PossiblyPaid, c.Usage, c.Cost = true, *m.guess(), new(costOf(m.Reserved))
+	}
 	if o == nil || o.Interrupted || o.Gone != "" {
-		c.PossiblyPaid = true
-		c.Usage = Usage{Input: m.Input, Output: m.Output, Estimated: true}
-		cost := costOf(m.Reserved)
-		c.Cost = &cost
 		return c
 	}
 	c.Took, c.First = time.Duration(o.At-m.At)*time.Microsecond, time.Duration(o.First)*time.Microsecond
 	if o.Usage != nil {
-		c.Usage = *o.Usage
-		cost := costOf(o.Cost)
-		c.Cost = &cost
+		c.Usage, c.Cost = *o.Usage, new(costOf(o.Cost))
 	}
 	if o.Error != nil {
 		c.fails(o.Error)

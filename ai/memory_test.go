@@ -56,10 +56,14 @@ func (m *Memory) Run(ctx context.Context, body func(ctx context.Context) error) 
 		returned = true
 	}()
 	if p := <-done; p != nil {
+		m.Step.Crashes++
 		panic(p)
 	}
 	switch {
 	case !returned:
+		if errors.Is(m.end, ErrKilled) {
+			m.Step.Crashes++
+		}
 		return m.end
 	case err != nil:
 		m.Step.Attempt++

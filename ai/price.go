@@ -18,6 +18,8 @@ var embeddedPrices []byte
 type prices struct {
 	AsOf   string          `json:"as_of"` // 2026-09-30
 	Models map[string]rate `json:"models"`
+
+	rest *prices // of the models that it does not name; nil: they are not known
 }
 
 // rate is what a model costs, in dollars for a million tokens. What is not there is not known.
@@ -28,6 +30,19 @@ type rate struct {
 	CacheWrite1h *float64 `json:"cache_write_1h,omitempty"` // kept for longer than 5 minutes
 	Output       *float64 `json:"output"`
 	UpTo         int64    `json:"up_to,omitempty"` // with more tokens of input it costs something else
+}
+
+// pricesWith is the table that is built in, with the models of another one before its own.
+func pricesWith(own []byte) (*prices, error) {
+	built, err := readPrices(embeddedPrices)
+	if err != nil || own == nil {
+		return built, err
+	}
+	p, err := readPrices(own)
+	if p != nil {
+		p.rest = built
+	}
+	return p, err
 }
 
 // readPrices reads a table: {"as_of": "2026-09-30", "models": {"anthropic:NAME": {"input": 3, "output": 15, …}}}.
@@ -61,16 +76,20 @@ func readPrices(raw []byte) (*prices, error) {
 // of finds the price of a model: by its name, or by the name before its date.
 func (p *prices) of(provider, name string) (rate, bool) {
 	provider = strings.TrimSuffix(provider, "-chat") // another wire to the same models
-	for {
+	for name := name; ; {
 		if r, ok := p.Models[provider+":"+name]; ok {
 			return r, true
 		}
 		short := undated(name)
 		if short == name {
-			return rate{}, false
+			break
 		}
 		name = short
 	}
+	if p.rest != nil {
+		return p.rest.of(provider, name)
+	}
+	return rate{}, false
 }
 
 // undated is a model's name without the date or the word latest at its end.

@@ -95,3 +95,21 @@ func TestAI28_UnknownPrice(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A price of one's own says what that model costs, whatever its date, and leaves those of all others as they are.
+func TestAI28_OwnPrice(t *testing.T) {
+	c, err := New(Config{Getenv: noEnv, Prices: []byte(`{"as_of": "2026-10-01", "models": {
+		"corp:x": {"input": 1, "output": 2},
+		"anthropic:claude-3-5-haiku": {"input": 7, "output": 8}}}`), Providers: map[string]Provider{"corp": Offline{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Cost{
+		"corp:x": {Known: 3}, "anthropic:claude-3-5-haiku": {Known: 15}, "anthropic:claude-3-5-haiku-latest": {Known: 15}, "anthropic:claude-3-5-haiku-20241022": {Known: 15},
+		"anthropic:claude-sonnet-4": {Known: 18}, "anthropic:claude-haiku-5-5": {Unpriced: 1}, "corp:y": {Unpriced: 1},
+	} {
+		if got := c.Price(name, Usage{Input: 1, Output: 1}); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}

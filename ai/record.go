@@ -20,6 +20,7 @@ import (
 type mark struct {
 	Try      int    `json:"try"`                // from 1, within this call
 	Failures int    `json:"failures,omitempty"` // of the step, at that time
+	Crashes  int    `json:"crashes,omitempty"`  // of the step, at that time
 	Choice   int    `json:"choice,omitempty"`   // 0: the model that was asked for; n: the nth fallback
 	Asked    string `json:"asked"`
 	Model    string `json:"model,omitempty"` // to which it goes, as provider:name
@@ -49,8 +50,10 @@ type refusal struct {
 // outcome is what became of a try: an answer, an error, or nobody knows.
 type outcome struct {
 	Interrupted bool     `json:"interrupted,omitempty"` // the process went away in between: possibly paid
+	Orderly     bool     `json:"orderly,omitempty"`     // and not by a crash of it
 	Gone        string   `json:"gone,omitempty"`        // the caller's own context ended: deadline, or cancelled
 	Error       *failing `json:"error,omitempty"`
+	Lost        bool     `json:"lost,omitempty"` // with an error: nobody says what the try has used: possibly paid
 
 	Answer     string   `json:"answer,omitempty"` // hash of the message
 	Stop       Stop     `json:"stop,omitempty"`

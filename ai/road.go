@@ -11,7 +11,7 @@ import (
 // What a call puts up with.
 const (
 	quickTries   = 4                // of one model, in the call
-	crashLimit   = 5                // tries in a row that were cut off
+	crashLimit   = 5                // tries in a row that were cut off by a crash
 	bareLimit    = 10               // refusals for the rate, in a row, that did not say for how long
 	longestWait  = 15 * time.Minute // what is to wait for longer is a quota
 	firstNap     = time.Minute      // of an overload
@@ -31,7 +31,7 @@ type road struct {
 	quick   int // tries of that model that were overloaded, in this round
 	round   int // naps so far
 	bare    int
-	cut     int // tries in a row that were cut off
+	cut     int // tries in a row that were cut off by a crash
 	holds   int
 	odd     int
 	doubled bool
@@ -54,16 +54,18 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 		return nil, a.wait(ctx, m)
 	case m.Not != nil:
 		return nil, a.fail(m, m.Not.Error.err(nil))
+	case o.Orderly: // a stop of the worker, as for a deploy, or the end of the attempt
+		return nil, nil
 	case o.Interrupted:
 		if r.cut++; r.cut >= crashLimit {
 			return nil, a.fail(m, crashed(&Error{
 				Kind: Transient, Model: m.Model, Code: "crash_limit",
-				Err: fmt.Errorf("%d tries in a row were cut off before their answer was recorded; each may have been paid", r.cut),
+				Err: fmt.Errorf("%d tries in a row were cut off by a crash before their answer was recorded; each may have been paid", r.cut),
 			}))
 		}
 		return nil, nil
 	case o.Gone != "":
-		return nil, a.fail(m, &goneError{o.Gone})
+		return nil, a.fail(m, &goneError{m.Model, goneAs(o.Gone), a.last})
 	case o.Error != nil:
 		return nil, a.failed(ctx, m, o, o.Error.err(o.Usage))
 	}
@@ -99,16 +101,9 @@ func (a *asking) after(ctx context.Context, m *mark, o *outcome) (*Response, err
 	return nil, a.failed(ctx, m, o, e)
 }
 
-// goneError is the end of the caller's own context, as it was recorded.
-type goneError struct{ how string }
-
-func (e *goneError) Error() string {
-	return "ai: the context of the call ended before the answer came: " + e.how
-}
-
-// Unwrap gives the error of the context.
-func (e *goneError) Unwrap() error {
-	if e.how == "deadline" {
+// goneAs is the error of a context that ended, as it was recorded.
+func goneAs(how string) error {
+	if how == "deadline" {
 		return context.DeadlineExceeded
 	}
 	return context.Canceled
@@ -134,6 +129,7 @@ func (a *asking) fail(m *mark, err error) error {
 // failed decides after an error: nil means that another try is due.
 func (a *asking) failed(ctx context.Context, m *mark, o *outcome, e *Error) error {
 	r := &a.road
+	a.last = e
 	last := r.choice >= len(a.k.fallback)
 	switch e.Kind {
 	case Transient:

@@ -105,8 +105,9 @@ func MaxOutput(bytes int) ToolOption {
 // which may try something else; Fatal stops the agent.
 //
 // A tool runs at least once for each call that the model makes. One that was begun when its process died, and that is
-// neither ReadOnly nor Idempotent, is in doubt: Reconcile finds out whether it happened, or a person is asked. fn must not
-// make durable calls, unless the tool is Inline.
+// neither ReadOnly nor Idempotent nor Inline, is in doubt: Reconcile finds out whether it happened, or a person is asked. That
+// holds for what it was when it began, too, whatever it is since: code that has changed or removed the tool
+// neither refuses such a call nor runs it again before that is known. fn must not make durable calls, unless the tool is Inline.
 //
 // Mistakes, as in the name or in In, are errors of the agent that has the tool.
 func NewTool[In, Out any](name, description string, fn func(context.Context, In) (Out, error), opts ...ToolOption) Tool {
@@ -194,7 +195,7 @@ func (t *tool) look(in reflect.Type, noFunction bool) {
 	}{
 		{t.readOnly && (t.writes || t.idempotent || t.finds != nil), "ReadOnly says all; Writes, Idempotent and Reconcile do not go with it"},
 		{t.idempotent && t.finds != nil, "an Idempotent tool just runs again; Reconcile has nothing to find out"},
-		{t.inline && t.finds != nil, "an Inline tool is never in doubt; Reconcile has nothing to find out"},
+		{t.inline && t.finds != nil, "an Inline tool just runs again; Reconcile has nothing to find out"},
 		{t.inline && seen["Timeout"], "an Inline tool may wait for days; put a Timeout on what it calls"},
 		{seen["Timeout"] && t.timeout <= 0, fmt.Sprintf("Timeout is %s; give a positive time", t.timeout)},
 		{seen["ApproveWithin"] && t.within <= 0, fmt.Sprintf("ApproveWithin is %s; give a positive time", t.within)},

@@ -47,6 +47,23 @@ func (t *tool) take(args []byte) ([]byte, error) {
 	return args, t.check(args)
 }
 
+// plainArgs is the canonical form of what a model has given as arguments, whatever they are for.
+func plainArgs(args []byte) []byte {
+	if args = bytes.TrimSpace(args); len(args) == 0 {
+		args = []byte("{}")
+	}
+	d := json.NewDecoder(bytes.NewReader(args))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return canonical(valid(string(args)))
+	}
+	if v == nil {
+		v = map[string]any{}
+	}
+	return canonical(v)
+}
+
 // checkDepth refuses JSON that is nested deeper than a limit, or followed by something.
 func checkDepth(raw []byte, limit int) error {
 	d := json.NewDecoder(bytes.NewReader(raw))

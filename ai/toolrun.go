@@ -1,6 +1,7 @@
 package ai
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,12 +9,22 @@ import (
 	"time"
 )
 
-// toolMark is recorded before a tool begins.
+// toolMark is recorded before a tool begins. What it says of the tool is what the code of that time says.
 type toolMark struct {
-	Tool string `json:"tool"`
-	Args string `json:"args"` // hash
-	At   int64  `json:"at"`   // microseconds
+	Tool     string `json:"tool"`
+	Args     string `json:"args"`            // hash
+	Given    string `json:"given,omitempty"` // hash of their JSON, where that is not as the model said it
+	Key      string `json:"key,omitempty"`   // of idempotency; "": of older code
+	Declared string `json:"declared,omitempty"`
+	At       int64  `json:"at"` // microseconds
 }
+
+// What a mark says of how its tool was declared; older code says nothing.
+const (
+	declaredPlain      = "plain"
+	declaredIdempotent = "idempotent"
+	declaredInline     = "inline"
+)
 
 // toolOutcome is what became of a call: a message for the model, an error that stopped the agent, or nobody knows.
 type toolOutcome struct {
@@ -75,15 +86,14 @@ func (v *conversation) execute(ctx context.Context, uses []*use, now func(*use) 
 
 // alone runs one call.
 func (v *conversation) alone(ctx context.Context, u *use) error {
-	switch {
-	case u.refused != "":
-		return v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) {
-			return &toolOutcome{Refused: true}, u.refused, nil
-		})
-	case u.tool.inline:
-		return v.inBody(ctx, u)
+	if u.refused == "" && !u.tool.inline {
+		return v.together(ctx, []*use{u})
 	}
-	return v.together(ctx, []*use{u})
+	due, err := v.ready(ctx, u)
+	if err != nil || !due {
+		return err
+	}
+	return v.inBody(ctx, u)
 }
 
 // ended is how the function of one tool ended.
@@ -158,8 +168,12 @@ func (v *conversation) call(ctx context.Context, u *use, ends chan<- toolEnd) {
 
 // inside is the context of a tool's function.
 func (v *conversation) inside(ctx context.Context, u *use, paid *expense) context.Context {
-	key := hashOf([]byte(fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s", v.key, v.label, u.at(), u.name, u.args)))
-	return context.WithValue(ctx, usingKey{}, &using{key: key[:32], label: v.label, at: u.at(), paid: paid})
+	return context.WithValue(ctx, usingKey{}, &using{key: v.keyOf(u, u.args), label: v.label, at: u.at(), paid: paid})
+}
+
+// keyOf is the idempotency key of a call with those arguments.
+func (v *conversation) keyOf(u *use, args []byte) string {
+	return hashOf([]byte(fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s", v.key, v.label, u.at(), u.name, args)))[:32]
 }
 
 // outcome is what a function's end comes to. It is asked for by a Do, which refuses when the context is over: what was cut
@@ -183,32 +197,78 @@ type told struct{ text string }
 
 func (e *told) Error() string { return e.text }
 
-// ready marks a call, and says whether it is due: else it has its result, from the records.
+// ready says whether a call is due, and then has marked it: else it has its result. What the records know of a call comes
+// before what the code says of it now. So a call that was begun is never refused, nor run anew, because its tool has changed since.
 func (v *conversation) ready(ctx context.Context, u *use) (due bool, err error) {
 	name := v.name("tool", u.at())
-	for {
-		known, fresh := v.j.Recorded(ctx, name), u.tool.readOnly
-		var began time.Time
-		if v.j.Recorded(ctx, name+"/try") || !known && !fresh {
-			if fresh, began, err = v.mark(ctx, name, u); err != nil {
+	for bare := 0; ; { // tries without a mark, of a tool that was ReadOnly
+		var m *toolMark // of the try that was begun, if there is one
+		known := v.j.Recorded(ctx, name)
+		if v.j.Recorded(ctx, name+"/try") {
+			if m, err = v.mark(ctx, name, u); err != nil {
 				return false, err
 			}
 		}
-		if !known && (fresh || u.tool.readOnly || u.tool.idempotent) {
-			return true, nil
+		if !known && (m == nil || v.repeats(u, m)) {
+			return v.begin(ctx, name, u, m, bare)
 		}
 		o, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) { return &toolOutcome{Doubt: true}, "", nil })
 		switch {
-		case err != nil || u.done:
+		case err != nil:
 			return false, err
+		case u.done:
+			v.paySub(ctx, o.spent())
+			return false, nil
 		case o.Doubt:
-			if err := v.resolve(ctx, u, began); err != nil || u.done {
+			if err := v.resolve(ctx, u, m); err != nil || u.done {
 				return false, err
 			}
 		case o.Failures >= v.info.Failures: // else it has ended an earlier attempt
 			return false, v.stopped(u, o)
 		}
+		if m == nil {
+			bare++
+		}
 	}
+}
+
+// begin marks a call of which nothing is recorded or, if it does not run, records why. What changes nothing needs no mark; m
+// is that of a try to repeat. The nth mark is that of the nth outcome: those that have none get one first.
+func (v *conversation) begin(ctx context.Context, name string, u *use, m *toolMark, bare int) (due bool, err error) {
+	if u.refused != "" {
+		return false, v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) {
+			return &toolOutcome{Refused: true}, u.refused, nil
+		})
+	}
+	if m != nil || u.tool.readOnly {
+		return true, nil
+	}
+	for range bare + 1 {
+		if _, err = v.mark(ctx, name, u); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// repeats says whether a call that was cut off may run again by itself: if it is still the same call, and its tool was and is one
+// that may, or one that runs in the body.
+func (v *conversation) repeats(u *use, m *toolMark) bool {
+	if u.refused != "" || !v.same(u, m) {
+		return false
+	}
+	switch m.Declared {
+	case declaredPlain:
+		return false
+	case declaredInline:
+		return u.tool.inline
+	}
+	return u.tool.readOnly || u.tool.idempotent
+}
+
+// same says whether a mark is that of a call as the code understands it now: so it has the same key.
+func (v *conversation) same(u *use, m *toolMark) bool {
+	return m.Args == argsHash(u.name, u.args) && (m.Key == "" || m.Key == v.keyOf(u, u.args))
 }
 
 // stopped is the error that ends the agent.
@@ -219,16 +279,40 @@ func (v *conversation) stopped(u *use, o *toolOutcome) error {
 	return fmt.Errorf("ai: tool %s of agent %s (%s): %s", u.name, v.label, u.at(), o.Fatal)
 }
 
-// mark records that a tool begins. fresh says that it did not before.
-func (v *conversation) mark(ctx context.Context, name string, u *use) (fresh bool, began time.Time, err error) {
-	m, err := record(ctx, v.j, name+"/try", func(context.Context) (*toolMark, error) {
-		fresh = true
-		return &toolMark{u.name, argsHash(u.name, u.args), time.Now().UnixMicro()}, nil
+// mark records that a tool begins, or reads what was recorded of that.
+func (v *conversation) mark(ctx context.Context, name string, u *use) (*toolMark, error) {
+	m, err := record(ctx, v.j, name+"/try", func(ctx context.Context) (m *toolMark, err error) {
+		m = &toolMark{Tool: u.name, Args: argsHash(u.name, u.args), Key: v.keyOf(u, u.args), Declared: declaredPlain, At: time.Now().UnixMicro()}
+		switch {
+		case u.tool.inline:
+			m.Declared = declaredInline
+		case u.tool.idempotent:
+			m.Declared = declaredIdempotent
+		}
+		if !bytes.Equal(u.args, plainArgs(u.said)) { // as a person has edited them
+			m.Given, err = v.j.Blob(ctx, u.args)
+		}
+		return m, err
 	})
-	if err != nil {
-		return false, time.Time{}, ended(ctx, err)
+	return m, ended(ctx, err)
+}
+
+// begun are the arguments of a call when it was marked, and its key; "": not known any more.
+func (v *conversation) begun(ctx context.Context, u *use, m *toolMark) (args []byte, key string, err error) {
+	switch {
+	case m.Given != "":
+		if args, err = v.j.ReadBlob(ctx, m.Given); err != nil {
+			return nil, "", fmt.Errorf("ai: the recorded arguments of %s cannot be read: %w", v.name("tool", u.at()), err)
+		}
+	case u.refused == "" && v.same(u, m):
+		args = u.args
+	default:
+		args = plainArgs(u.said)
 	}
-	return fresh, time.UnixMicro(m.At), nil
+	if key = m.Key; key == "" && m.Args == argsHash(u.name, args) {
+		key = v.keyOf(u, args)
+	}
+	return args, key, nil
 }
 
 // record makes an outcome durable, and reads it as it will be read later.
@@ -285,17 +369,9 @@ func (v *conversation) read(ctx context.Context, u *use, fn func(context.Context
 	return o, nil
 }
 
-// inBody runs an inline tool, unless it has its result. Its calls have names of their own, so it may be left out.
+// inBody runs an inline tool that is due. Its calls have names of their own, so it may be left out.
 func (v *conversation) inBody(ctx context.Context, u *use) error {
-	name := v.name("tool", u.at())
-	inner, _ := v.j.Scope(ctx, name)
-	if v.j.Recorded(ctx, name) {
-		o, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) { panic("ai: a record is gone") })
-		if err == nil {
-			v.paySub(ctx, o.spent())
-		}
-		return err
-	}
+	inner, _ := v.j.Scope(ctx, v.name("tool", u.at()))
 	paid := new(expense)
 	end := toolEnd{u: u}
 	end.text, end.err = u.tool.call(v.inside(inner, u, paid), u.args)

@@ -34,6 +34,7 @@ type asking struct {
 	book  book    // of the run and those above it, if what is marked is reserved there
 	out   *outlet // where the text of the try goes; nil: nowhere
 	pause time.Duration
+	last  error // of the last try that failed
 }
 
 // opened is a model that a name has led to.
@@ -151,7 +152,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (a *asking) prepare(ctx context.Context) (*mark, error) {
 	now := time.Now()
 	m := &mark{
-		Try: a.road.tries + 1, Failures: a.info.Failures, Choice: a.road.choice, Asked: a.k.model, At: now.UnixMicro(),
+		Try: a.road.tries + 1, Failures: a.info.Failures, Crashes: a.info.Crashes, Choice: a.road.choice, Asked: a.k.model, At: now.UnixMicro(),
 		Prompt: a.k.prompt,
 	}
 	var err error
@@ -282,7 +283,7 @@ func (a *asking) outcome(ctx context.Context, m *mark, fresh bool) (*outcome, er
 	var answer []byte
 	o, err := record(ctx, a.j, a.name, func(ctx context.Context) (*outcome, error) {
 		if !fresh {
-			return &outcome{Interrupted: true}, nil
+			return &outcome{Interrupted: true, Orderly: a.info.Crashes <= m.Crashes}, nil
 		}
 		o, body, err := a.send(ctx, m)
 		if err != nil {
@@ -352,11 +353,11 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 	}
 	if err != nil {
 		e := a.c.classify(err, a.k.choice(m.Choice), m, &a.k.req)
-		o.Error, o.At = failingOf(e), time.Now().UnixMicro()
+		o.Error, o.Lost, o.At = failingOf(e), mayBePaid(e), time.Now().UnixMicro()
 		if e.Usage != (Usage{}) {
 			o.Usage = plausible(e.Usage)
 		}
-		a.settle(ctx, o, e.Headroom)
+		a.settle(ctx, m, o, e.Headroom)
 		return o, nil, nil
 	}
 	o.Stop, o.Served, o.RequestID, o.Confidence, o.At = resp.Stop, clip(resp.Served, 200), clip(resp.RequestID, 100), resp.Confidence, time.Now().UnixMicro()
@@ -369,10 +370,10 @@ func (a *asking) send(ctx context.Context, m *mark) (*outcome, []byte, error) {
 		o = &outcome{At: o.At, Usage: o.Usage, Error: failingOf(&Error{
 			Kind: BadAnswer, Model: m.Model, RequestID: resp.RequestID, Err: fmt.Errorf("the answer has %d bytes, and may have %d", n, maxBody),
 		})}
-		a.settle(ctx, o, resp.Headroom)
+		a.settle(ctx, m, o, resp.Headroom)
 		return o, nil, nil
 	}
-	a.settle(ctx, o, resp.Headroom)
+	a.settle(ctx, m, o, resp.Headroom)
 	for _, f := range files {
 		if _, err := a.j.Blob(ctx, f); err != nil {
 			return nil, nil, err

@@ -106,6 +106,7 @@ type failed struct {
 	RetryAfter string      `json:"retry_after,omitempty"`
 	RequestID  string      `json:"request_id,omitempty"`
 	Usage      model.Usage `json:"usage,omitzero"`
+	Unpaid     bool        `json:"unpaid,omitempty"`
 	Text       string      `json:"text,omitempty"`
 }
 
@@ -290,7 +291,7 @@ func (c *cassette) take(provider string, asked request, resp *model.Response, er
 			return wrong
 		}
 	case errors.As(err, &e):
-		call.Error = &failed{Kind: e.Kind, Code: e.Code, Status: e.Status, RequestID: e.RequestID, Usage: e.Usage}
+		call.Error = &failed{Kind: e.Kind, Code: e.Code, Status: e.Status, RequestID: e.RequestID, Usage: e.Usage, Unpaid: e.Unpaid}
 		if e.RetryAfter > 0 {
 			call.Error.RetryAfter = e.RetryAfter.String()
 		}

@@ -50,7 +50,7 @@ func (t taken) plan(r *model.Request) plan {
 	e := t.Error
 	after, _ := time.ParseDuration(e.RetryAfter)
 	return plan{request: r, err: &model.Error{
-		Kind: e.Kind, Provider: t.Provider, Model: r.Model, Code: e.Code, Status: e.Status, RequestID: e.RequestID, RetryAfter: after, Usage: e.Usage, Err: errors.New(e.Text),
+		Kind: e.Kind, Provider: t.Provider, Model: r.Model, Code: e.Code, Status: e.Status, RequestID: e.RequestID, RetryAfter: after, Usage: e.Usage, Unpaid: e.Unpaid, Err: errors.New(e.Text),
 	}}
 }
 

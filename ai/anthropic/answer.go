@@ -61,6 +61,9 @@ func (a *answer) Event(e wire.Event, on func(model.Delta)) (bool, error) {
 		if ev.Index == nil || ev.ContentBlock == nil {
 			return false, errors.New("a block that begins without a block")
 		}
+		if *ev.Index < 0 {
+			return false, wire.BadIndex("a block", *ev.Index)
+		}
 		a.begin(*ev.Index, *ev.ContentBlock, on)
 	case "content_block_delta":
 		if ev.Index == nil || ev.Delta == nil || a.open[*ev.Index] == nil {

@@ -47,6 +47,9 @@ func (a *answer) take(r wire.GeminiResponse, on func(model.Delta)) error {
 		a.blocked = r.PromptFeedback.BlockReason
 	}
 	for _, c := range r.Candidates {
+		if c.Index < 0 {
+			return wire.BadIndex("a candidate", c.Index)
+		}
 		if c.Index != 0 {
 			continue
 		}

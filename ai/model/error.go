@@ -37,8 +37,11 @@ type Error struct {
 	Status     int           // of HTTP; 0: no answer came; 200: an error inside a stream
 	RetryAfter time.Duration // 0: not said
 	Usage      Usage         // spent before it broke, as far as known
-	Err        error
-	Headroom   *Headroom // what the provider says of its limits
+	// Unpaid says that nothing is due for it: the request did not leave, or the provider refused it before the model began. Without
+	// it, and without a Usage, an error with status 0 or 200 of the kind Transient, BadAnswer, Refused or Truncated may have been paid.
+	Unpaid   bool
+	Err      error
+	Headroom *Headroom // what the provider says of its limits
 }
 
 // maxText is the longest text that an error takes from a provider.

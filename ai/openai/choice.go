@@ -63,14 +63,21 @@ func (a *choice) take(chunk wire.ChatResponse, on func(model.Delta)) error {
 		a.served = chunk.Model
 	}
 	for _, c := range chunk.Choices {
+		if c.Index < 0 {
+			return wire.BadIndex("a choice", c.Index)
+		}
 		if c.Index != 0 {
 			continue
 		}
 		if c.Message != nil {
-			a.grow(whole(*c.Message), on)
+			if err := a.grow(whole(*c.Message), on); err != nil {
+				return err
+			}
 		}
 		if c.Delta != nil {
-			a.grow(*c.Delta, on)
+			if err := a.grow(*c.Delta, on); err != nil {
+				return err
+			}
 		}
 		if c.FinishReason != nil && *c.FinishReason != "" {
 			a.stop = *c.FinishReason
@@ -107,7 +114,7 @@ func whole(m wire.ChatMessage) wire.ChatDelta {
 	return d
 }
 
-func (a *choice) grow(d wire.ChatDelta, on func(model.Delta)) {
+func (a *choice) grow(d wire.ChatDelta, on func(model.Delta)) error {
 	if s := d.Reasoning + d.ReasoningContent; s != "" {
 		on(model.Delta{Thinking: s})
 	}
@@ -120,24 +127,10 @@ func (a *choice) grow(d wire.ChatDelta, on func(model.Delta)) {
 		on(model.Delta{Text: *d.Refusal})
 	}
 	for i, t := range d.ToolCalls {
-		index := i + len(a.byIndex)
-		if t.Index != nil {
-			index = *t.Index
-		} else if t.ID == "" && t.Function.Name == "" && len(a.calls) > 0 {
-			index = -1 // a piece of the last one, by a server that does not count
+		if t.Index != nil && *t.Index < 0 {
+			return wire.BadIndex("a tool call", *t.Index)
 		}
-		c := a.byIndex[index]
-		if index == -1 {
-			c = a.calls[len(a.calls)-1]
-		}
-		if c == nil {
-			c = &call{}
-			if a.byIndex == nil {
-				a.byIndex = map[int]*call{}
-			}
-			a.byIndex[index] = c
-			a.calls = append(a.calls, c)
-		}
+		c := a.callOf(t, i)
 		if c.id == "" {
 			c.id = t.ID
 		}
@@ -150,6 +143,29 @@ func (a *choice) grow(d wire.ChatDelta, on func(model.Delta)) {
 			on(model.Delta{Args: t.Function.Arguments})
 		}
 	}
+	return nil
+}
+
+// callOf is the call to which the nth piece of a chunk belongs: by its index, or, of a server that does not count, the last one unless a
+// new one begins.
+func (a *choice) callOf(t wire.ChatToolCall, nth int) *call {
+	index := nth + len(a.byIndex)
+	switch {
+	case t.Index != nil:
+		index = *t.Index
+	case t.ID == "" && t.Function.Name == "" && len(a.calls) > 0:
+		return a.calls[len(a.calls)-1]
+	}
+	c := a.byIndex[index]
+	if c == nil {
+		c = &call{}
+		if a.byIndex == nil {
+			a.byIndex = map[int]*call{}
+		}
+		a.byIndex[index] = c
+		a.calls = append(a.calls, c)
+	}
+	return c
 }
 
 func (a *choice) End() bool { return false }

@@ -50,6 +50,9 @@ func (a *items) Event(e wire.Event, on func(model.Delta)) (bool, error) {
 		if ev.Item == nil || ev.OutputIndex == nil {
 			return false, errors.New("an item that ends without an item")
 		}
+		if *ev.OutputIndex < 0 {
+			return false, wire.BadIndex("an item", *ev.OutputIndex)
+		}
 		if a.done == nil {
 			a.done = map[int]wire.ResponsesItem{}
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -298,23 +297,11 @@ func form(in durable.PendingInput) []string {
 	if len(in.Fields) > 0 {
 		return fields(in.Fields, "")
 	}
-	var s schema
-	if json.Unmarshal(in.Schema, &s) != nil || len(s.Properties) == 0 {
-		return []string{s.kind()}
+	s := readSchema(in.Schema)
+	if lines := s.lines(deepest); len(lines) > 0 {
+		return lines
 	}
-	names := s.names()
-	widest := 0
-	for _, n := range names {
-		widest = max(widest, len(n))
-	}
-	lines := make([]string, len(names))
-	for i, n := range names {
-		lines[i] = fmt.Sprintf("%-*s  %s", widest, n, s.Properties[n].kind())
-		if !slices.Contains(s.Required, n) {
-			lines[i] += ", may be left out"
-		}
-	}
-	return lines
+	return []string{s.kind()}
 }
 
 // example is an answer that fits, for people to change.
@@ -325,15 +312,5 @@ func example(in durable.PendingInput) string {
 	case "in_doubt":
 		return `{"outcome": "run"}`
 	}
-	var s schema
-	if json.Unmarshal(in.Schema, &s) != nil || len(s.Properties) == 0 {
-		return s.sample()
-	}
-	var fields []string
-	for _, n := range s.names() {
-		if slices.Contains(s.Required, n) {
-			fields = append(fields, fmt.Sprintf("%q: %s", n, s.Properties[n].sample()))
-		}
-	}
-	return "{" + strings.Join(fields, ", ") + "}"
+	return readSchema(in.Schema).sample(deepest)
 }

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/ai"
+	"github.com/durable-go/durable/examples/internal/hold"
 	"github.com/durable-go/durable/store/sqlite"
 )
 
@@ -51,7 +53,8 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	if err != nil {
 		return err
 	}
-	ctx = ai.WithClient(ctx, client)
+	ctx, stop := context.WithCancelCause(ai.WithClient(ctx, client))
+	defer stop(nil)
 	names, library := shelf(15)
 	studies := study(library)
 	engine, err := durable.Open(ctx, sqlite.Open(db), durable.Config{
@@ -62,8 +65,12 @@ func run(ctx context.Context, out io.Writer, db string) error {
 		return err
 	}
 	defer engine.Close()
+	if err := hold.Release(ctx, engine); err != nil {
+		return err
+	}
 	go engine.Run(ctx)
-	go treasurer(ctx, engine)
+	go treasurer(ctx, engine, stop)
+	go hold.Tell(ctx, engine, "research")
 
 	started, err := studies.Start(ctx, engine, Study{Question: question, Papers: names}, durable.Key("bees"))
 	if err != nil {
@@ -71,7 +78,7 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	}
 	s, err := started.Wait(ctx)
 	if err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err) // the cause says why it was stopped
 	}
 	fmt.Fprintf(out, "%s\n%s\n", s.Question, s.Report.Answer)
 	fmt.Fprintf(out, "from %s; not read: %s\n", strings.Join(s.Report.Sources, ", "), strings.Join(s.Unread, ", "))
@@ -87,8 +94,9 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	return nil
 }
 
-// treasurer stands in for the person who is asked when the budget is used up, and raises it.
-func treasurer(ctx context.Context, engine *durable.Engine) {
+// treasurer stands in for the person who is asked when the budget is used up, and raises it. It cannot help a model that refuses its
+// key: then it stops the program, with what the model's provider said.
+func treasurer(ctx context.Context, engine *durable.Engine, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -102,6 +110,10 @@ func treasurer(ctx context.Context, engine *durable.Engine) {
 			continue // looked for again
 		}
 		for _, q := range page.Inputs {
+			if held := hold.Of(q); held != nil && !held.Budget {
+				stop(held)
+				return
+			}
 			_ = engine.ProvideInput(ctx, q.Execution, q.ID, map[string]any{"do": "raise", "calls": 40}, durable.By("treasurer"))
 		}
 	}

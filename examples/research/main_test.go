@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/ai"
@@ -103,5 +108,45 @@ func TestRun(t *testing.T) {
 	}
 	if first.String() != second.String() {
 		t.Errorf("the second start says\n%s, the first said\n%s", &second, &first)
+	}
+}
+
+// refusing is a provider that does so with every request.
+func refusing(t *testing.T, status int, body string) (url string) {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// A key that is refused, one that is not set, and a quota that is used up end the program with what is the matter.
+func TestAI18_NoAnswerToBeHad(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "research.db")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	t.Setenv("AI_MODEL_QUICK", "openai:gpt-6-sol")
+	t.Setenv("AI_MODEL_CAREFUL", "")
+	t.Setenv("OPENAI_API_KEY", "wrong")
+	for body, status := range map[string]int{
+		`{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}`: http.StatusUnauthorized,
+		`{"error":{"message":"You exceeded your quota","code":"insufficient_quota"}}`: http.StatusTooManyRequests,
+	} {
+		t.Setenv("OPENAI_BASE_URL", refusing(t, status, body)+"/v1")
+		if err := run(ctx, new(bytes.Buffer), db); err == nil || !strings.Contains(err.Error(), fmt.Sprint(status)) {
+			t.Errorf("the error is %v, want %d", err, status)
+		}
+	}
+	t.Setenv("OPENAI_API_KEY", "")
+	if err := run(ctx, new(bytes.Buffer), filepath.Join(t.TempDir(), "none.db")); err == nil || !strings.Contains(err.Error(), "set OPENAI_API_KEY") {
+		t.Errorf("the error is %v", err)
+	}
+	t.Setenv("AI_MODEL_QUICK", "")
+	var out bytes.Buffer
+	if err := run(ctx, &out, db); err != nil || !strings.Contains(out.String(), "meadow 3 fly from 11 degrees") {
+		t.Errorf("%v:\n%s", err, &out)
 	}
 }

@@ -86,7 +86,8 @@ func read(library map[string]string) func(ctx context.Context, n *Note) error {
 	}
 }
 
-// gather keeps what was found. A document that cannot be read is named, and holds up nothing.
+// gather keeps what was found. A document that cannot be read is named, and holds up nothing; if that is so for all of them the
+// model is at fault, and what it said of the first is the error.
 func gather(s *Study, notes []durable.Outcome[Note]) error {
 	for i, n := range notes {
 		switch {
@@ -95,6 +96,9 @@ func gather(s *Study, notes []durable.Outcome[Note]) error {
 		case n.Value.Finding.Relevant:
 			s.Notes = append(s.Notes, n.Value)
 		}
+	}
+	if n := len(s.Unread); n > 0 && n == len(notes) {
+		return fmt.Errorf("none of %d documents could be read; the first: %w", n, notes[0].Err)
 	}
 	return nil
 }

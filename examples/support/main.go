@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/durable-go/durable"
 	"github.com/durable-go/durable/ai"
+	"github.com/durable-go/durable/examples/internal/hold"
 	"github.com/durable-go/durable/store/sqlite"
 )
 
@@ -48,7 +50,8 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	if err != nil {
 		return err
 	}
-	ctx = ai.WithClient(ctx, models)
+	ctx, stop := context.WithCancelCause(ai.WithClient(ctx, models))
+	defer stop(nil)
 	mails := support(new(shop))
 	engine, err := durable.Open(ctx, sqlite.Open(db), durable.Config{
 		Workflows: []durable.Definition{mails}, Logger: slog.New(slog.DiscardHandler),
@@ -58,8 +61,12 @@ func run(ctx context.Context, out io.Writer, db string) error {
 		return err
 	}
 	defer engine.Close()
+	if err := hold.Release(ctx, engine); err != nil {
+		return err
+	}
 	go engine.Run(ctx)
-	go lead(ctx, engine)
+	go lead(ctx, engine, stop)
+	go hold.Tell(ctx, engine, "support")
 
 	texts := []string{
 		"Where is my order 17?", "Where is my order 18?", "Where is my order 19?", "Where is my order 20?", "Where is my order 21?",
@@ -78,15 +85,16 @@ func run(ctx context.Context, out io.Writer, db string) error {
 	for _, r := range runs {
 		m, err := r.Wait(ctx)
 		if err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err) // the cause says why it was stopped
 		}
 		fmt.Fprintf(out, "%s\n  -> %s (%d turns, %d tokens)\n", m.Text, m.Reply, m.Turns, m.Tokens)
 	}
 	return nil
 }
 
-// lead stands in for the person who is asked. It says yes to 400 EUR for a lost parcel, and no to 900.
-func lead(ctx context.Context, engine *durable.Engine) {
+// lead stands in for the person who is asked. It says yes to 400 EUR for a lost parcel, and no to 900. It cannot help a model that
+// refuses its key: then it stops the program, with what the model's provider said.
+func lead(ctx context.Context, engine *durable.Engine, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -100,6 +108,10 @@ func lead(ctx context.Context, engine *durable.Engine) {
 			continue // looked for again
 		}
 		for _, q := range page.Inputs {
+			if held := hold.Of(q); held != nil {
+				stop(held)
+				return
+			}
 			if answer, err := decide(q); err == nil {
 				_ = engine.ProvideInput(ctx, q.Execution, q.ID, answer, durable.By("lead"))
 			}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,4 +112,39 @@ func TestRun(t *testing.T) {
 		t.Errorf("the second start says\n%s, the first said\n%s", &second, &first)
 	}
 	fmt.Fprint(t.Output(), &first)
+}
+
+// refusing is a provider that does so with every request.
+func refusing(t *testing.T, status int, body string) (url string) {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// A key that is refused and a quota that is used up end the program with what the provider says; the next start goes on.
+func TestAI18_NoAnswerToBeHad(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "support.db")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	t.Setenv("AI_MODEL_SMART", "openai:gpt-6-sol")
+	t.Setenv("OPENAI_API_KEY", "wrong")
+	for body, status := range map[string]int{
+		`{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}`: http.StatusUnauthorized,
+		`{"error":{"message":"You exceeded your quota","code":"insufficient_quota"}}`: http.StatusTooManyRequests,
+	} {
+		t.Setenv("OPENAI_BASE_URL", refusing(t, status, body)+"/v1")
+		if err := run(ctx, new(bytes.Buffer), db); err == nil || !strings.Contains(err.Error(), fmt.Sprint(status)) {
+			t.Errorf("the error is %v, want %d", err, status)
+		}
+	}
+	t.Setenv("AI_MODEL_SMART", "")
+	var out bytes.Buffer
+	if err := run(ctx, &out, db); err != nil || !strings.Contains(out.String(), "lost. 400 EUR") {
+		t.Errorf("%v:\n%s", err, &out)
+	}
 }

@@ -329,11 +329,7 @@ func (p *Place) delayed(f *Fact) {
 		p.Failures++
 		p.Crashed = nil
 		p.LastErr = f.Err
-		for key, c := range p.Calls { // an error of a Do belongs to its attempt
-			if c.State == Broken {
-				delete(p.Calls, key)
-			}
-		}
+		p.dropBroken()
 	case ByCrash:
 		p.Crashed = append(p.Crashed, f.Epoch)
 		p.Died++

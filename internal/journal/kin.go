@@ -68,19 +68,47 @@ func (c CallAt) child() (id string, is bool) {
 	return id, is && strings.HasPrefix(c.Call, "call:")
 }
 
-// completed folds that a child has completed which has something to undo.
-func (h *History) completed(p *Place, f *Fact) {
-	var report struct {
+// dropBroken lets go of the calls that belong to an attempt that has failed: errors of Do, and
+// children that did not complete, with the record that they were spawned in this visit.
+func (p *Place) dropBroken() {
+	var failed []string
+	for key, c := range p.Calls {
+		if c.State == Broken {
+			delete(p.Calls, key)
+			if id := childID(c.Data); id != "" && strings.HasPrefix(key, "await:") {
+				failed = append(failed, id)
+			}
+		}
+	}
+	for key, c := range p.Calls {
+		if len(failed) > 0 && strings.HasPrefix(key, "spawn:") && slices.Contains(failed, childID(c.Data)) {
+			delete(p.Calls, key)
+		}
+	}
+}
+
+// childID is the id of the child that a call's record is about, "" if there is none.
+func childID(data []byte) string {
+	var about struct {
 		ID string `json:"id"`
 	}
-	if json.Unmarshal(f.Data, &report) != nil || report.ID == "" {
+	if json.Unmarshal(data, &about) != nil {
+		return ""
+	}
+	return about.ID
+}
+
+// completed folds that a child has completed which has something to undo.
+func (h *History) completed(p *Place, f *Fact) {
+	id := childID(f.Data)
+	if id == "" {
 		return
 	}
 	// What was spawned may be awaited more than once.
-	if strings.HasPrefix(f.Call, "await:") && slices.ContainsFunc(h.Undos, func(u Undo) bool { return u.Kin != nil && u.Kin.Child == report.ID }) {
+	if strings.HasPrefix(f.Call, "await:") && slices.ContainsFunc(h.Undos, func(u Undo) bool { return u.Kin != nil && u.Kin.Child == id }) {
 		return
 	}
-	h.addKin(p, f.Path, &Kin{Child: report.ID, Todo: []Range{{0, 0}}})
+	h.addKin(p, f.Path, &Kin{Child: id, Todo: []Range{{0, 0}}})
 }
 
 // completedItems folds that items have completed which have something to undo.

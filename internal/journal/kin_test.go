@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -220,5 +221,35 @@ func TestRangesOfNumbers(t *testing.T) {
 	}
 	if !slices.Equal(list, []Range{{0, 4}, {7, 7}, {9, 11}}) {
 		t.Errorf("it was changed: %v", list)
+	}
+}
+
+// An attempt that fails takes with it what it has spawned and awaited in vain; a crash takes nothing.
+func TestCH3_WhatAnAttemptThatFailedLeavesOfItsChildren(t *testing.T) {
+	spawned := func(n, id string) Fact {
+		return Fact{Kind: Called, Path: "s", Call: "spawn:c#" + n, Data: fmt.Appendf(nil, `{"id":%q}`, id), Child: id}
+	}
+	awaited := func(kind Kind, id, status string) Fact {
+		f := Fact{Kind: kind, Path: "s", Call: "await:" + id + "#1", Data: fmt.Appendf(nil, `{"id":%q,"status":%q}`, id, status)}
+		if status != "completed" {
+			f.Err = &Error{Code: "child"}
+		}
+		return f
+	}
+	facts := []Fact{
+		tried("s", false), spawned("1", "x"), spawned("2", "y"), spawned("3", "z"), spawned("4", "u"),
+		awaited(Called, "x", "completed"), awaited(Called, "y", "failed"), awaited(Received, "z", "cancelled"),
+		{Kind: Called, Path: "s", Call: "do:d#1", Data: []byte(`{"id":"u"}`), Err: &Error{Code: "error"}},
+	}
+	for why, want := range map[Why][]string{
+		ByError: {"await:x#1", "spawn:c#1", "spawn:c#4"},
+		ByCrash: {"await:x#1", "await:y#1", "await:z#1", "do:d#1", "spawn:c#1", "spawn:c#2", "spawn:c#3", "spawn:c#4"},
+	} {
+		h := begun(t, "{}")
+		fold1(t, h, facts...)
+		fold1(t, h, Fact{Kind: Delayed, Path: "s", Why: why, Attempt: 1, Err: &Error{Code: "error"}})
+		if got := slices.Sorted(maps.Keys(h.At("s").Calls)); !slices.Equal(got, want) {
+			t.Errorf("after %v: %q, want %q", why, got, want)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func rooms() []room {
 		{dir: "ai/openai", ours: []string{"ai/model", "ai/internal/wire"}},
 		{dir: "ai/gemini", ours: []string{"ai/model", "ai/internal/wire"}},
 		{dir: "ai/offline", ours: []string{"ai/model"}},
-		{dir: "ai", ours: []string{"", "ai/model", "ai/anthropic", "ai/openai", "ai/gemini", "ai/offline", "internal/schema"}},
+		{dir: "ai", ours: []string{"", "ai/model", "ai/internal/wire", "ai/anthropic", "ai/openai", "ai/gemini", "ai/offline", "internal/schema"}},
 		{dir: "ai/aitest", ours: []string{"", "ai", "ai/model", "ai/internal/wire", "ai/offline"}, third: []string{"testing"}},
 		{dir: "dashboard", ours: []string{""}, third: []string{"*"}},
 		{dir: "examples/...", ours: []string{"", "ai", "ai/...", "durabletest", "examples/...", "store/memory", "store/sqlite", "store/postgres"}},

@@ -79,6 +79,7 @@ type Question struct {
 	Join    bool          // Parallel, Each: what do these outcomes come to?
 	Ways    []Way         // Join: how the lanes or items ended
 	Ended   *journal.Call // a wait: how it ended, and what does that come to?
+	Call    string        // Ended: its key
 	Limit   int           // bytes of a state or item
 	Spread  *Items        // a spread Each whose list is recorded: which items are to begin or, with Join, all
 }

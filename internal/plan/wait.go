@@ -18,7 +18,7 @@ func (e *eval) wait(n *tree.Node, path string, p *journal.Place) state {
 		if c.State == journal.Open {
 			e.plan.Waits = append(e.plan.Waits, Wait{Path: path, Call: key, Wait: c.Wait, opened: c.Seq})
 		} else {
-			e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n, Ended: c})
+			e.plan.Questions = append(e.plan.Questions, Question{Path: path, Node: n, Ended: c, Call: key})
 		}
 	}
 	return open

@@ -75,7 +75,7 @@ func (s *Sim) bear(p *process, parent *work, b *store.Begin) {
 		return
 	}
 	pl := parent.place(k.path)
-	if old := pl.kids[k.key]; old != nil && !old.let && (!old.work.hasEnded() || old.work.status == store.Completed || strings.HasPrefix(k.key, "spawn:")) {
+	if old := pl.kids[k.key]; old != nil && !old.let && (!old.work.hasEnded() || old.work.status == store.Completed || strings.HasPrefix(k.key, "spawn:") && !old.broke) {
 		s.fail("G16", "%s begins the child %s of %s at %s twice: the first is %s", p.name, k.key, parent, k.path, old.work.status)
 	}
 	pl.kids[k.key] = k
@@ -264,6 +264,9 @@ func (s *Sim) judgeHeard(w *work, f *journal.Fact) {
 		s.fail("G9", "%s takes message %d for the end of another child", w, f.Message)
 	case (f.Err == nil) != (r.Status == store.Completed):
 		s.fail("G16", "%s was %s, and %s takes it for ended well=%v", c, r.Status, w, f.Err == nil)
+	}
+	if k := s.kids[r.ID]; k != nil && f.Err != nil {
+		k.broke = true
 	}
 	if c.status == r.Status { // else it has gone back since
 		s.judgeReport(c, f.Data)

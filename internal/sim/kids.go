@@ -31,6 +31,7 @@ type kid struct {
 	detached bool
 	item     int   // its number, if key says that it is one
 	let      bool  // its parent has let it go
+	broke    bool  // its parent has awaited it, and it did not complete
 	work     *work // once it has begun
 }
 

@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// Fingerprint is equal for equal shapes: names, kinds, order, cases, and which steps can be undone. Policies
+// Fingerprint is equal for equal shapes: names, kinds, order, cases, which steps can be undone, and what
+// Each and Child nodes read beside the state. Policies
 // (retry, timeout, queue) are not part of it, since changing them cannot make
 // a run lose its place. It does not depend on the machine or the build.
 func Fingerprint(w *Workflow) string {
@@ -28,6 +29,9 @@ func shape(b []byte, nodes []*Node) []byte {
 		}
 		if n.Spread { // items are elsewhere
 			b = append(b, '^')
+		}
+		if n.Reads != "" { // a run is blocked where it reads something else
+			b = text(append(b, '='), n.Reads)
 		}
 		n.each(func(way string, body []*Node) {
 			b = shape(text(b, way), body)

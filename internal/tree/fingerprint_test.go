@@ -40,6 +40,8 @@ func TestFingerprintFollowsShape(t *testing.T) {
 		"empty default":   func(w *Workflow) { w.Root.Body[1].Default = nil },
 		"undone":          func(w *Workflow) { w.Root.Body[0].Undo = &Retry{MaxAttempts: 1} },
 		"no default":      func(w *Workflow) { w.Root.Body[1].Else, w.Root.Body[1].Default = false, nil },
+		"reads":           func(w *Workflow) { w.Root.Body[0].Reads = "x" },
+		"reads more":      func(w *Workflow) { w.Root.Body[0].Reads = "xy" },
 		"in the sequence": func(w *Workflow) { w.Root.Body[1].Cases[0].Body[1].Body[0].Name = "x" },
 		"out of it": func(w *Workflow) {
 			c := &w.Root.Body[1].Cases[0]

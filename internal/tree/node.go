@@ -94,6 +94,9 @@ type Node struct {
 	// Decision.
 	Targets []string // declared with To; nil: any sibling
 
+	// Each, Child: what stored data it takes beside the run's state, for the fingerprint.
+	Reads string
+
 	// Mistakes found while the node was built, reported by Check with its path.
 	Mistakes []string
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/durable-go/durable/ai/model"
@@ -59,12 +60,12 @@ func (e *Endpoint) Do(parent context.Context, a Ask, on func(model.Delta)) (*mod
 	defer w.off()
 	t := &try{endpoint: e, ask: a, parent: parent, ctx: ctx, idle: idle}
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.base+a.Path, upload{bytes.NewReader(a.Body), w})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.base+a.Path, upload{bytes.NewReader(a.Body), w, &t.left})
 	if err != nil {
 		return nil, e.Refuse("the address of the model is not valid")
 	}
 	req.ContentLength = int64(len(a.Body))
-	req.GetBody = func() (io.ReadCloser, error) { return upload{bytes.NewReader(a.Body), w}, nil }
+	req.GetBody = func() (io.ReadCloser, error) { return upload{bytes.NewReader(a.Body), w, &t.left}, nil }
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream, application/json")
 	req.Header.Set("Accept-Encoding", "identity")
@@ -90,10 +91,7 @@ func (e *Endpoint) Do(parent context.Context, a Ask, on func(model.Delta)) (*mod
 		}
 		return nil, t.refused(text)
 	}
-	if on == nil {
-		on = func(model.Delta) {}
-	}
-	if err := t.read(body, resp.Header.Get("Content-Type"), on); err != nil {
+	if err := t.read(body, resp.Header.Get("Content-Type"), t.came.counts(on)); err != nil {
 		return nil, err
 	}
 	r, err := a.Answer.Response()
@@ -119,8 +117,10 @@ type try struct {
 	parent   context.Context
 	ctx      context.Context
 	idle     time.Duration
+	left     atomic.Bool // a part of the request, at least
 	status   int
 	header   http.Header
+	came     received
 }
 
 // read reads an answer, by its type or, where that says nothing, by its first byte.
@@ -134,13 +134,14 @@ func (t *try) read(body io.Reader, contentType string, on func(model.Delta)) err
 			return t.cut(err)
 		}
 		if first == '<' {
-			return t.fail(&Problem{Kind: model.Transient, Message: "the answer is a page, not one of a model"})
+			return t.fail(&Problem{Kind: model.Transient, Message: "the answer is a page, not one of a model", said: true})
 		}
 		whole = first == '{' || first == '['
 	}
 	if whole {
 		text, err := io.ReadAll(in)
 		if err != nil {
+			t.came.quarters += int64(model.Quarters(string(text)))
 			return t.cut(err)
 		}
 		return t.wrap(t.ask.Answer.Whole(bytes.ToValidUTF8(text, []byte("\uFFFD")), on))
@@ -180,6 +181,9 @@ func firstByte(in *bufio.Reader) (byte, error) {
 func (t *try) wrap(err error) error {
 	if err == nil {
 		return nil
+	}
+	if p := (*Problem)(nil); errors.As(err, &p) {
+		p.said = p.Kind != model.BadAnswer
 	}
 	return t.broken(err)
 }
@@ -237,10 +241,11 @@ func (t *try) refused(body []byte) *model.Error {
 // fail makes the error that callers see.
 func (t *try) fail(p *Problem) *model.Error {
 	now := time.Now()
+	used := t.used()
 	clean := newScrubber(t.endpoint.key(), t.endpoint.headers(), t.ask.Request).clean
 	e := &model.Error{
 		Kind: p.Kind, Provider: t.endpoint.provider, Model: t.endpoint.model, Code: clean(p.Code), Status: t.status,
-		RequestID: clean(t.requestID()), Usage: t.ask.Answer.Usage(), Headroom: ReadHeadroom(t.header, now),
+		RequestID: clean(t.requestID()), Usage: used, Unpaid: t.unpaid(p, used), Headroom: ReadHeadroom(t.header, now),
 	}
 	if e.RequestID == "" {
 		e.RequestID = clean(p.ID)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,13 +62,15 @@ func (w *watch) moved() {
 	}
 }
 
-// upload is the body of a request as it is sent.
+// upload is the body of a request as it is sent. Nothing reads it before there is a connection.
 type upload struct {
 	io.Reader
 	watch *watch
+	begun *atomic.Bool
 }
 
 func (u upload) Read(p []byte) (int, error) {
+	u.begun.Store(true)
 	u.watch.moved()
 	return u.Reader.Read(p)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -16,9 +17,16 @@ type Problem struct {
 	Message string
 	ID      string        // of the request, if the body says it
 	After   time.Duration // when to come back, if the body says it
+
+	said bool // by the provider, or whoever stands before it, in place of an answer or of its rest
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Message }
+
+// BadIndex is the error of an answer whose parts cannot be put in their places.
+func BadIndex(of string, index int) error {
+	return fmt.Errorf("the answer cannot be put together: it gives %s the index %d, and indexes begin with 0", of, index)
+}
 
 // longWait is a wait for which a rate limit counts as a quota.
 const longWait = 15 * time.Minute

@@ -58,18 +58,19 @@ func (s scrubber) clean(text string) string {
 		text = text[:4*maxText]
 	}
 	text = strings.ToValidUTF8(text, "\uFFFD")
-	cut := make([]bool, len(text)) // bytes to take out
+	common := NewCommon(text)
+	cut := common.Cut // bytes to take out
 	for _, secret := range s.secrets {
-		markCommon(cut, text, secret, min(keyWindow, len(secret)))
+		common.Mark(secret, min(keyWindow, len(secret)))
 	}
 	for _, v := range s.headers {
 		if len(v) >= 4 {
-			markCommon(cut, text, v, len(v))
+			common.Mark(v, len(v))
 		}
 	}
 	for _, sent := range s.sent() {
 		if len(sent) >= keyWindow {
-			markCommon(cut, text, sent, min(quoteWindow, len(sent)))
+			common.Mark(sent, min(quoteWindow, len(sent)))
 		}
 	}
 	markKeys(cut, text)
@@ -120,28 +121,6 @@ func (s scrubber) sent() []string {
 		}
 	}
 	return all
-}
-
-// markCommon marks what text has in common with secret, where that is at least n bytes long.
-func markCommon(cut []bool, text, secret string, n int) {
-	if n <= 0 || len(text) < n || len(secret) < n {
-		return
-	}
-	at := map[string][]int{} // where each window of the text stands; the text is short, the secret may be long
-	for i := 0; i+n <= len(text); i++ {
-		at[text[i:i+n]] = append(at[text[i:i+n]], i)
-	}
-	for i := 0; i+n <= len(secret); i++ {
-		where := at[secret[i:i+n]]
-		for _, j := range where {
-			for k := j; k < j+n; k++ {
-				cut[k] = true
-			}
-		}
-		if where != nil {
-			delete(at, secret[i:i+n])
-		}
-	}
 }
 
 // markKeys marks words that look like the key of a provider, whoever's it is.

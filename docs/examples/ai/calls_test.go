@@ -144,12 +144,14 @@ func draft(ctx context.Context, d *Document) (err error) {
 
 func show(ctx context.Context, engine *durable.Engine, id durable.ID) (text string, err error) {
 	for x, err := range engine.Stream(ctx, id, "draft", 0) { // in any process
-		if err != nil {
-			return "", err
-		}
-		if x.Kind == durable.StreamText {
+		switch {
+		case err != nil:
+			return text, err
+		case x.Kind == durable.StreamText:
 			text += x.Text
-		} else {
+		case x.Status != "": // the run has ended, and not the text: what is there is all there is
+			return text, fmt.Errorf("the draft is not whole: the run is %s: %v", x.Status, x.Error)
+		default:
 			text = x.Text // a reset: nothing; the end: all of it
 		}
 	}
@@ -171,6 +173,17 @@ func costs(ctx context.Context, engine *durable.Engine, id durable.ID) error {
 }
 
 // [/money]
+
+// [prices]
+const prices = `{
+	"as_of": "2026-10-01",
+	"models": {
+		"corp:large": {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75, "cache_write_1h": 6, "up_to": 200000},
+		"corp:small": {"input": 0.25, "output": 1.25}
+	}
+}`
+
+// [/prices]
 
 // [fails]
 func reply(ctx context.Context, d *Document) error {
@@ -259,6 +272,39 @@ func TestDraft(t *testing.T) {
 	}, durabletest.Context(ai.WithClient(t.Context(), client)))
 }
 
+// halfway is a model that breaks for good in the middle of its answer.
+type halfway struct{}
+
+func (halfway) Open(string) (ai.Model, error) { return halfway{}, nil }
+
+func (halfway) Generate(ctx context.Context, _ *ai.Request, on func(ai.Delta)) (*ai.Response, error) {
+	on(ai.Delta{Text: "half of an answer"})
+	select { // until the piece is on its way
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	return nil, &ai.Error{Kind: ai.Invalid, Status: 200, Err: errors.New("it broke")}
+}
+
+// A reader of a run that fails keeps what there is, and learns that it is not whole and why.
+func TestDraftOfRunThatFails(t *testing.T) {
+	client, err := ai.New(ai.Config{
+		Providers: map[string]ai.Provider{"halfway": halfway{}},
+		Aliases:   map[string]string{"smart": "halfway:any"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := durable.Define("drafts", durable.Step("draft", draft))
+	durabletest.Run(t, durable.Config{Workflows: []durable.Definition{w}}, func(t *testing.T, e *durabletest.Engine) {
+		r := durabletest.Start(e, w, Document{Content: "An invoice"})
+		text, err := show(t.Context(), e.Engine, r.ID)
+		if text != "half of an answer" || err == nil || !strings.Contains(err.Error(), "failed") || !strings.Contains(err.Error(), "it broke") {
+			t.Errorf("the reader has %q, %v", text, err)
+		}
+	}, durabletest.Context(ai.WithClient(t.Context(), client)))
+}
+
 func TestClient(t *testing.T) {
 	c, err := newClient(func(name string) string {
 		return map[string]string{"ANTHROPIC_API_KEY": "k", "OPENAI_API_KEY": "k"}[name]
@@ -270,4 +316,21 @@ func TestClient(t *testing.T) {
 		t.Error(err)
 	}
 	_ = work
+}
+
+// The prices of the guide are read; what they do not name has the built-in price.
+func TestAI28_PricesOfTheGuide(t *testing.T) {
+	c, err := ai.New(ai.Config{Prices: []byte(prices), Providers: map[string]ai.Provider{"corp": halfway{}}, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Price("corp:small", ai.Usage{Input: 4, Output: 4}); got != (ai.Cost{Known: 6}) {
+		t.Errorf("corp:small costs %s", got)
+	}
+	if got := c.Price("corp:large", ai.Usage{Input: 200_001}); got != (ai.Cost{Unpriced: 1}) {
+		t.Errorf("above up_to it costs %s", got)
+	}
+	if got := c.Price("anthropic:claude-sonnet-4", ai.Usage{Input: 1}); got != (ai.Cost{Known: 3}) {
+		t.Errorf("another model costs %s", got)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/examples/internal/hold"
 )
 
 // TypeByRule answers ReviewType where no person is at hand: the model is believed if it is at
@@ -23,7 +24,7 @@ func InvoiceByRule(InvoiceQuestion) InvoiceReview {
 	return InvoiceReview{Action: Keep, Note: "by rule"}
 }
 
-// Rule answers an open question by the rules above.
+// Rule answers an open question by the rules above. A call of a model that waits for a person is a *hold.Error.
 func Rule(in durable.PendingInput) (any, error) {
 	var err error
 	switch in.Name {
@@ -38,7 +39,9 @@ func Rule(in durable.PendingInput) (any, error) {
 			return InvoiceByRule(q), nil
 		}
 	default:
-		err = fmt.Errorf("there is no rule for %q", in.Name)
+		if err = fmt.Errorf("there is no rule for %q", in.Name); hold.Of(in) != nil {
+			return nil, hold.Of(in)
+		}
 	}
 	return nil, fmt.Errorf("input %s of run %s: %w", in.Name, in.Execution, err)
 }

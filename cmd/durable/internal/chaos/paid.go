@@ -116,7 +116,7 @@ func (b *Bill) read(journal []ai.CallInfo) said {
 		switch {
 		case c.Unsent:
 			continue
-		case c.PossiblyPaid:
+		case c.PossiblyPaid && c.Kind == "":
 			b.PossiblyPaid++
 			s.cut[c.Execution+"/"+c.Path]++
 		case c.Answered:

@@ -76,7 +76,7 @@ func plainly(c *ai.CallInfo) (what, then string) {
 func (p *place) tellCalls(s *term.Screen) error {
 	for ; p.toldCall < len(p.calls); p.toldCall++ {
 		c := &p.calls[p.toldCall]
-		if c.PossiblyPaid && p.toldCall == len(p.calls)-1 && !p.ended {
+		if c.PossiblyPaid && c.Kind == "" && p.toldCall == len(p.calls)-1 && !p.ended {
 			return nil // it is on its way
 		}
 		what, then := "cut off when the process ended, possibly paid", "asked again"
@@ -129,7 +129,7 @@ func (f *follower) bill() []string {
 		lines = append(lines, fmt.Sprintf("%s taken from the journal when a step began again, and not paid again.", many(sum.Replayed, "answer")))
 	}
 	if sum.PossiblyPaid > 0 {
-		lines = append(lines, fmt.Sprintf("%s cut off when the process ended: possibly paid, and asked again.", many(sum.PossiblyPaid, "request")))
+		lines = append(lines, fmt.Sprintf("%s cut off before the answer was there: possibly paid, and asked again.", many(sum.PossiblyPaid, "request")))
 	}
 	return lines
 }

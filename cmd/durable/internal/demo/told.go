@@ -54,8 +54,10 @@ func (p *place) skip(x *durable.Execution) {
 		}
 		p.told++
 	}
-	if p.toldCall = len(p.calls); p.toldCall > 0 && p.calls[p.toldCall-1].PossiblyPaid {
-		p.toldCall--
+	if p.toldCall = len(p.calls); p.toldCall > 0 {
+		if last := p.calls[p.toldCall-1]; last.PossiblyPaid && last.Kind == "" { // it is on its way
+			p.toldCall--
+		}
 	}
 	p.toldEnd = x.Status.Ended()
 }
