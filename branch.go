@@ -55,12 +55,13 @@ func (b *BranchNode[S, K]) Default(nodes ...Node[S]) *BranchNode[S, K] {
 }
 
 func (b *BranchNode[S, K]) build(c *codes, _ *S) *tree.Node {
+	n := placed(b.n)
 	for i, nodes := range b.ways {
-		b.n.Cases[i].Body = build(c, b.n, nodes)
+		n.Cases[i].Body = build(c, n, nodes)
 	}
-	b.n.Default = build(c, b.n, b.other)
+	n.Default = build(c, n, b.other)
 	plain := shapeOf(reflect.TypeFor[S]()).plain
-	c.question[b.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
+	c.question[n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
 		var s S
 		if err := decode(raw, &s, plain); err != nil {
 			return run.Answered{Block: (&stateError{err}).Error()}
@@ -71,7 +72,7 @@ func (b *BranchNode[S, K]) build(c *codes, _ *S) *tree.Node {
 		}
 		return run.Answered{Answer: b.way(text)}
 	}
-	return b.n
+	return n
 }
 
 // way is the answer that a written value gives.

@@ -25,7 +25,11 @@ import (
 //
 // Errors: ErrNotFound, ErrRunDone, ErrCompensating.
 func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOption) error {
-	if err := e.cancel(ctx, id, reason, acting(opts)); err != nil {
+	o, err := acting(forCancel, opts)
+	if err == nil {
+		err = e.cancel(ctx, id, reason, o)
+	}
+	if err != nil {
 		return fmt.Errorf("cancel run %s: %w", id, err)
 	}
 	return nil
@@ -37,9 +41,6 @@ func (e *Engine) Cancel(ctx context.Context, id ID, reason string, opts ...ActOp
 const farOwner = 2 * time.Second
 
 func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions) error {
-	if err := o.noKeep(); err != nil {
-		return err
-	}
 	cause := &journal.Error{Code: "cancelled", Message: cut(reason, maxErrorText)}
 	if cause.Message == "" {
 		cause.Message = "cancelled"
@@ -176,7 +177,10 @@ func (e *Engine) halt(ctx context.Context, id ID, status Status, o actOptions) e
 // attempts. Those that succeeded are not. Errors: ErrNotFound, ErrNotRetryable for a
 // run in any other status.
 func (e *Engine) Retry(ctx context.Context, id ID, opts ...ActOption) error {
-	o := acting(opts)
+	o, err := acting(forRetry, opts)
+	if err != nil {
+		return fmt.Errorf("retry run %s: %w", id, err)
+	}
 	fact := journal.Fact{Kind: journal.Revived, Data: []byte(o.by), At: time.Now().UnixMicro()}
 	v, err := e.runner.Do(ctx, store.Write{Control: &store.Control{
 		ID: id, From: []store.Status{store.CompensationFailed}, Row: journal.Encode([]journal.Fact{fact}), Release: store.Release{Status: store.Compensating},

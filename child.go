@@ -21,10 +21,12 @@ import (
 const maxChildDepth = 32
 
 // CallOption changes how a child is begun or awaited: Timeout and OnTimeout, Tags,
-// Priority, InQueue, At, Detached.
+// Priority, InQueue, At, Detached, and Assignee, Reminder and Escalate for who waits. Each call refuses
+// those that are not for it.
 type CallOption interface{ child(o *callOptions) }
 
 type callOptions struct {
+	used
 	start    startOptions
 	wait     waitOptions
 	detached bool
@@ -38,7 +40,12 @@ type childOption func(o *callOptions)
 func (opt childOption) child(o *callOptions) { opt(o) }
 
 // Detached lets a spawned child live on when the run that spawned it is cancelled.
-func Detached() CallOption { return childOption(func(o *callOptions) { o.detached = true }) }
+func Detached() CallOption {
+	return childOption(func(o *callOptions) {
+		o.use("Detached", forSpawn)
+		o.detached = true
+	})
+}
 
 // ChildError is how a child ended that did not complete.
 type ChildError struct {
@@ -96,9 +103,9 @@ func Call[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...Ca
 	if c := b.h.Calls[key]; c != nil {
 		return called[C](b, key, c, nil)
 	}
-	o := calling(opts)
-	if o.detached {
-		return zero, Permanent(errors.New("Call: what is awaited here cannot be Detached; use Spawn"))
+	o, err := calling(forCall, opts)
+	if err != nil {
+		return zero, Permanent(fmt.Errorf("call %s: %w", workflow.Name(), err))
 	}
 	begin, err := b.engine.child(b.h.Visit, workflow.definition(), input, key, o)
 	if err != nil {
@@ -126,9 +133,9 @@ func Spawn[C any](ctx context.Context, workflow *Workflow[C], input C, opts ...C
 	}
 	c := b.h.Calls[key]
 	if c == nil {
-		o := calling(opts)
-		if o.wait.timed || o.wait.has {
-			return spawned, Permanent(errors.New("Spawn: Timeout and OnTimeout belong to Await"))
+		o, err := calling(forSpawn, opts)
+		if err != nil {
+			return spawned, Permanent(fmt.Errorf("spawn %s: %w", workflow.Name(), err))
 		}
 		begin, err := b.engine.child(b.h.Visit, workflow.definition(), input, key, o)
 		if err != nil {
@@ -167,6 +174,10 @@ func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (
 	if c := b.h.Calls[key]; c != nil {
 		return called[C](b, key, c, nil)
 	}
+	o, err := calling(forAwait, opts)
+	if err != nil {
+		return zero, Permanent(fmt.Errorf("await child %s: %w", spawned.ID, err))
+	}
 	if spawned.ID == (ID{}) {
 		return zero, Permanent(errors.New("await: the Spawned is empty; give what Spawn has returned, and keep it in the state if another step awaits it"))
 	}
@@ -192,7 +203,7 @@ func Await[C any](ctx context.Context, spawned Spawned[C], opts ...CallOption) (
 		return recordEnd[C](ctx, b, key, &rec, h)
 	}
 	w := &journal.Wait{Kind: "call", Name: rec.Workflow, Topic: store.ChildTopic(spawned.ID)}
-	return awaitChild[C](ctx, b, key, w, calling(opts), nil)
+	return awaitChild[C](ctx, b, key, w, o, nil)
 }
 
 // recordEnd records the end of a child that has ended.
@@ -213,13 +224,15 @@ func recordEnd[C any](ctx context.Context, b *body, key string, rec *store.Recor
 	return called[C](b, key, c, req.Data)
 }
 
-func calling(opts []CallOption) callOptions {
+// calling reads the options of a call. It refuses those that are not for it.
+func calling(call takers, opts []CallOption) (callOptions, error) {
 	var o callOptions
 	o.start.priority = unranked
 	for _, opt := range opts {
 		opt.child(&o)
 	}
-	return o
+	all := used{slices.Concat(o.options, o.start.options, o.wait.options)}
+	return o, all.only(call)
 }
 
 // unranked is no priority: it is inherited.
@@ -232,9 +245,6 @@ func (e *Engine) child(v *run.Visit, d *definition, input any, key string, o cal
 	}
 	if v.Depth+1 > maxChildDepth {
 		return nil, Permanent(fmt.Errorf("children are nested deeper than %d; give what has no end a Loop instead", maxChildDepth))
-	}
-	if o.start.key != "" {
-		return nil, Permanent(errors.New("a child has no Key: the call that begins it is what identifies it"))
 	}
 	raw, err := encode(input, e.cfg.MaxPayload)
 	if err != nil {

@@ -448,7 +448,7 @@ func TestCH6_BadCalls(t *testing.T) {
 	cfg := serve(w, known)
 	cfg.Queues = map[string]durable.Queue{"default": {}, "q": {}}
 	onStores(t, cfg, func(t *testing.T, e env) {
-		for n, text := range []string{"unknown workflow", "is nil", "no Key", "nowhere", "Spawn", "Await", "no such run", "Spawned is empty"} {
+		for n, text := range []string{"unknown workflow", "is nil", "Key is for Start", "nowhere", "Spawn", "Await", "no such run", "Spawned is empty"} {
 			run := durabletest.Start(e.Engine, w, note{N: n})
 			wantError(t, run.Fails(), nil, text)
 			if x := run.Look(); x.Error.Attempt > 1 {

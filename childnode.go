@@ -25,6 +25,12 @@ type ChildNode[S, C any] struct {
 	opts     []CallOption
 }
 
+// childUse is a workflow that a node runs, and how it is to begin.
+type childUse struct {
+	workflow Definition
+	with     startOptions
+}
+
 // Child is a node that runs a workflow as a child and takes its last state into
 // the state: in says with what it begins. It is the same as a step with Call in it, but no body
 // waits, and graphs show it. A child that does not complete fails the run with code child.
@@ -40,7 +46,11 @@ func Child[S, C any](name string, workflow *Workflow[C], in func(s *S) C, out fu
 	n.opens = func(ctx context.Context, s *S, limit int) (*run.CallRequest, error) {
 		key := "call:" + workflow.Name() + "#1"
 		a := askingOf(ctx)
-		begin, err := a.engine.child(a.visit, workflow.definition(), in(s), key, calling(n.opts))
+		o, err := calling(forChild, n.opts)
+		if err != nil {
+			return nil, fmt.Errorf("call %s: With: %w", workflow.Name(), err)
+		}
+		begin, err := a.engine.child(a.visit, workflow.definition(), in(s), key, o)
 		if err != nil {
 			return nil, fmt.Errorf("call %s: %w", workflow.Name(), err)
 		}
@@ -91,7 +101,8 @@ func (n *ChildNode[S, C]) OnTimeout(v C) *ChildNode[S, C] {
 	return n
 }
 
-// With changes how the child begins: Tags, Priority, InQueue.
+// With changes how the child begins: Tags, Priority, InQueue, At. What no child can begin with is
+// refused by Open.
 func (n *ChildNode[S, C]) With(opts ...StartOption) *ChildNode[S, C] {
 	for _, opt := range opts {
 		n.opts = append(n.opts, opt)
@@ -106,12 +117,17 @@ func (n *ChildNode[S, C]) When(fn func(s *S) bool) *ChildNode[S, C] {
 }
 
 func (n *ChildNode[S, C]) build(c *codes, s *S) *tree.Node {
+	t := n.waitNode.build(c, s)
 	if n.has && !n.timed {
-		n.mistake("OnTimeout without Timeout never happens; give both")
+		t.Mistakes = append(t.Mistakes, "OnTimeout without Timeout never happens; give both")
+	}
+	o, err := calling(forChild, n.opts)
+	if err != nil {
+		t.Mistakes = append(t.Mistakes, "With: "+err.Error())
 	}
 	if n.workflow != nil {
-		c.children[n.n] = n.workflow
-		n.n.Reads = n.workflow.Name() + " " + signature(reflect.TypeFor[C]())
+		c.children[t] = childUse{n.workflow, o.start}
+		t.Reads = n.workflow.Name() + " " + signature(reflect.TypeFor[C]())
 	}
-	return n.waitNode.build(c, s)
+	return t
 }

@@ -38,10 +38,7 @@ const maxChoices = 1000
 // must be 1 to 1,000 choices, each another one as JSON. An OnTimeout value must be one of
 // the choices. Else it is as WaitForInput.
 func WaitForChoice[T any](ctx context.Context, name string, choices []ChoiceOf[T], opts ...WaitOption) (T, error) {
-	return ask(ctx, "choice", name, opts, func(o *waitOptions) (question, error) {
-		if o.sized {
-			return question{}, fmt.Errorf("%w: Length is for texts, and for WaitForChoices", ErrInvalid)
-		}
+	return ask(ctx, forChoice, "choice", name, opts, func(*waitOptions) (question, error) {
 		q, enum, err := choosing(choices)
 		q.Schema = enum
 		return q, err
@@ -52,7 +49,7 @@ func WaitForChoice[T any](ctx context.Context, name string, choices []ChoiceOf[T
 // says how many. The answer is in the order in which they were chosen. Else it is as
 // WaitForChoice.
 func WaitForChoices[T any](ctx context.Context, name string, choices []ChoiceOf[T], opts ...WaitOption) ([]T, error) {
-	return ask(ctx, "choice", name, opts, func(o *waitOptions) (question, error) {
+	return ask(ctx, forChoices, "choice", name, opts, func(o *waitOptions) (question, error) {
 		q, enum, err := choosing(choices)
 		if err != nil {
 			return q, err
@@ -101,12 +98,20 @@ func choosing[T any](choices []ChoiceOf[T]) (q question, enum json.RawMessage, e
 // Length bounds the characters of WaitForText, or how many of WaitForChoices are
 // chosen: at least min, at most max. max 0 is no upper bound.
 func Length(min, max int) WaitOption {
-	return func(o *waitOptions) { o.sized, o.min, o.max = true, min, max }
+	return func(o *waitOptions) {
+		o.use("Length", forText|forChoices)
+		o.sized, o.min, o.max = true, min, max
+	}
 }
 
 // Multiline tells those who show a WaitForText that it may have several lines.
 // It is a hint: line breaks are accepted without it, too.
-func Multiline() WaitOption { return func(o *waitOptions) { o.multiline = true } }
+func Multiline() WaitOption {
+	return func(o *waitOptions) {
+		o.use("Multiline", forText)
+		o.multiline = true
+	}
+}
 
 // size puts the bounds of Length into a schema.
 func (o *waitOptions) size(s map[string]any, low, high string) error {
@@ -126,7 +131,7 @@ func (o *waitOptions) size(s map[string]any, low, high string) error {
 // WaitForText asks people for a text. See Length and Multiline; without Length it
 // may be empty. Else it is as WaitForInput.
 func WaitForText(ctx context.Context, name string, opts ...WaitOption) (string, error) {
-	return ask(ctx, "text", name, opts, texting, answered[string])
+	return ask(ctx, forText, "text", name, opts, texting, answered[string])
 }
 
 // texting is the question for a text.
@@ -165,7 +170,7 @@ type FormField = schema.Field
 // a whole: see AnswerError. An open wait keeps the form that it was opened with, whatever code is deployed
 // meanwhile.
 func WaitForForm[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
-	return ask(ctx, "form", name, opts, func(*waitOptions) (question, error) {
+	return ask(ctx, forForm, "form", name, opts, func(*waitOptions) (question, error) {
 		q, err := formOf(reflect.TypeFor[T]())
 		if err != nil {
 			err = Permanent(err) // the type stays what it is

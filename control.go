@@ -16,43 +16,72 @@ import (
 type ActOption func(*actOptions)
 
 type actOptions struct {
-	by    string
-	id    string
-	keep  bool
-	undo  bool
-	force bool
+	used
+	by         string
+	id         string
+	early      bool
+	keepPaused bool
+	undo       bool
+	force      bool
 
 	keeps   bool // Keep was given
 	keepFor time.Duration
 }
 
-// By names who acts, for the record.
-func By(name string) ActOption { return func(o *actOptions) { o.by = name } }
+// By names who acts, for the record. Events have no such record.
+func By(name string) ActOption {
+	return func(o *actOptions) {
+		o.use("By", forProvideInput|forCancel|forRetry|forCancelWait|forExtendWait|forPauseQueue|forDrainQueue)
+		o.by = name
+	}
+}
 
-// EventID makes sending safe to repeat: an event with an id that was already
+// EventID makes SendEvent and Publish safe to repeat: an event with an id that was already
 // used in that run, or within Keep for that name and key, is acknowledged without effect.
-func EventID(id string) ActOption { return func(o *actOptions) { o.id = id } }
+// Answers need none: the second one to a question is ErrNoSuchWait.
+func EventID(id string) ActOption {
+	return func(o *actOptions) {
+		o.use("EventID", forSendEvent|forPublish)
+		o.id = id
+	}
+}
 
 // Early lets ProvideInput keep an answer whose question is not open yet: the next
 // question of that name takes it, if it fits then. If it does not, the question opens as usual, and
 // PendingInput.Notes shows the answer as refused. Kept answers count as messages that wait in the
 // run's inbox. wait must be a name. An answer that follows another one, to a question that was asked
 // once, is kept for a next question that may never come: leave Early out where that is wrong.
-func Early() ActOption { return func(o *actOptions) { o.keep = true } }
+func Early() ActOption {
+	return func(o *actOptions) {
+		o.use("Early", forProvideInput)
+		o.early = true
+	}
+}
 
 // AndCompensate lets Cancel undo what the run has done: see StepNode.Compensate.
-func AndCompensate() ActOption { return func(o *actOptions) { o.undo = true } }
+func AndCompensate() ActOption {
+	return func(o *actOptions) {
+		o.use("AndCompensate", forCancel)
+		o.undo = true
+	}
+}
 
 // Force lets Cancel end a rollback that is going on: the compensation that runs
 // ends, no other begins, and the run is compensation_failed.
-func Force() ActOption { return func(o *actOptions) { o.force = true } }
+func Force() ActOption {
+	return func(o *actOptions) {
+		o.use("Force", forCancel)
+		o.force = true
+	}
+}
 
-func acting(opts []ActOption) actOptions {
+// acting reads the options of a call. It refuses those that are not for it.
+func acting(call takers, opts []ActOption) (actOptions, error) {
 	var o actOptions
 	for _, opt := range opts {
 		opt(&o)
 	}
-	return o
+	return o, o.only(call)
 }
 
 // SendEvent sends an event to a run. It is kept until a WaitForEvent of that
@@ -71,8 +100,8 @@ func (e *Engine) SendEvent(ctx context.Context, id ID, name string, payload any,
 
 // event checks an event and makes its message.
 func (e *Engine) event(id ID, name string, payload any, opts []ActOption) (*store.Deliver, error) {
-	o := acting(opts)
-	if err := o.noKeep(); err != nil {
+	o, err := acting(forSendEvent, opts)
+	if err != nil {
 		return nil, fmt.Errorf("send event %q: %w", name, err)
 	}
 	if m := tree.TextMistake(name); m != "" {
@@ -135,7 +164,17 @@ func delivered(d *store.Deliver, v store.Verdict) error {
 // ErrNotFound, ErrNoSuchWait (answered, timed out, not yet open; see Early), ErrAmbiguous, ErrInvalid,
 // ErrRunDone.
 func (e *Engine) ProvideInput(ctx context.Context, id ID, wait string, value any, opts ...ActOption) error {
-	o := acting(opts)
+	if err := e.provide(ctx, id, wait, value, opts); err != nil {
+		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+	}
+	return nil
+}
+
+func (e *Engine) provide(ctx context.Context, id ID, wait string, value any, opts []ActOption) error {
+	o, err := acting(forProvideInput, opts)
+	if err != nil {
+		return err
+	}
 	w, err := e.openInput(ctx, id, wait)
 	var d *store.Deliver
 	if err == nil {
@@ -143,20 +182,14 @@ func (e *Engine) ProvideInput(ctx context.Context, id ID, wait string, value any
 	} else if mayBeEarly(err, o, wait) {
 		d, err = e.earlyAnswer(id, wait, value, o)
 	}
-	if err == nil {
-		err = e.deliver(ctx, d)
-	}
 	if err != nil {
-		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
+		return err
 	}
-	return nil
+	return e.deliver(ctx, d)
 }
 
 // answering checks an answer and makes its message.
 func (e *Engine) answering(w *store.Wait, value any, o actOptions) (*store.Deliver, error) {
-	if err := o.noKeep(); err != nil {
-		return nil, err
-	}
 	raw, err := e.payload(value)
 	if err != nil {
 		return nil, err

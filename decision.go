@@ -9,16 +9,19 @@ import (
 )
 
 // Choice is where a decision goes: Next, or Goto a node beside it.
-type Choice struct{ target string }
+type Choice struct {
+	jump   bool
+	target string
+}
 
-// Next is the choice to go on with what follows the decision.
+// Next is the choice to go on with what follows the decision, and the zero Choice.
 var Next = Choice{} // lint:var a constant of a struct type
 
 // Goto is the choice to go on at the node with that name beside the decision: in the
 // same sequence, case, lane, item or pass. Forwards, the nodes in between are passed
 // over. Backwards, the target and all that follows run again, as new visits with fresh
 // attempts, up to 1,000 times in a sequence; then the run fails with code loop_limit.
-func Goto(node string) Choice { return Choice{node} }
+func Goto(node string) Choice { return Choice{jump: true, target: node} }
 
 // DecisionNode is a step that says where to go on.
 type DecisionNode[S any] struct{ step *StepNode[S] }
@@ -30,7 +33,7 @@ func Decision[S any](name string, fn func(ctx context.Context, s *S) (Choice, er
 	body := func(ctx context.Context, s *S) error {
 		c, err := fn(ctx, s)
 		a := &journal.Answer{Way: journal.WayNext}
-		if c.target != "" {
+		if c.jump {
 			a = &journal.Answer{Way: journal.WayGoto, Case: c.target}
 		}
 		bodyOf(ctx).choice = a

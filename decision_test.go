@@ -104,10 +104,13 @@ func TestDC3_BadTargets(t *testing.T) {
 		decide("d", func(n *note) durable.Choice { return durable.Goto(n.Kind) }),
 		durable.Branch("b", func(*note) int { return 0 }).Default(mark("inside")))
 	narrow := durable.Define("narrow", mark("a"), decide("d", func(n *note) durable.Choice { return durable.Goto(n.Kind) }).To("b"), mark("b"))
-	onStores(t, serve(w, narrow), func(t *testing.T, e env) {
-		for kind, want := range map[string]string{"nowhere": "there are: a, b", "inside": "not beside it", "d": "goes to itself"} {
+	alone := durable.Define("alone", durable.Sequence("s", decide("d", func(n *note) durable.Choice { return durable.Goto(n.Kind) })))
+	onStores(t, serve(w, narrow, alone), func(t *testing.T, e env) {
+		for kind, want := range map[string]string{"": `goes to "", which is not beside it`, "nowhere": "there are: a, b", "inside": "not beside it", "d": "goes to itself"} {
 			wantError(t, wantFailure(t, durabletest.Start(e.Engine, w, note{Kind: kind}).Fails(), durable.Failed, "decision", "d"), nil, `"d"`, want)
 		}
+		wantError(t, wantFailure(t, durabletest.Start(e.Engine, alone, note{Kind: "x"}).Fails(), durable.Failed, "decision", "s/d"), nil, `goes to "x", which is not beside it, nor is any other node`)
+		wantError(t, wantFailure(t, durabletest.Start(e.Engine, narrow, note{}).Fails(), durable.Failed, "decision", "d"), nil, `goes to ""`)
 		wantError(t, wantFailure(t, durabletest.Start(e.Engine, narrow, note{Kind: "a"}).Fails(), durable.Failed, "decision", "d"), nil, "To does not declare")
 	})
 	bad := durable.Define("bad", mark("a"), decide("d", func(*note) durable.Choice { return durable.Next }).To("x", "d", "a"))

@@ -51,8 +51,8 @@ type definition struct {
 type codes struct {
 	steps    map[*tree.Node]*stepCode
 	question map[*tree.Node]func(ctx context.Context, state []byte, q *plan.Question) run.Answered
-	items    []itemType                // of spread Eachs
-	children map[*tree.Node]Definition // that nodes run
+	items    []itemType              // of spread Eachs
+	children map[*tree.Node]childUse // that nodes run
 }
 
 // itemType is what is known of the items of a spread Each.
@@ -70,7 +70,7 @@ func Define[S any](name string, nodes ...Node[S]) *Workflow[S] {
 		codes: &codes{
 			steps:    make(map[*tree.Node]*stepCode),
 			question: make(map[*tree.Node]func(context.Context, []byte, *plan.Question) run.Answered),
-			children: make(map[*tree.Node]Definition),
+			children: make(map[*tree.Node]childUse),
 		},
 		typ: reflect.TypeFor[S](),
 	}

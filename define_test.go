@@ -3,9 +3,11 @@ package durable_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +100,80 @@ func TestDF2_TypesThatJSONCannotCarry(t *testing.T) {
 	wantMistakes(t, refusal(t, serve(w)), [2]string{"workflow w", "C (c)"}, [2]string{"workflow w", "Z (z)"}, [2]string{"workflow w", "Fn (fn)"}, [2]string{"workflow w", "Keys (keys)"})
 	f := durable.Define("f", durable.Step("a", func(context.Context, *func()) error { return nil }))
 	wantMistakes(t, refusal(t, serve(f)), [2]string{"workflow f", "func"})
+}
+
+func TestDF2_TypesFromOutside(t *testing.T) {
+	type bad struct {
+		C chan int `json:"c"`
+	}
+	ask := func(*note) durable.Ask { return durable.Ask{} }
+	w := durable.Define("w",
+		durable.Event("event", func(*note, bad) {}),
+		durable.Input("input", ask, func(*note, bad) {}),
+		durable.Input("channel", ask, func(*note, chan int) {}))
+	wantMistakes(t, refusal(t, serve(w)), [2]string{"w: event", "C (c) is a chan"}, [2]string{"w: input", "C (c) is a chan"}, [2]string{"w: channel", "chan int is a chan"})
+}
+
+func TestDF1_HowChildrenBegin(t *testing.T) {
+	child := durable.Define("child", mark("a"))
+	with := func(name string, opts ...durable.StartOption) durable.Node[note] {
+		return durable.Child(name, child, func(n *note) note { return *n }, func(*note, note) {}).With(opts...)
+	}
+	w := durable.Define("w",
+		with("keyed", durable.Key("k")),
+		with("all", durable.InQueue("nowhere"), durable.Priority(99999), durable.Tags("", "fine", "a\x00")),
+		with("good", durable.InQueue("default"), durable.Priority(-1000), durable.Tags("x"), durable.At(time.Now())))
+	bad := refusal(t, serve(child, w))
+	wantMistakes(t, bad, [2]string{"w: keyed", "Key is for Start"}, [2]string{"w: all", `"nowhere"`}, [2]string{"w: all", "99999"}, [2]string{"w: all", `the tag ""`}, [2]string{"w: all", `the tag "a\x00"`})
+	if len(bad.Mistakes) != 5 {
+		t.Errorf("%d mistakes, want 5: %v", len(bad.Mistakes), bad)
+	}
+}
+
+// Nodes of every kind may stand in two definitions, in two versions, and twice in one.
+func TestDF4_NodesInSeveralDefinitions(t *testing.T) {
+	child := durable.Define("child", mark("in_child"))
+	nodes := []durable.Node[note]{
+		mark("step"),
+		durable.Sequence("sequence", mark("a"), mark("b")),
+		durable.Branch("branch", func(n *note) bool { return true }).Case(true, mark("yes")).Default(mark("no")),
+		durable.Loop("loop", func(n *note) bool { return n.Trace[len(n.Trace)-1] != "pass" }, mark("pass")),
+		durable.Parallel("parallel", durable.Sequence("x", mark("lane")), mark("y")).Merge(func(n *note, lanes map[string]durable.Outcome[note]) error {
+			n.Trace = append(n.Trace, fmt.Sprint(len(lanes), " lanes"))
+			return nil
+		}),
+		durable.Each("each", func(*note) []note { return make([]note, 2) }, mark("item")).Into(func(n *note, items []note) {
+			n.Trace = append(n.Trace, fmt.Sprint(len(items), " items"))
+		}),
+		durable.Each("spread", func(*note) []note { return make([]note, 2) }, mark("item")).Spread().Into(func(n *note, items []note) {
+			n.Trace = append(n.Trace, fmt.Sprint(len(items), " spread"))
+		}),
+		decide("decision", func(*note) durable.Choice { return durable.Goto("pause") }).To("pause"),
+		mark("never"),
+		durable.Pause("pause", func(*note) time.Duration { return time.Second }),
+		durable.Event("event", func(n *note, v string) { n.Trace = append(n.Trace, v) }).Timeout(time.Second).OnTimeout("event"),
+		durable.Input("input", func(*note) durable.Ask {
+			return durable.Ask{Options: []durable.WaitOption{durable.Timeout(time.Second), durable.OnTimeout("input")}}
+		}, func(n *note, v string) { n.Trace = append(n.Trace, v) }),
+		durable.Child("child", child, func(*note) note { return note{} }, func(n *note, c note) { n.Trace = append(n.Trace, c.Trace...) }),
+	}
+	want := []string{"step", "a", "b", "yes", "pass", "2 lanes", "2 items", "2 spread", "decision", "event", "input", "in_child"}
+	one := durable.Define("one", nodes...).Version("1")
+	two := durable.Define("one", append(slices.Clone(nodes), mark("end"))...).Version("2")
+	other := durable.Define("other", durable.Sequence("first", nodes...), durable.Sequence("second", nodes...))
+	inMemory(t, serve(child, one, two, other), func(t *testing.T, e env) {
+		for range 2 {
+			wantTrace(t, durabletest.Start(e.Engine, one, note{}).Done(), want...)
+		}
+		wantTrace(t, durabletest.Start(e.Engine, two, note{}).Done(), append(slices.Clone(want), "end")...)
+		wantTrace(t, durabletest.Start(e.Engine, other, note{}).Done(), slices.Concat(want, want)...)
+	})
+	// What is wrong with them is said once for each place.
+	twice := durable.Parallel("p", durable.Node[note](nil), mark("a"))
+	bad := refusal(t, serve(durable.Define("v", twice, durable.Event("e", func(*note, int) {}).OnTimeout(1)), durable.Define("w", twice)))
+	if len(bad.Mistakes) != 3 {
+		t.Errorf("%d mistakes, want 3: %v", len(bad.Mistakes), bad)
+	}
 }
 
 func TestDF3_Names(t *testing.T) {

@@ -35,9 +35,7 @@ func Each[S, T any](name string, items func(s *S) []T, nodes ...Node[T]) *EachNo
 	if items == nil {
 		e.n.Mistakes = append(e.n.Mistakes, "the function is nil")
 	}
-	for _, m := range shapeOf(reflect.TypeFor[T]()).mistakes {
-		e.n.Mistakes = append(e.n.Mistakes, "the item type "+typeName[T]()+": "+m)
-	}
+	carried[T](e.n, "the item type")
 	return e
 }
 
@@ -101,13 +99,14 @@ func (e *EachNode[S, T]) takes(what string, isNil bool) {
 }
 
 func (e *EachNode[S, T]) build(c *codes, _ *S) *tree.Node {
-	e.n.Body = build(c, e.n, e.nodes)
+	n := placed(e.n)
+	n.Body = build(c, n, e.nodes)
 	plain, item := shapeOf(reflect.TypeFor[S]()).plain, shapeOf(reflect.TypeFor[T]())
-	e.n.Reads = signature(reflect.TypeFor[T]())
-	if e.n.Spread {
-		c.items = append(c.items, itemType{e.n, item, reflect.TypeFor[T]()})
+	n.Reads = signature(reflect.TypeFor[T]())
+	if n.Spread {
+		c.items = append(c.items, itemType{n, item, reflect.TypeFor[T]()})
 	}
-	c.question[e.n] = func(ctx context.Context, raw []byte, q *plan.Question) run.Answered {
+	c.question[n] = func(ctx context.Context, raw []byte, q *plan.Question) run.Answered {
 		switch {
 		case q.Spread != nil && !q.Join:
 			return beginItems(ctx, q)
@@ -118,7 +117,7 @@ func (e *EachNode[S, T]) build(c *codes, _ *S) *tree.Node {
 		}
 		return e.list(ctx, raw, q, plain)
 	}
-	return e.n
+	return n
 }
 
 // join takes the items into the state.

@@ -120,12 +120,15 @@ func (e *Engine) checkChildren(mistakes *DefinitionError) {
 		d := w.definition()
 		var list []tree.Mistake
 		for n, child := range d.codes.children {
-			c := child.definition().tree
+			c := child.workflow.definition().tree
 			if e.defs[[2]string{c.Name, c.Version}] == nil {
 				list = append(list, tree.Mistake{Path: n.Place, Text: fmt.Sprintf("workflow %q version %q is not in Config.Workflows; add it", c.Name, c.Version)})
 			}
+			for _, err := range e.startMistakes(&child.with) {
+				list = append(list, tree.Mistake{Path: n.Place, Text: "With: " + err.Error()})
+			}
 		}
-		slices.SortFunc(list, func(a, b tree.Mistake) int { return strings.Compare(a.Path, b.Path) })
+		slices.SortStableFunc(list, func(a, b tree.Mistake) int { return strings.Compare(a.Path, b.Path) })
 		mistakes.addTree(d.tree.Name, list)
 	}
 }

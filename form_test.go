@@ -132,6 +132,46 @@ func TestIN3_AFormIsCheckedAsAWhole(t *testing.T) {
 	})
 }
 
+// review is a form whose Go values have nil in them.
+type review struct {
+	Verdict string   `json:"verdict" durable:"required"`
+	Labels  []string `json:"labels" durable:"enum=a|b"`
+	Note    *place   `json:"note"`
+	Weight  *int     `json:"weight" durable:"default=3"`
+	Reasons []string `json:"reasons"`
+}
+
+func TestIN3_AFormTakesItsOwnGoValues(t *testing.T) {
+	var seen tally
+	w := durable.Define("w", body("s", func(ctx context.Context, n *note) error {
+		opts := []durable.WaitOption{durable.Timeout(time.Hour)}
+		if n.Kind != "" {
+			opts = append(opts, durable.OnTimeout(review{Verdict: n.Kind}))
+		}
+		x, err := durable.WaitForForm[review](ctx, "review", opts...)
+		weight := 0
+		if x.Weight != nil {
+			weight = *x.Weight
+		}
+		seen.add(fmt.Sprintln(x.Verdict, x.Labels == nil, x.Note == nil, weight, x.Reasons == nil))
+		return err
+	}))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		ctx := context.Background()
+		durabletest.Start(e.Engine, w, note{Kind: "none"}).Done()
+		run := durabletest.Start(e.Engine, w, note{})
+		run.Settle()
+		wantFields(t, e.ProvideInput(ctx, run.ID, "review", json.RawMessage(`{"verdict":null,"labels":[null],"note":{"city":null}}`)), []string{"/labels/0", "/note/city", "/verdict"})
+		if err := e.ProvideInput(ctx, run.ID, "review", review{Verdict: "yes"}); err != nil {
+			t.Fatal(err)
+		}
+		run.Done()
+		if seen.of("none true true 0 true\n") != 1 || seen.of("yes true true 3 true\n") != 1 {
+			t.Errorf("seen %q", seen.all())
+		}
+	})
+}
+
 type chainLink struct{ Next *chainLink }
 
 type twice struct {

@@ -133,7 +133,7 @@ func gather(ctx context.Context, kind string, names []string, opts []WaitOption)
 		return c, nil
 	}
 	o := waiting(opts)
-	err = o.suit(kind)
+	err = o.only(map[string]takers{"any": forAny, "all": forAll}[kind])
 	if err == nil {
 		err = o.correlate.check(names...)
 	}

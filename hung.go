@@ -9,6 +9,7 @@ import (
 
 // HungBody is a step, or a question of a node, that goes on although its context has
 // ended: by its timeout, a cancel, a lost lease, or since the run no longer needs it.
+// A question has no timeout: before anybody has stopped it, it may hang unseen.
 type HungBody struct {
 	Run      ID        `json:"run"`
 	Workflow string    `json:"workflow"`

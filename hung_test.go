@@ -146,6 +146,32 @@ func TestRS7_AHungStepOfOneWorker(t *testing.T) {
 	})
 }
 
+// A question has no timeout: nobody reports one that hangs until it is told to end.
+func TestRS7_AHungQuestion(t *testing.T) {
+	w := durable.Define("w", durable.Loop("l", func(*note) bool {
+		<-time.After(time.Hour)
+		return false
+	}, mark("never")))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		r := durabletest.Start(e.Engine, w, note{})
+		e.Sleep(30 * time.Minute)
+		if list := hung(t, e); len(list) != 0 {
+			t.Errorf("before anybody has stopped it: %+v", list)
+		}
+		if err := e.Cancel(context.Background(), r.ID, "it hangs"); err != nil {
+			t.Fatal(err)
+		}
+		e.Sleep(15 * time.Second)
+		if list := hung(t, e); len(list) != 1 || list[0].Path != "l" {
+			t.Errorf("after the cancel: %+v", list)
+		}
+		e.Sleep(time.Hour)
+		if list := hung(t, e); len(list) != 0 {
+			t.Errorf("in the end: %+v", list)
+		}
+	})
+}
+
 // Two workers: the other goes on.
 func TestRS7_AHungStepOfTwoWorkers(t *testing.T) {
 	var d stuck

@@ -12,10 +12,20 @@ import (
 )
 
 // Prompt is the question that people see.
-func Prompt(text string) WaitOption { return func(o *waitOptions) { o.prompt = text } }
+func Prompt(text string) WaitOption {
+	return func(o *waitOptions) {
+		o.use("Prompt", forQuestions)
+		o.prompt = text
+	}
+}
 
 // Details is shown to the people who answer. It travels as JSON.
-func Details(v any) WaitOption { return func(o *waitOptions) { o.details = v } }
+func Details(v any) WaitOption {
+	return func(o *waitOptions) {
+		o.use("Details", forQuestions)
+		o.details = v
+	}
+}
 
 // Schema is the JSON Schema (draft 2020-12, or the one that its $schema names) that an answer to
 // WaitForInput must fit, instead of the one that follows from the type: ProvideInput refuses
@@ -24,7 +34,10 @@ func Details(v any) WaitOption { return func(o *waitOptions) { o.details = v } }
 // with the wait. A schema that is wrong, larger than Config.MaxPayload, or that refers to other
 // documents is an error at the call.
 func Schema(raw json.RawMessage) WaitOption {
-	return func(o *waitOptions) { o.schema = append(json.RawMessage{}, raw...) }
+	return func(o *waitOptions) {
+		o.use("Schema", forInput)
+		o.schema = append(json.RawMessage{}, raw...)
+	}
 }
 
 // answer is the payload of an input's message.
@@ -51,7 +64,7 @@ type question struct {
 // engine.PendingInputs until somebody answers with engine.ProvideInput; an
 // answer is checked against T before it is accepted.
 func WaitForInput[T any](ctx context.Context, name string, opts ...WaitOption) (T, error) {
-	return ask[T](ctx, "input", name, opts, func(o *waitOptions) (question, error) { return inputOf(reflect.TypeFor[T](), o) }, answered[T])
+	return ask[T](ctx, forInput, "input", name, opts, func(o *waitOptions) (question, error) { return inputOf(reflect.TypeFor[T](), o) }, answered[T])
 }
 
 // inputOf is the question for a value of a type, or for one that fits a given schema.
@@ -104,7 +117,7 @@ type approvalForm struct {
 
 // WaitForApproval asks people for a yes or no, with an optional comment.
 func WaitForApproval(ctx context.Context, name string, opts ...WaitOption) (Approval, error) {
-	return ask(ctx, "approval", name, opts, func(*waitOptions) (question, error) { return typed(reflect.TypeFor[approvalForm]()) }, approved)
+	return ask(ctx, forApproval, "approval", name, opts, func(*waitOptions) (question, error) { return typed(reflect.TypeFor[approvalForm]()) }, approved)
 }
 
 // approved reads the answer to an approval.
@@ -123,7 +136,7 @@ func approved(raw []byte, v *Approval) error {
 	return nil
 }
 
-func ask[T any](ctx context.Context, kind, name string, opts []WaitOption, what func(*waitOptions) (question, error), read func([]byte, *T) error) (T, error) {
+func ask[T any](ctx context.Context, call takers, kind, name string, opts []WaitOption, what func(*waitOptions) (question, error), read func([]byte, *T) error) (T, error) {
 	var zero T
 	b, key, err := enter(ctx, kind, name)
 	if err != nil {
@@ -132,7 +145,11 @@ func ask[T any](ctx context.Context, kind, name string, opts []WaitOption, what 
 	w := &journal.Wait{Kind: kind, Name: name}
 	if b.h.Calls[key] == nil {
 		o := waiting(opts)
-		q, err := what(&o)
+		var q question
+		err := o.only(call)
+		if err == nil {
+			q, err = what(&o)
+		}
 		if err == nil {
 			w, err = inquire[T](kind, name, q, &o, b.engine.cfg.MaxPayload)
 		}
@@ -143,11 +160,8 @@ func ask[T any](ctx context.Context, kind, name string, opts []WaitOption, what 
 	return await(ctx, b, key, w, opts, read)
 }
 
-// inquire makes the wait of a question to people. It needs no body.
+// inquire makes the wait of a question to people, whose options are for it. It needs no body.
 func inquire[T any](kind, name string, q question, o *waitOptions, limit int) (*journal.Wait, error) {
-	if err := o.suit(kind); err != nil {
-		return nil, err
-	}
 	if o.schema != nil {
 		if err := checkPayload(q.Schema, limit); err != nil {
 			return nil, fmt.Errorf("Schema: %w", err)
@@ -174,19 +188,4 @@ func inquire[T any](kind, name string, q question, o *waitOptions, limit int) (*
 		}
 	}
 	return w, nil
-}
-
-// suit refuses options that have no meaning for a kind of wait.
-func (o *waitOptions) suit(kind string) error {
-	switch {
-	case o.sized && kind != "text" && kind != "choice":
-		return fmt.Errorf("%w: Length is for texts, and for how many are chosen", ErrInvalid)
-	case o.isNamed:
-		return fmt.Errorf("%w: Named is for sleeps; this wait has a name", ErrInvalid)
-	case o.schema != nil && kind != "input":
-		return fmt.Errorf("%w: Schema is for WaitForInput", ErrInvalid)
-	case o.multiline && kind != "text":
-		return fmt.Errorf("%w: Multiline is for texts", ErrInvalid)
-	}
-	return nil
 }

@@ -15,7 +15,7 @@ import (
 type Ask struct {
 	Prompt  string
 	Details any          // shown to those who answer; it travels as JSON
-	Options []WaitOption // Timeout, OnTimeout, Assignee, Reminder, Escalate, Length, Multiline, Schema
+	Options []WaitOption // Timeout, OnTimeout, Assignee, Reminder, Escalate; Length and Multiline of a text, Schema of an input
 }
 
 // InputNode asks people.
@@ -37,10 +37,15 @@ func Input[S, T any](name string, ask func(s *S) Ask, into func(s *S, answer T))
 	if ask == nil || into == nil {
 		n.mistake("a function is nil")
 	}
+	carried[T](n.n, "the type of the answer")
 	n.opens = func(_ context.Context, s *S, limit int) (*run.CallRequest, error) {
 		a := ask(s)
 		o := waiting(append([]WaitOption{Prompt(a.Prompt), Details(a.Details)}, a.Options...))
-		q, err := n.question(s, &o)
+		err := o.only(n.takes())
+		var q question
+		if err == nil {
+			q, err = n.question(s, &o)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", n.kind, name, err)
 		}
@@ -82,6 +87,21 @@ func inputKind[T any]() string {
 		return "text"
 	}
 	return "input"
+}
+
+// takes is the call whose options it takes.
+func (n *InputNode[S, T]) takes() takers {
+	switch n.kind {
+	case "approval":
+		return forApproval
+	case "text":
+		return forText
+	case "form":
+		return forForm
+	case "choice":
+		return forChoice
+	}
+	return forInput
 }
 
 // question is what is asked, for those who show it and to check answers by.

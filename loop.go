@@ -40,9 +40,10 @@ func (l *LoopNode[S]) Max(n int) *LoopNode[S] {
 }
 
 func (l *LoopNode[S]) build(c *codes, _ *S) *tree.Node {
-	l.n.Body = build(c, l.n, l.nodes)
+	n := placed(l.n)
+	n.Body = build(c, n, l.nodes)
 	plain := shapeOf(reflect.TypeFor[S]()).plain
-	c.question[l.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
+	c.question[n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
 		var s S
 		if err := decode(raw, &s, plain); err != nil {
 			return run.Answered{Block: (&stateError{err}).Error()}
@@ -53,5 +54,5 @@ func (l *LoopNode[S]) build(c *codes, _ *S) *tree.Node {
 		}
 		return run.Answered{Answer: a}
 	}
-	return l.n
+	return n
 }

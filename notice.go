@@ -17,7 +17,12 @@ const (
 
 // Assignee says who is to act on a wait: a person, a group, a role, as you name
 // them. PendingInputs shows it and finds it by InputFilter.Assignee; anybody may answer.
-func Assignee(to string) WaitOption { return func(o *waitOptions) { o.to, o.assigned = to, true } }
+func Assignee(to string) WaitOption {
+	return func(o *waitOptions) {
+		o.use("Assignee", forWaits)
+		o.to, o.assigned = to, true
+	}
+}
 
 // Reminder records, after each d from the opening on, that the wait is still
 // open: PendingInput.Reminded counts them, the engine logs it and calls Config.OnNotice. It
@@ -25,6 +30,7 @@ func Assignee(to string) WaitOption { return func(o *waitOptions) { o.to, o.assi
 // does not come. A wait has at most 32 reminders and escalations.
 func Reminder(d ...time.Duration) WaitOption {
 	return func(o *waitOptions) {
+		o.use("Reminder", forWaits)
 		for _, after := range d {
 			o.notices = append(o.notices, notice{after: after})
 		}
@@ -34,7 +40,10 @@ func Reminder(d ...time.Duration) WaitOption {
 // Escalate passes a wait that is still open d after its opening to somebody
 // else: its assignee changes. It is recorded and told as a Reminder is.
 func Escalate(d time.Duration, to string) WaitOption {
-	return func(o *waitOptions) { o.notices = append(o.notices, notice{after: d, to: to, escalates: true}) }
+	return func(o *waitOptions) {
+		o.use("Escalate", forWaits)
+		o.notices = append(o.notices, notice{after: d, to: to, escalates: true})
+	}
 }
 
 type notice struct {

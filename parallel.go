@@ -57,19 +57,20 @@ func (p *ParallelNode[S]) Settle() *ParallelNode[S] {
 }
 
 func (p *ParallelNode[S]) build(c *codes, _ *S) *tree.Node {
-	for _, lane := range build(c, p.n, p.lanes) {
+	n := placed(p.n)
+	for _, lane := range build(c, n, p.lanes) {
 		way := tree.Case{Key: lane.Name, Body: []*tree.Node{lane}}
 		if m := tree.NameMistake(lane.Name); m != "" {
-			p.n.Mistakes = append(p.n.Mistakes, "a lane: "+m)
+			n.Mistakes = append(n.Mistakes, "a lane: "+m)
 		}
 		if lane.Kind == tree.Sequence {
 			way.Body = lane.Body
-			p.n.Mistakes = append(p.n.Mistakes, lane.Mistakes...)
+			n.Mistakes = append(n.Mistakes, lane.Mistakes...)
 		}
-		p.n.Cases = append(p.n.Cases, way)
+		n.Cases = append(n.Cases, way)
 	}
 	plain := shapeOf(reflect.TypeFor[S]()).plain
-	c.question[p.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
+	c.question[n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
 		lanes := make(map[string]Outcome[S], len(q.Ways))
 		for _, w := range q.Ways {
 			o, err := outcome[S](w, plain)
@@ -80,7 +81,7 @@ func (p *ParallelNode[S]) build(c *codes, _ *S) *tree.Node {
 		}
 		return joined(raw, q, plain, func(s *S) error { return p.merge(s, lanes) })
 	}
-	return p.n
+	return n
 }
 
 // outcome reads how a lane or an item ended.

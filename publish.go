@@ -20,7 +20,10 @@ const (
 // Keep is how long a published event waits for a run that asks for it, and how long its
 // EventID is known: from a minute to 366 days, 24 hours if it is not given.
 func Keep(d time.Duration) ActOption {
-	return func(o *actOptions) { o.keeps, o.keepFor = true, d }
+	return func(o *actOptions) {
+		o.use("Keep", forPublish)
+		o.keeps, o.keepFor = true, d
+	}
 }
 
 // Published is what became of an event that was published.
@@ -39,7 +42,11 @@ type Published struct {
 // effect, and Published says what has become of the first. Without one, each call is another event.
 // Errors: ErrInvalid, ErrTooLarge; ErrUnknown if ctx ended while nobody knew whether it had happened.
 func (e *Engine) Publish(ctx context.Context, name, key string, payload any, opts ...ActOption) (Published, error) {
-	p, err := e.publication(name, key, payload, acting(opts))
+	o, err := acting(forPublish, opts)
+	var p store.Publication
+	if err == nil {
+		p, err = e.publication(name, key, payload, o)
+	}
 	if err != nil {
 		return Published{}, fmt.Errorf("publish %q: %w", name, err)
 	}
@@ -67,24 +74,11 @@ func (e *Engine) publication(name, key string, payload any, o actOptions) (store
 	if m := tree.TextMistake(o.id); o.id != "" && m != "" {
 		return p, fmt.Errorf("%w: the event id: %s", ErrInvalid, m)
 	}
-	switch {
-	case o.by != "":
-		return p, fmt.Errorf("%w: By is not kept with an event", ErrInvalid)
-	case o.keep:
-		return p, fmt.Errorf("%w: KeepPaused is for DrainQueue", ErrInvalid)
-	case p.Keep < leastKeep || p.Keep > mostKeep:
+	if p.Keep < leastKeep || p.Keep > mostKeep {
 		return p, fmt.Errorf("%w: Keep(%s): give %s to %s", ErrInvalid, p.Keep, leastKeep, mostKeep)
 	}
 	var err error
 	p.Topic = publishedTopic(name, key)
 	p.Payload, err = e.payload(payload)
 	return p, err
-}
-
-// noKeep refuses Keep where nothing is kept for a time.
-func (o *actOptions) noKeep() error {
-	if o.keeps {
-		return fmt.Errorf("%w: Keep is for Publish", ErrInvalid)
-	}
-	return nil
 }

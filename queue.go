@@ -140,7 +140,11 @@ func living(s store.Survey) (reports []run.Report, err error) {
 // then they begin nothing. Pausing a paused queue changes nothing. By says who
 // pauses. Errors: ErrUnknownQueue.
 func (e *Engine) PauseQueue(ctx context.Context, name string, opts ...ActOption) error {
-	if err := e.pause(ctx, name, acting(opts), true); err != nil {
+	o, err := acting(forPauseQueue, opts)
+	if err == nil {
+		err = e.pause(ctx, name, o, true)
+	}
+	if err != nil {
 		return fmt.Errorf("pause queue %q: %w", name, err)
 	}
 	return nil
@@ -159,12 +163,6 @@ func (e *Engine) pause(ctx context.Context, name string, o actOptions, paused bo
 	switch {
 	case !e.cfg.declared(name):
 		return fmt.Errorf("%w: it is not in Config.Queues", ErrUnknownQueue)
-	case o.id != "":
-		return fmt.Errorf("%w: EventID means nothing to a queue", ErrInvalid)
-	case o.keeps:
-		return o.noKeep()
-	case o.keep:
-		return fmt.Errorf("%w: KeepPaused is for DrainQueue", ErrInvalid)
 	case o.by != "" && tree.TextMistake(o.by) != "":
 		return fmt.Errorf("%w: By: %s", ErrInvalid, tree.TextMistake(o.by))
 	}
@@ -181,7 +179,12 @@ func (e *Engine) pause(ctx context.Context, name string, o actOptions, paused bo
 }
 
 // KeepPaused leaves a queue paused after DrainQueue.
-func KeepPaused() ActOption { return func(o *actOptions) { o.keep = true } }
+func KeepPaused() ActOption {
+	return func(o *actOptions) {
+		o.use("KeepPaused", forDrainQueue)
+		o.keepPaused = true
+	}
+}
 
 // drainLook is how often DrainQueue looks at what workers say.
 const drainLook = 100 * time.Millisecond
@@ -193,7 +196,10 @@ const drainLook = 100 * time.Millisecond
 // heartbeats, about a second after the last body ended. A worker that has died counts until its
 // lease is over. Errors: ErrUnknownQueue, and ErrResumed if somebody resumes the queue meanwhile.
 func (e *Engine) DrainQueue(ctx context.Context, name string, opts ...ActOption) (left int, err error) {
-	o := acting(opts)
+	o, err := acting(forDrainQueue, opts)
+	if err != nil {
+		return 0, fmt.Errorf("drain queue %q: %w", name, err)
+	}
 	if !e.cfg.declared(name) {
 		return 0, fmt.Errorf("drain queue %q: %w: it is not in Config.Queues", name, ErrUnknownQueue)
 	}
@@ -201,13 +207,11 @@ func (e *Engine) DrainQueue(ctx context.Context, name string, opts ...ActOption)
 	if err != nil {
 		return 0, fmt.Errorf("drain queue %q: %w", name, err)
 	}
-	keep := o.keep
-	o.keep = false
 	if err := e.pause(ctx, name, o, true); err != nil {
 		return 0, fmt.Errorf("drain queue %q: %w", name, err)
 	}
 	left, err = e.drained(ctx, name)
-	if _, was := pauseOf(before, name); !keep && !was && !errors.Is(err, ErrResumed) {
+	if _, was := pauseOf(before, name); !o.keepPaused && !was && !errors.Is(err, ErrResumed) {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainEnd)
 		defer cancel()
 		if undo := e.pause(end, name, actOptions{}, false); undo != nil {

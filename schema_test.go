@@ -135,8 +135,8 @@ func TestIN3_SchemasThatAreRefused(t *testing.T) {
 				_, err := durable.WaitForEvent[int](ctx, "n", durable.Schema(json.RawMessage(`true`)))
 				return err
 			}, "Schema is for"},
-			"of a sleep":  {func(ctx context.Context) error { return durable.Sleep(ctx, 1, durable.Schema(json.RawMessage(`true`))) }, "Named"},
-			"timed sleep": {func(ctx context.Context) error { return durable.Sleep(ctx, 1, durable.Timeout(1)) }, "Named"},
+			"of a sleep":  {func(ctx context.Context) error { return durable.Sleep(ctx, 1, durable.Schema(json.RawMessage(`true`))) }, "Schema is for WaitForInput"},
+			"timed sleep": {func(ctx context.Context) error { return durable.Sleep(ctx, 1, durable.Timeout(1)) }, "not for Sleep: Timeout is for"},
 			"no name":     {func(ctx context.Context) error { return durable.Sleep(ctx, 1, durable.Named("")) }, "Named"},
 			"bad name":    {func(ctx context.Context) error { return durable.Sleep(ctx, 1, durable.Named("a\nb")) }, "Named"},
 			"named event": {func(ctx context.Context) error {

@@ -1,6 +1,10 @@
 package durable
 
-import "github.com/durable-go/durable/internal/tree"
+import (
+	"slices"
+
+	"github.com/durable-go/durable/internal/tree"
+)
 
 // SequenceNode is a named list of nodes that run one after another.
 type SequenceNode[S any] struct {
@@ -14,6 +18,15 @@ func Sequence[S any](name string, nodes ...Node[S]) *SequenceNode[S] {
 }
 
 func (s *SequenceNode[S]) build(c *codes, _ *S) *tree.Node {
-	s.n.Body = build(c, s.n, s.nodes)
-	return s.n
+	n := placed(s.n)
+	n.Body = build(c, n, s.nodes)
+	return n
+}
+
+// placed is a node's data for one place of one definition. A node may stand in several: what
+// is built for one of them must not show in another.
+func placed(n *tree.Node) *tree.Node {
+	at := *n
+	at.Cases, at.Mistakes = slices.Clone(n.Cases), slices.Clone(n.Mistakes)
+	return &at
 }

@@ -23,6 +23,7 @@ import (
 type StartOption func(*startOptions)
 
 type startOptions struct {
+	used
 	key      string
 	tags     []string
 	priority int
@@ -33,23 +34,46 @@ type startOptions struct {
 // Key makes the start happen once: a second start of the same workflow with
 // the same key and input gives the same run; with another input it is
 // ErrKeyConflict. Keys live as long as the run is kept.
-func Key(key string) StartOption { return func(o *startOptions) { o.key = key } }
+func Key(key string) StartOption {
+	return func(o *startOptions) {
+		o.use("Key", forStart)
+		o.key = key
+	}
+}
 
 // Tags labels the run, to find it by. At most 32.
 func Tags(tags ...string) StartOption {
-	return func(o *startOptions) { o.tags = append(o.tags, tags...) }
+	return func(o *startOptions) {
+		o.use("Tags", forBegins)
+		o.tags = append(o.tags, tags...)
+	}
 }
 
 // Priority from -1000 to 1000 puts a run before others of its queue; default 0,
 // higher goes first.
-func Priority(n int) StartOption { return func(o *startOptions) { o.priority = n } }
+func Priority(n int) StartOption {
+	return func(o *startOptions) {
+		o.use("Priority", forBegins)
+		o.priority = n
+	}
+}
 
 // At delays the start: no step begins before t, by the store's clock. A time after the year 9999 is
 // its end.
-func At(t time.Time) StartOption { return func(o *startOptions) { o.at = run.Within(t) } }
+func At(t time.Time) StartOption {
+	return func(o *startOptions) {
+		o.use("At", forBegins)
+		o.at = run.Within(t)
+	}
+}
 
 // InQueue starts the run in another queue than its workflow's.
-func InQueue(name string) StartOption { return func(o *startOptions) { o.queue = name } }
+func InQueue(name string) StartOption {
+	return func(o *startOptions) {
+		o.use("InQueue", forBegins)
+		o.queue = name
+	}
+}
 
 // Run is a started execution with the type of its state.
 type Run[S any] struct {
@@ -172,26 +196,32 @@ func (e *Engine) checkStart(o *startOptions, d *definition) error {
 	if o.queue == "" {
 		o.queue = defaultQueue
 	}
-	if !e.cfg.declared(o.queue) {
-		return fmt.Errorf("%w %q: add it to Config.Queues, or name it durable.Elsewhere there if other workers serve it", ErrUnknownQueue, o.queue)
+	slices.Sort(o.tags)
+	o.tags = slices.Compact(o.tags)
+	return errors.Join(e.startMistakes(o)...)
+}
+
+// startMistakes is all that is wrong with options, whose queue and priority may be those of
+// another run.
+func (e *Engine) startMistakes(o *startOptions) (list []error) {
+	if o.queue != "" && !e.cfg.declared(o.queue) {
+		list = append(list, fmt.Errorf("%w %q: add it to Config.Queues, or name it durable.Elsewhere there if other workers serve it", ErrUnknownQueue, o.queue))
 	}
 	if m := tree.TextMistake(o.key); o.key != "" && m != "" {
-		return fmt.Errorf("%w: the key: %s", ErrInvalid, m)
+		list = append(list, fmt.Errorf("%w: the key: %s", ErrInvalid, m))
 	}
-	if o.priority < -maxPriority || o.priority > maxPriority {
-		return fmt.Errorf("%w: the priority %d is not between -%d and %d", ErrInvalid, o.priority, maxPriority, maxPriority)
+	if o.priority != unranked && (o.priority < -maxPriority || o.priority > maxPriority) {
+		list = append(list, fmt.Errorf("%w: the priority %d is not between -%d and %d", ErrInvalid, o.priority, maxPriority, maxPriority))
 	}
 	if len(o.tags) > maxTags {
-		return fmt.Errorf("%w: %d tags, the limit is %d", ErrInvalid, len(o.tags), maxTags)
+		list = append(list, fmt.Errorf("%w: %d tags, the limit is %d", ErrInvalid, len(o.tags), maxTags))
 	}
 	for _, tag := range o.tags {
 		if m := tree.TextMistake(tag); m != "" {
-			return fmt.Errorf("%w: the tag %q: %s", ErrInvalid, tag, m)
+			list = append(list, fmt.Errorf("%w: the tag %q: %s", ErrInvalid, tag, m))
 		}
 	}
-	slices.Sort(o.tags)
-	o.tags = slices.Compact(o.tags)
-	return nil
+	return list
 }
 
 // canonicalHash is equal for JSON texts that differ in the order of members

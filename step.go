@@ -151,7 +151,8 @@ func (s *StepNode[S]) Compensate(fn func(ctx context.Context, s *S) error, polic
 
 func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 	state := shapeOf(reflect.TypeFor[S]())
-	c.steps[s.n] = &stepCode{
+	n := placed(s.n)
+	c.steps[n] = &stepCode{
 		retryIf: s.retryIf,
 		undoIf:  s.undoIf,
 		undo: func(ctx context.Context, raw []byte, limit int) (patch, after []byte, err error) {
@@ -175,10 +176,10 @@ func (s *StepNode[S]) build(c *codes, _ *S) *tree.Node {
 			return patch, after, err
 		},
 	}
-	c.question[s.n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
+	c.question[n] = func(_ context.Context, raw []byte, q *plan.Question) run.Answered {
 		return resolve[S](raw, q, state.plain)
 	}
-	return s.n
+	return n
 }
 
 // stepCode is a step's functions without their type. They return the patch and

@@ -62,7 +62,10 @@ type correlations []correlation
 // name those that it is about, and have one Correlate for each key; the others are sent to the run.
 // An event with two keys, and a name that the wait has not, are ErrInvalid.
 func Correlate(key string, names ...string) WaitOption {
-	return func(o *waitOptions) { o.correlate = append(o.correlate, correlation{key, names}) }
+	return func(o *waitOptions) {
+		o.use("Correlate", forEvents)
+		o.correlate = append(o.correlate, correlation{key, names})
+	}
 }
 
 // topic is the topic of one event of a wait.

@@ -193,14 +193,18 @@ func (e *Engine) SendEventTx(ctx context.Context, tx any, id ID, name string, pa
 // for which. The answer counts exactly if that commits; the wait is looked for as the
 // transaction sees it. Until it ends, whoever changes that one run waits for it.
 func (e *Engine) ProvideInputTx(ctx context.Context, tx any, id ID, wait string, value any, opts ...ActOption) error {
-	err := e.provideTx(ctx, tx, id, wait, value, acting(opts))
+	err := e.provideTx(ctx, tx, id, wait, value, opts)
 	if err != nil {
 		return fmt.Errorf("answer %q of run %s: %w", wait, id, err)
 	}
 	return nil
 }
 
-func (e *Engine) provideTx(ctx context.Context, tx any, id ID, wait string, value any, o actOptions) error {
+func (e *Engine) provideTx(ctx context.Context, tx any, id ID, wait string, value any, opts []ActOption) error {
+	o, err := acting(forProvideInput, opts)
+	if err != nil {
+		return err
+	}
 	t, ok := e.store.(store.Transactor)
 	if !ok {
 		return store.ErrNoTransactions

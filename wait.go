@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -17,6 +15,7 @@ import (
 type WaitOption func(*waitOptions)
 
 type waitOptions struct {
+	used
 	timed   bool
 	timeout time.Duration
 	has     bool
@@ -46,13 +45,19 @@ func waiting(opts []WaitOption) waitOptions {
 // Timeout ends the wait d after it opened, by the store's clock. Zero or less
 // takes what is there or times out at once. Without it a wait lasts for ever.
 func Timeout(d time.Duration) WaitOption {
-	return func(o *waitOptions) { o.timed, o.timeout = true, d }
+	return func(o *waitOptions) {
+		o.use("Timeout", forWaits)
+		o.timed, o.timeout = true, d
+	}
 }
 
 // OnTimeout is the value that a wait returns when it times out. Without it a
 // timeout is ErrTimeout. The value must fit the type of the wait.
 func OnTimeout(v any) WaitOption {
-	return func(o *waitOptions) { o.has, o.value = true, v }
+	return func(o *waitOptions) {
+		o.use("OnTimeout", forWaits)
+		o.has, o.value = true, v
+	}
 }
 
 // Named gives a sleep a name: it is known by the name and the count of sleeps with it, like any
@@ -60,7 +65,10 @@ func OnTimeout(v any) WaitOption {
 // OpenWaits shows it, and CancelWait finds it by it. Only Sleep and SleepUntil take it; all other
 // waits have names.
 func Named(name string) WaitOption {
-	return func(o *waitOptions) { o.isNamed, o.name = true, name }
+	return func(o *waitOptions) {
+		o.use("Named", forSleep)
+		o.isNamed, o.name = true, name
+	}
 }
 
 // Sleep suspends the run for d. It holds no slot and no goroutine, and goes on
@@ -79,13 +87,11 @@ func SleepUntil(ctx context.Context, t time.Time, opts ...WaitOption) error {
 // sleepName is the name that options give to a sleep, and "" for none.
 func sleepName(opts []WaitOption) (string, error) {
 	o := waiting(opts)
-	if o.isNamed {
-		if m := tree.TextMistake(o.name); m != "" {
-			return "", fmt.Errorf("sleep: %w: Named: %s", ErrInvalid, m)
-		}
+	if err := o.only(forSleep); err != nil {
+		return "", fmt.Errorf("sleep: %w", err)
 	}
-	if !reflect.DeepEqual(o, waitOptions{isNamed: o.isNamed, name: o.name}) {
-		return "", fmt.Errorf("sleep: %w: the only option of a sleep is Named", ErrInvalid)
+	if m := tree.TextMistake(o.name); o.isNamed && m != "" {
+		return "", fmt.Errorf("sleep: %w: Named: %s", ErrInvalid, m)
 	}
 	return o.name, nil
 }
@@ -142,7 +148,7 @@ func WaitForEvent[T any](ctx context.Context, name string, opts ...WaitOption) (
 		return zero, err
 	}
 	o := waiting(opts)
-	err = o.suit("event")
+	err = o.only(forEvent)
 	if err == nil {
 		err = o.correlate.check(name)
 	}
@@ -192,15 +198,6 @@ func await[T any](ctx context.Context, b *body, key string, w *journal.Wait, opt
 func request[T any](w *journal.Wait, o waitOptions, limit int) (*run.CallRequest, error) {
 	if err := o.watch(w); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", w.Kind, w.Name, err)
-	}
-	if o.isNamed {
-		return nil, fmt.Errorf("%s %q: %w: Named is for sleeps; this wait has a name", w.Kind, w.Name, ErrInvalid)
-	}
-	if o.schema != nil && w.Kind != "input" {
-		return nil, fmt.Errorf("%s %q: %w: Schema is for WaitForInput", w.Kind, w.Name, ErrInvalid)
-	}
-	if len(o.correlate) > 0 && !slices.Contains([]string{"event", "any", "all"}, w.Kind) {
-		return nil, fmt.Errorf("%s %q: %w: Correlate is for events", w.Kind, w.Name, ErrInvalid)
 	}
 	req := &run.CallRequest{Wait: w, Timed: o.timed, For: o.timeout}
 	if !o.has {

@@ -38,13 +38,14 @@ func (w *waitNode[S]) only(fn func(*S) bool) {
 
 func (w *waitNode[S]) build(c *codes, _ *S) *tree.Node {
 	plain := shapeOf(reflect.TypeFor[S]()).plain
-	c.question[w.n] = func(ctx context.Context, raw []byte, q *plan.Question) run.Answered {
+	n := placed(w.n)
+	c.question[n] = func(ctx context.Context, raw []byte, q *plan.Question) run.Answered {
 		if q.Ended != nil {
 			return w.end(raw, q, plain)
 		}
 		return w.open(ctx, raw, q, plain)
 	}
-	return w.n
+	return n
 }
 
 // open asks whether to wait, and for what.
@@ -105,6 +106,7 @@ func Event[S, T any](name string, into func(s *S, v T)) *EventNode[S, T] {
 	if into == nil {
 		e.mistake("the function is nil")
 	}
+	carried[T](e.n, "the type of the event")
 	e.opens = func(_ context.Context, s *S, limit int) (*run.CallRequest, error) {
 		var about correlations
 		if e.key != nil {
@@ -171,10 +173,18 @@ func (e *EventNode[S, T]) When(fn func(s *S) bool) *EventNode[S, T] {
 }
 
 func (e *EventNode[S, T]) build(c *codes, s *S) *tree.Node {
+	n := e.waitNode.build(c, s)
 	if e.has && !e.timed {
-		e.mistake("OnTimeout without Timeout never happens; give both")
+		n.Mistakes = append(n.Mistakes, "OnTimeout without Timeout never happens; give both")
 	}
-	return e.waitNode.build(c, s)
+	return n
+}
+
+// carried notes what JSON cannot carry of a type that comes from outside.
+func carried[T any](n *tree.Node, what string) {
+	for _, m := range shapeOf(reflect.TypeFor[T]()).mistakes {
+		n.Mistakes = append(n.Mistakes, what+" "+typeName[T]()+": "+m)
+	}
 }
 
 // withDefault gives a wait the value of its timeout.

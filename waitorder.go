@@ -54,8 +54,11 @@ func withdrawn(c *journal.Call) error {
 // was accepted and not yet taken stays for a later wait. Errors: ErrNotFound, ErrRunDone, ErrNoSuchWait,
 // ErrAmbiguous; ErrInvalid for the question what became of a step, which has to be answered.
 func (e *Engine) CancelWait(ctx context.Context, id ID, wait, reason string, opts ...ActOption) error {
-	order := run.Order{By: acting(opts).by, Reason: cut(reason, maxErrorText)}
-	if err := e.order(ctx, id, wait, run.TopicRevoke, order); err != nil {
+	o, err := acting(forCancelWait, opts)
+	if err == nil {
+		err = e.order(ctx, id, wait, run.TopicRevoke, run.Order{By: o.by, Reason: cut(reason, maxErrorText)})
+	}
+	if err != nil {
 		return fmt.Errorf("cancel the wait %q of run %s: %w", wait, id, err)
 	}
 	return nil
@@ -66,7 +69,7 @@ func (e *Engine) CancelWait(ctx context.Context, id ID, wait, reason string, opt
 // deadline gets one. If it returns nil the wait does not end at the old time. The change is recorded with
 // who and when. Reminders stay where they are. wait and errors are as for CancelWait.
 func (e *Engine) ExtendWait(ctx context.Context, id ID, wait string, d time.Duration, opts ...ActOption) error {
-	return e.extend(ctx, id, wait, run.Order{By: acting(opts).by, For: d})
+	return e.extend(ctx, id, wait, run.Order{For: d}, opts)
 }
 
 // ExtendWaitUntil is ExtendWait with the time at which the wait is to end. A time after the
@@ -75,11 +78,16 @@ func (e *Engine) ExtendWaitUntil(ctx context.Context, id ID, wait string, until 
 	if until.IsZero() {
 		return fmt.Errorf("extend the wait %q of run %s: %w: the time is zero", wait, id, ErrInvalid)
 	}
-	return e.extend(ctx, id, wait, run.Order{By: acting(opts).by, Until: run.Within(until)})
+	return e.extend(ctx, id, wait, run.Order{Until: run.Within(until)}, opts)
 }
 
-func (e *Engine) extend(ctx context.Context, id ID, wait string, order run.Order) error {
-	if err := e.order(ctx, id, wait, run.TopicExtend, order); err != nil {
+func (e *Engine) extend(ctx context.Context, id ID, wait string, order run.Order, opts []ActOption) error {
+	o, err := acting(forExtendWait, opts)
+	if err == nil {
+		order.By = o.by
+		err = e.order(ctx, id, wait, run.TopicExtend, order)
+	}
+	if err != nil {
 		return fmt.Errorf("extend the wait %q of run %s: %w", wait, id, err)
 	}
 	return nil
@@ -201,5 +209,5 @@ func isWaitID(text string) bool {
 
 // mayBeEarly tells whether an answer that found no question may be kept.
 func mayBeEarly(err error, o actOptions, wait string) bool {
-	return o.keep && errors.Is(err, ErrNoSuchWait) && !isWaitID(wait)
+	return o.early && errors.Is(err, ErrNoSuchWait) && !isWaitID(wait)
 }

@@ -118,7 +118,7 @@ func Example_schema() {
 	c, err := run.Wait(ctx)
 	fmt.Println(c.Status, err)
 	// Output:
-	// true [{/1 value must be one of 'approve', 'reject'}]
+	// true [{/1 it must be one of "approve", "reject"}]
 	// <nil>
 	// ["approve"] <nil>
 }
@@ -178,7 +178,7 @@ func Example_inputs() {
 	c, err := run.Wait(ctx)
 	fmt.Println(c.Expense, c.Centre, c.Labels, c.Text, c.Status, err)
 	// Output:
-	// /account value must be one of 'travel', 'office'
+	// /account it must be one of "travel", "office"
 	// /amount it must be at least 1
 	// /purpose it is missing
 	// <nil>

@@ -258,7 +258,8 @@ func (f *Field) limit(s object) {
 	}
 }
 
-// fill gives the fields that an answer leaves out their defaults.
+// fill gives the fields that an answer leaves out their defaults. What is null is left out, too, unless
+// it is required: so does Go write an empty list, and a pointer to nothing.
 func fill(fields []Field, value []byte) ([]byte, error) {
 	if len(fields) == 0 {
 		return value, nil
@@ -270,6 +271,9 @@ func fill(fields []Field, value []byte) ([]byte, error) {
 	was := maps.Clone(members)
 	for i := range fields {
 		f := &fields[i]
+		if string(members[f.Name]) == "null" && !f.Required {
+			delete(members, f.Name)
+		}
 		switch have, there := members[f.Name]; {
 		case f.Kind == "group" && (there || f.Required):
 			if !there {

@@ -183,10 +183,48 @@ func say(k jsonschema.ErrorKind) string {
 		return fmt.Sprintf("there are %d, and at most %d are allowed", k.Got, k.Want)
 	case *kind.UniqueItems:
 		return "one is there twice"
+	case *kind.Enum:
+		return "it must be one of " + listed(k.Want)
+	case *kind.Const:
+		return "it must be " + written(k.Want)
 	case *kind.Format:
 		return fmt.Sprintf("it is no %s", k.Want)
 	}
 	return k.LocalizedString(message.NewPrinter(language.English))
+}
+
+// Limits of a list of choices in a mistake: who answers can see all of them with the question.
+const (
+	maxListed  = 20  // choices
+	maxWritten = 100 // bytes of one
+)
+
+// listed is the values that are allowed, as JSON, and how many more there are.
+func listed(values []any) string {
+	var list []string
+	for _, v := range values[:min(len(values), maxListed)] {
+		list = append(list, written(v))
+	}
+	text := strings.Join(list, ", ")
+	if more := len(values) - len(list); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// written is a value as JSON, cut if it is long.
+func written(v any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	text := strings.TrimSuffix(b.String(), "\n")
+	if len(text) > maxWritten {
+		text = strings.ToValidUTF8(text[:maxWritten], "") + "…"
+	}
+	return text
 }
 
 func decimal(r *big.Rat) string {

@@ -27,7 +27,11 @@ func TargetMistake(n *Node, siblings []*Node, target string) string {
 				names = append(names, s.Name)
 			}
 		}
-		return "decision " + strconv.Quote(n.Name) + " goes to " + strconv.Quote(target) + ", which is not beside it; there are: " + strings.Join(names, ", ")
+		there := "; there are: " + strings.Join(names, ", ")
+		if names == nil {
+			there = ", nor is any other node"
+		}
+		return "decision " + strconv.Quote(n.Name) + " goes to " + strconv.Quote(target) + ", which is not beside it" + there
 	}
 	if n.Targets != nil && !slices.Contains(n.Targets, target) {
 		return "decision " + strconv.Quote(n.Name) + " goes to " + strconv.Quote(target) + ", which its To does not declare; it has: " + strings.Join(n.Targets, ", ")
