@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ type listener struct {
 	run    durable.ID
 	after  int64
 	text   string
-	resets int
+	resets atomic.Int64
 	chunks int
 	err    error
 }
@@ -86,7 +87,7 @@ func (l *listener) listen(ctx context.Context, e *durable.Engine, back bool) {
 				l.chunks++
 			case durable.StreamReset:
 				l.text = ""
-				l.resets++
+				l.resets.Add(1)
 			case durable.StreamEnd:
 				if l.text = x.Text; x.Status != "" {
 					l.err = fmt.Errorf("it ends as the run does, which is %s", x.Status)
@@ -117,8 +118,9 @@ func streamsOfTheKilled(t *testing.T, fresh fresh) {
 	)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	for range max(cycles()/8, 3) {
-		fresh := []*task{w.addTell(12, 30), w.addTell(8, 50), w.addTell(20, 20)}
+	reset := func(l *listener) bool { return l.resets.Load() > 0 }
+	for n := 0; n < max(cycles()/8, 3) || n < 20 && !slices.ContainsFunc(heard, reset); n++ { // until some have died in what they told
+		fresh := []*task{w.addTell(36, 30), w.addTell(24, 50), w.addTell(60, 20)}
 		told = append(told, fresh...)
 		first, second := w.spawn(""), w.spawn("")
 		w.until("all are acknowledged", func() bool { return !slices.ContainsFunc(w.tasks, func(x *task) bool { return !x.acked }) })
@@ -153,12 +155,12 @@ func streamsOfTheKilled(t *testing.T, fresh fresh) {
 		}
 		texts[x.run] = s.Text
 	}
-	resets, chunks := 0, 0
+	resets, chunks := int64(0), 0
 	for _, l := range heard {
 		if l.err != nil || l.text != texts[l.run] || l.text == "" {
 			t.Errorf("run %s: a listener ends with %q, %v; recorded is %q", l.run, l.text, l.err, texts[l.run])
 		}
-		resets, chunks = resets+l.resets, chunks+l.chunks
+		resets, chunks = resets+l.resets.Load(), chunks+l.chunks
 	}
 	if resets == 0 || chunks == 0 {
 		t.Errorf("%d resets and %d pieces were heard", resets, chunks)
