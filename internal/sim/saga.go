@@ -250,7 +250,10 @@ func (s *Sim) judgeBack(p *process, w *work, f *journal.Fact, a *store.Advance) 
 			s.judgeKin(w, u, f, a)
 			return
 		}
-		told := func(m *mail) bool { return m.topic == run.TopicHalt && !m.taken && m.at < w.taken }
+		told := func(m *mail) bool { // and not, in this write, before an order to try again
+			heard := bk.revived && a != nil && slices.Contains(a.Took, m.seq)
+			return m.topic == run.TopicHalt && !m.taken && m.at < w.taken && !heard
+		}
 		if f.Kind == journal.Tried && (bk.halted || slices.ContainsFunc(w.inbox, told)) {
 			s.fail("G14", "%s begins %s of %s, whose rollback was ended", p.name, f.Path, w)
 		}
