@@ -202,7 +202,7 @@ func (r *run) giveBack(b *batch) {
 		b.facts = slices.DeleteFunc(b.facts, func(f journal.Fact) bool {
 			return (f.Kind == journal.Received || f.Kind == journal.Gathered) && f.Message == m.Seq
 		})
-		b.took = slices.DeleteFunc(b.took, func(seq int64) bool { return seq == m.Seq })
+		b.took = slices.DeleteFunc(slices.Clone(b.took), func(seq int64) bool { return seq == m.Seq })
 		delete(b.shut, key)
 		if !slices.ContainsFunc(r.inbox, func(o store.Message) bool { return o.Seq == m.Seq }) { // several heard it
 			r.inbox = append(r.inbox, m)

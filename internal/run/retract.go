@@ -53,7 +53,7 @@ func shuts(f *journal.Fact, key string) bool {
 // with the write.
 func (w *Worker) undo(r *run, b *batch, undone func(*journal.Fact) bool) {
 	kept := batch{
-		took: append(b.took, r.batch.took...), logs: append(b.logs, r.batch.logs...),
+		took: slices.Concat(b.took, r.batch.took), logs: append(b.logs, r.batch.logs...),
 		chunks: append(b.chunks, r.batch.chunks...), sealed: len(b.chunks),
 		loose: append(b.loose, r.batch.loose...),
 		shut:  make(map[string][]string),
