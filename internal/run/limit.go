@@ -161,7 +161,8 @@ func (w *Worker) full(r *run, b *batch, v store.Verdict, now time.Time) {
 		q.refusals++
 		q.rests = now.Add(min(time.Millisecond<<min(q.refusals, 7), maxRefusalRest))
 		q.wake = true
-		news := b.fires || r.batch.fires // is written again at once, without these
+		// News is written again at once, without these.
+		news := b.fires || r.batch.fires
 		if v.At.IsZero() && !news && len(r.visits) > len(b.starts)+len(r.batch.starts) { // other lanes keep the run here
 			r.full[q.name] = micros(w.clock.high(now.Add(min(time.Millisecond<<min(q.refusals, 10), time.Second))))
 		}
