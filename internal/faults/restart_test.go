@@ -39,7 +39,7 @@ func TestQU7_RT10_ServerRestarts(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if back := s.await(1); back > 4*time.Second { // two of the longest rests between attempts, on a loaded machine
+		if back := s.await(1); back > 4*time.Second { // a loaded machine takes longer than the rest between two attempts
 			t.Errorf("restart %d: back to work %s after the server", i, back)
 		}
 		s.await(20)
@@ -95,7 +95,7 @@ func TestQU7_Standby(t *testing.T) {
 	if got := ask(t, c.URL("postgres"), "select pg_promote()::text"); got != "true" {
 		t.Fatalf("promote: %s", got)
 	}
-	if back := s.await(1); back > 4*time.Second { // two of the longest rests between attempts, on a loaded machine
+	if back := s.await(1); back > 4*time.Second { // a loaded machine takes longer than the rest between two attempts
 		t.Errorf("back to work after %s", back)
 	}
 	s.await(10)
