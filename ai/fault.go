@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/durable-go/durable/ai/internal/wire"
 	"github.com/durable-go/durable/ai/model"
@@ -63,7 +64,8 @@ func tooLong(err error) error {
 // echo is from which length on a piece of a prompt is recognised in the text of an error.
 const echo = 16
 
-// withoutPrompt takes out of an error's text what providers repeat of the request: it is to be in no log.
+// withoutPrompt takes out of an error's text what providers repeat of the request: it is to be in no log. Nor is what would be a
+// command to the terminal of who reads one.
 func withoutPrompt(text string, r *model.Request) string {
 	common := wire.NewCommon(text)
 	hidden := common.Cut
@@ -88,7 +90,12 @@ func withoutPrompt(text string, r *model.Request) string {
 			b.WriteString("[…]")
 		}
 	}
-	return strings.ToValidUTF8(b.String(), "\uFFFD")
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) && c != '\n' && c != '\t' || unicode.Is(unicode.Bidi_Control, c) {
+			return '\uFFFD'
+		}
+		return c
+	}, strings.ToValidUTF8(b.String(), "\uFFFD"))
 }
 
 // served is the model that answered, in full.

@@ -189,6 +189,7 @@ func TestErrorWithoutPrompt(t *testing.T) {
 		"bad:summarise what follows here": "bad:[…] here",
 		"you said be brief, twice":        "you said […], twice",
 		"too short: summarise":            "too short: summarise",
+		"no \x1b[2Jkey\n\u202egnorw":      "no \uFFFD[2Jkey\n\uFFFDgnorw", // no commands for a terminal
 	} {
 		if got := withoutPrompt(text, r); got != want {
 			t.Errorf("%.50q: %q, want %q", text, got, want)
