@@ -237,18 +237,7 @@ func TestBodies_NamedWhileRemoved(t *testing.T) {
 // A step that names bodies looks up its own row, in a plan that was made while the tables were empty, too.
 func TestBodies_PlannedWhileEmpty(t *testing.T) {
 	x := explaining(t)
-	name := fmt.Sprintf("durable bodies %016x", rand.Uint64())
-	t.Cleanup(func() {
-		if _, err := x.Exec(context.Background(), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
-			t.Error(err)
-		}
-	})
-	opened, err := New(x.Pool, Schema(name)).OpenStore(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = opened.Close() })
-	p := parted{opened.(*Store), t, uuid.New()}
+	p := parted{x.open(t, "bodies"), t, uuid.New()}
 	if _, err := p.Renew(t.Context(), store.Lease{Who: p.who, Duration: time.Hour, New: true}); err != nil {
 		t.Fatal(err)
 	}

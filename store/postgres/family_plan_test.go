@@ -1,15 +1,11 @@
 package postgres
 
 import (
-	"context"
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/durable-go/durable/store"
 )
@@ -60,18 +56,7 @@ func (w *worker) children(parent store.Write, n int) (list []store.Begin) {
 // A prune goes down families by an index, however much there is beside them.
 func TestPlans_RN1_FamiliesArePrunedByAnIndex(t *testing.T) {
 	x := explaining(t)
-	name := fmt.Sprintf("durable families %016x", rand.Uint64())
-	t.Cleanup(func() {
-		if _, err := x.Exec(context.Background(), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
-			t.Error(err)
-		}
-	})
-	opened, err := New(x.Pool, Schema(name)).OpenStore(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := opened.(*Store)
-	t.Cleanup(func() { _ = s.Close() })
+	s := x.open(t, "families")
 	s.schema.fill(t, x.Config().ConnString(), size())
 	w := newWorker(t, s)
 	parent := w.begin(1, true)

@@ -198,23 +198,29 @@ func written(x ast.Expr, texts map[string]string) string {
 	return ""
 }
 
-// No statement reads what has finished or sleeps. Each is run by the store
-// itself, with its settings, and the server tells what it touched; first
-// before the server knows how large the tables have become, then when it does.
-func TestPlans_NothingGrowsWithWhatIsFinishedOrAsleep(t *testing.T) {
-	x := explaining(t)
-	name := fmt.Sprintf("durable large %016x", rand.Uint64())
+// open opens a store in a schema of its own, whose statements are explained.
+func (x *explained) open(t *testing.T, what string) *Store {
+	t.Helper()
+	name := fmt.Sprintf("durable %s %016x", what, rand.Uint64())
 	t.Cleanup(func() {
 		if _, err := x.Exec(context.Background(), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
 			t.Error(err)
 		}
 	})
-	opened, err := New(x.Pool, Schema(name)).OpenStore(t.Context())
+	st, err := New(x.Pool, Schema(name)).OpenStore(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := opened.(*Store)
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() { _ = st.Close() })
+	return st.(*Store)
+}
+
+// No statement reads what has finished or sleeps. Each is run by the store
+// itself, with its settings, and the server tells what it touched; first
+// before the server knows how large the tables have become, then when it does.
+func TestPlans_NothingGrowsWithWhatIsFinishedOrAsleep(t *testing.T) {
+	x := explaining(t)
+	s := x.open(t, "large")
 	began, n := time.Now(), size()
 	s.schema.fill(t, x.Config().ConnString(), n)
 	t.Logf("%d finished and %d asleep in %s", n, n, time.Since(began).Round(time.Millisecond))
