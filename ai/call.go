@@ -45,8 +45,8 @@ type thread struct {
 	prev  string   // the list of those up to the last answer among them
 	tail  []string // the others of them
 
-	system, tools, schema string // of the last call
-	answer                string // to the last call
+	system, tools, schema, manner string // of the last call
+	answer                        string // to the last call
 }
 
 // call makes a call of the settings.

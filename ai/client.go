@@ -179,11 +179,20 @@ func (c *Client) named(err error, asked string) *Error {
 	}
 	hint := fmt.Sprintf("asked for as %q; an alias of that name, or %s, points it elsewhere", asked, variable(asked))
 	if e.Err != nil {
-		hint = e.Err.Error() + " (" + hint + ")"
+		hint = advised(e.Err, hint)
 	}
 	named := *e
 	named.Err = errors.New(hint)
 	return &named
+}
+
+// advised is an error with advice, once.
+func advised(err error, advice string) string {
+	text := err.Error()
+	if strings.HasSuffix(text, " ("+advice+")") { // it comes from a cassette
+		return text
+	}
+	return text + " (" + advice + ")"
 }
 
 // redact is a text as it may leave the conversation.

@@ -132,6 +132,20 @@ func Calls(ctx context.Context, e *durable.Engine, id durable.ID) ([]CallInfo, e
 	return callsOf(x), nil
 }
 
+// Exchanges are the requests that Calls lists and that were sent, with their texts: of prompts, answers, files and tools. What steps have
+// sent is as it was; nothing is redacted. ErrNotFound of package durable if there is no such run.
+func Exchanges(ctx context.Context, e *durable.Engine, id durable.ID) ([]Exchange, error) {
+	x, err := e.Execution(ctx, id, durable.WithCalls)
+	if err != nil {
+		return nil, err
+	}
+	list, err := newReader(func(hash string) ([]byte, error) { return e.Blob(ctx, id, hash) }).exchanges(entriesOf(x))
+	for i := range list {
+		list[i].Execution, list[i].Workflow, list[i].Tags = x.ID.String(), x.Workflow, x.Tags
+	}
+	return list, err
+}
+
 // EachCall goes through the calls of all runs that a filter selects, run by run, the newest run first. SumBy adds them up, by
 // workflow or by tag. Each run is loaded whole, so this takes its time. An error about one run comes with a CallInfo that
 // names it, and the loop may go on.

@@ -58,7 +58,7 @@ func tooLong(err error) error {
 	if err == nil {
 		return errors.New(advice)
 	}
-	return errors.New(err.Error() + " (" + advice + ")")
+	return errors.New(advised(err, advice))
 }
 
 // echo is from which length on a piece of a prompt is recognised in the text of an error.

@@ -15,10 +15,13 @@ type spec struct {
 	name     string
 }
 
-// String is the full model string.
+// String is the full model string: parse reads it.
 func (s spec) String() string {
 	if s.provider == "" {
 		return ""
+	}
+	if _, host, _ := strings.Cut(s.url, "://"); s.url != "" && !strings.Contains(host, "/") {
+		return s.where() + "/:" + s.name
 	}
 	return s.where() + ":" + s.name
 }

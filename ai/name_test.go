@@ -25,7 +25,7 @@ func TestNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"smart": "fake:from-env", "cheap": "fake:small", "chain": "fake:small", "fake:x:y": "fake:x:y", "fake:retired": "fake:next",
 		"fake:gone": "fake:new", "local": "openai-chat@http://127.0.0.1:8000/v1:qwen3:8b", "vllm": "openai@https://gw.corp/openai/v1:a/b:c",
-		"slash":                        "anthropic@http://h:m",
+		"slash":                        "anthropic@http://h/:m",
 		"unset":                        `!Config.Aliases["unset"], or AI_MODEL_UNSET`,
 		"openai-chat@http://evil/v1:m": "!only configuration and environment",
 		"fake@http://127.0.0.1/v1:m":   "!only configuration and environment",
@@ -40,6 +40,8 @@ func TestNames(t *testing.T) {
 			}
 		} else if err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", name, got, err, want)
+		} else if again, err := parse(got, true); err != nil || again != s {
+			t.Errorf("%q is read as %+v, %v; want %+v", got, again, err, s)
 		}
 	}
 }

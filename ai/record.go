@@ -33,6 +33,7 @@ type mark struct {
 	System string   `json:"system,omitempty"`
 	Tools  string   `json:"tools,omitempty"`
 	Schema string   `json:"schema,omitempty"`
+	Manner string   `json:"manner,omitempty"`
 	List   string   `json:"list,omitempty"` // the messages up to the last answer among them
 	New    []string `json:"new,omitempty"`  // those after
 	Prompt string   `json:"prompt,omitempty"`
@@ -251,15 +252,30 @@ func readMessage(raw []byte, read func(hash string) ([]byte, error)) (Message, e
 	return m, nil
 }
 
+// manner is how an answer is to be made, beside how long it may be.
+type manner struct {
+	Choice      string         `json:"choice,omitempty"`
+	Effort      string         `json:"effort,omitempty"`
+	Stop        []string       `json:"stop,omitempty"`
+	Temperature *float64       `json:"temperature,omitempty"`
+	Extra       map[string]any `json:"extra,omitempty"`
+}
+
+// plain says that it is as without options.
+func (m *manner) plain() bool {
+	return m.Choice == "" && m.Effort == "" && len(m.Stop) == 0 && m.Temperature == nil && len(m.Extra) == 0
+}
+
 // paper is what a request leaves in the records.
 type paper struct {
-	system, tools, schema string // hashes
-	list                  string
-	tail                  []string
-	fresh                 []body // to be kept, unless they are
-	chain                 []body // lists
-	size                  int64  // of texts and files, in quarters of a token
-	next                  thread // of the conversation, once this is recorded
+	system, tools, schema, manner string // hashes
+
+	list  string
+	tail  []string
+	fresh []body // to be kept, unless they are
+	chain []body // lists
+	size  int64  // of texts and files, in quarters of a token
+	next  thread // of the conversation, once this is recorded
 }
 
 // write puts a request on paper. With a thread, messages that it knows are not looked at again.
@@ -285,12 +301,18 @@ func write(r *model.Request, t *thread) *paper {
 	if len(r.Schema) > 0 {
 		p.schema = one(r.Schema, known.schema)
 	}
+	if how := (manner{r.ToolChoice, r.Effort, r.Stop, r.Temperature, r.Extra}); !how.plain() {
+		b := body(canonical(how))
+		if p.manner = b.hash(); p.manner != known.manner {
+			p.fresh = append(p.fresh, b)
+		}
+	}
 	said := known.said
 	for i := known.known; i < len(r.Messages); i++ {
 		said += messageSize(&r.Messages[i])
 	}
 	p.size += said
-	p.next = thread{said: said, prev: known.prev, tail: slices.Clone(known.tail), system: p.system, tools: p.tools, schema: p.schema}
+	p.next = thread{said: said, prev: known.prev, tail: slices.Clone(known.tail), system: p.system, tools: p.tools, schema: p.schema, manner: p.manner}
 	n := &p.next
 	for from := known.known; from < len(r.Messages); from++ {
 		m := &r.Messages[from]

@@ -122,7 +122,7 @@ func (a *asking) unlike(ctx context.Context) {
 
 // same says whether a mark recorded exactly this paper. If not, the code has changed since.
 func same(m *mark, p *paper) bool {
-	if m.List != p.list || m.System != p.system || m.Tools != p.tools || m.Schema != p.schema || len(m.New) != len(p.tail) {
+	if m.List != p.list || m.System != p.system || m.Tools != p.tools || m.Schema != p.schema || m.Manner != p.manner || len(m.New) != len(p.tail) {
 		return false
 	}
 	for i, h := range m.New {
@@ -174,7 +174,7 @@ func (a *asking) prepare(ctx context.Context) (*mark, error) {
 		m.Not = no
 		return m, err
 	}
-	m.System, m.Tools, m.Schema, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.list, a.p.tail
+	m.System, m.Tools, m.Schema, m.Manner, m.List, m.New = a.p.system, a.p.tools, a.p.schema, a.p.manner, a.p.list, a.p.tail
 	if err := a.p.keep(ctx, a.j); err != nil {
 		a.giveBack(ctx, m)
 		return nil, err

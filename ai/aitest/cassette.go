@@ -1,12 +1,12 @@
 package aitest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/durable-go/durable/ai"
@@ -19,8 +19,11 @@ type Recording struct {
 	// when something is recorded.
 	Config ai.Config
 	// Redact changes texts before they are written, of requests and answers, after Config.Redact has. When the cassette is played, both are
-	// applied to the requests as well, so that they are found.
+	// applied to the requests as well, so that they are found: what they have made of a text they must leave as it is.
 	Redact func(string) string
+	// Hide are regular expressions: what they match is "[hidden]" in what is written, after the functions. They are written into the
+	// cassette, so that it can be played without them; so they should not spell out what is secret.
+	Hide []string
 }
 
 // Cassette returns a context whose calls are answered from a file, without a key and without a
@@ -39,10 +42,15 @@ func Cassette(ctx context.Context, t TB, path string, r ...Recording) context.Co
 	if len(r) > 1 {
 		t.Fatalf("aitest: %d Recordings, where one is enough", len(r))
 	}
-	c := &cassette{t: t, path: path, redact: both(rec.Config.Redact, rec.Redact), recording: os.Getenv("AI_RECORD") == "1", used: map[int]bool{}}
+	c := &cassette{t: t, path: path, recording: os.Getenv("AI_RECORD") == "1", used: map[int]bool{}}
 	if !c.recording {
-		c.load()
+		c.load(&rec)
 	}
+	var err error
+	if c.redact, err = rec.redactor(); err != nil {
+		t.Fatalf("aitest: %v", err)
+	}
+	c.tape.Hide = c.redact.hide
 	outer := rec.Config.Around
 	rec.Config.Around = func(name string, p model.Provider) model.Provider {
 		if outer != nil {
@@ -58,62 +66,10 @@ func Cassette(ctx context.Context, t TB, path string, r ...Recording) context.Co
 	return ai.WithClient(ctx, client)
 }
 
-// both is one function after the other; nil if there is none.
-func both(first, second func(string) string) func(string) string {
-	if first == nil || second == nil {
-		if first == nil {
-			return second
-		}
-		return first
-	}
-	return func(s string) string { return second(first(s)) }
-}
-
-// tape is the file.
-type tape struct {
-	Version int     `json:"version"`
-	Calls   []taken `json:"calls"`
-}
-
-// taken is one recorded call.
-type taken struct {
-	Provider string          `json:"provider"`
-	Request  request         `json:"request"`
-	Response *model.Response `json:"response,omitempty"`
-	Error    *failed         `json:"error,omitempty"`
-}
-
-// request is what a model was asked, without what changes nothing about the answer.
-type request struct {
-	Model       string          `json:"model"`
-	System      string          `json:"system,omitempty"`
-	Messages    []model.Message `json:"messages"`
-	Tools       []model.ToolDef `json:"tools,omitempty"`
-	ToolChoice  string          `json:"tool_choice,omitempty"`
-	Schema      json.RawMessage `json:"schema,omitempty"`
-	Effort      string          `json:"effort,omitempty"`
-	MaxTokens   int             `json:"max_tokens,omitempty"`
-	Temperature *float64        `json:"temperature,omitempty"`
-	Stop        []string        `json:"stop,omitempty"`
-	Extra       map[string]any  `json:"extra,omitempty"`
-}
-
-// failed is a recorded error.
-type failed struct {
-	Kind       model.Kind  `json:"kind"`
-	Code       string      `json:"code,omitempty"`
-	Status     int         `json:"status,omitempty"`
-	RetryAfter string      `json:"retry_after,omitempty"`
-	RequestID  string      `json:"request_id,omitempty"`
-	Usage      model.Usage `json:"usage,omitzero"`
-	Unpaid     bool        `json:"unpaid,omitempty"`
-	Text       string      `json:"text,omitempty"`
-}
-
 type cassette struct {
 	t         TB
 	path      string
-	redact    func(string) string
+	redact    *redactor
 	recording bool
 
 	mu     sync.Mutex
@@ -123,7 +79,7 @@ type cassette struct {
 	missed bool
 }
 
-func (c *cassette) load() {
+func (c *cassette) load(rec *Recording) {
 	c.t.Helper()
 	b, err := os.ReadFile(c.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -131,15 +87,13 @@ func (c *cassette) load() {
 	} else if err != nil {
 		c.t.Fatalf("aitest: %v", err)
 	}
-	if err := json.Unmarshal(b, &c.tape); err != nil {
-		c.t.Fatalf("aitest: %s is no cassette: %v", c.path, err)
-	}
-	if c.tape.Version != 1 {
-		c.t.Fatalf("aitest: %s has version %d, and this is 1: record it anew", c.path, c.tape.Version)
+	if err := c.tape.read(b); err != nil {
+		c.t.Fatalf("aitest: %s %v", c.path, err)
 	}
 	for _, call := range c.tape.Calls {
 		c.keys = append(c.keys, key(call.Provider, call.Request))
 	}
+	rec.Hide = slices.Concat(c.tape.Hide, rec.Hide)
 }
 
 // key is a request for comparing and for people: indented JSON.
@@ -151,57 +105,12 @@ func key(provider string, r request) string {
 	if err != nil {
 		return err.Error()
 	}
-	var out any
-	if json.Unmarshal(b, &out) != nil { // to bring members of schemas into one order
+	out, err := decoded(b) // to bring members of schemas into one order
+	if err != nil {
 		return string(b)
 	}
 	b, _ = json.MarshalIndent(out, "", "  ")
 	return string(b)
-}
-
-// plain is a request as it is written.
-func (c *cassette) plain(r *model.Request) (request, error) {
-	out := request{
-		Model: r.Model, System: r.System, Messages: r.Messages, Tools: r.Tools, ToolChoice: r.ToolChoice, Schema: r.Schema,
-		Effort: r.Effort, MaxTokens: r.MaxTokens, Temperature: r.Temperature, Stop: r.Stop, Extra: r.Extra,
-	}
-	return out, c.clean(&out)
-}
-
-// clean redacts all texts of v, which is encoded and decoded for that.
-func (c *cassette) clean(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil || c.redact == nil {
-		return err
-	}
-	var tree any
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	if err := d.Decode(&tree); err != nil {
-		return err
-	}
-	if b, err = json.Marshal(c.cleaned(tree)); err != nil {
-		return err
-	}
-	return json.Unmarshal(b, v)
-}
-
-func (c *cassette) cleaned(v any) any {
-	switch v := v.(type) {
-	case string:
-		return c.redact(v)
-	case []any:
-		for i := range v {
-			v[i] = c.cleaned(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			if k != "data" || v["mime"] == nil { // a file is no text
-				v[k] = c.cleaned(v[k])
-			}
-		}
-	}
-	return v
 }
 
 // finish writes the cassette, or says what is left of it.
@@ -217,21 +126,13 @@ func (c *cassette) finish() {
 	if c.missed {
 		return
 	}
-	c.tape.Version = 1
-	b, err := json.MarshalIndent(c.tape, "", "  ")
+	b, err := c.tape.bytes()
 	if err != nil {
-		c.t.Errorf("aitest: %s: %v", c.path, err)
+		c.t.Errorf("aitest: %s is not written: %v", c.path, err)
 		return
 	}
-	for i, call := range c.tape.Calls {
-		one, _ := json.Marshal(call)
-		if what := secret(string(one)); what != "" {
-			c.t.Errorf("aitest: %s is not written: call %d has %s in it", c.path, i+1, what)
-			return
-		}
-	}
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err == nil {
-		err = os.WriteFile(c.path, append(b, '\n'), 0o644)
+		err = os.WriteFile(c.path, b, 0o644)
 		if err != nil {
 			c.t.Errorf("aitest: %v", err)
 		}
@@ -264,7 +165,7 @@ type tapedModel struct {
 
 // Generate implements model.Model.
 func (m tapedModel) Generate(ctx context.Context, r *model.Request, on func(model.Delta)) (*model.Response, error) {
-	asked, err := m.c.plain(r)
+	asked, err := m.c.redact.request(r)
 	if err != nil {
 		return nil, &model.Error{Kind: model.Invalid, Provider: "aitest", Model: r.Model, Err: err}
 	}
@@ -281,28 +182,13 @@ func (m tapedModel) Generate(ctx context.Context, r *model.Request, on func(mode
 
 // take keeps a call that was made. What cannot be kept fails the test, not the call.
 func (c *cassette) take(provider string, asked request, resp *model.Response, err error) error {
-	call := taken{Provider: provider, Request: asked}
 	var e *model.Error
-	switch {
-	case err == nil:
-		kept := *resp
-		call.Response = &kept
-		if wrong := c.clean(&kept); wrong != nil {
-			return wrong
-		}
-	case errors.As(err, &e):
-		call.Error = &failed{Kind: e.Kind, Code: e.Code, Status: e.Status, RequestID: e.RequestID, Usage: e.Usage, Unpaid: e.Unpaid}
-		if e.RetryAfter > 0 {
-			call.Error.RetryAfter = e.RetryAfter.String()
-		}
-		if e.Err != nil {
-			call.Error.Text = e.Err.Error()
-		}
-		if wrong := c.clean(call.Error); wrong != nil {
-			return wrong
-		}
-	default:
+	if err != nil && !errors.As(err, &e) {
 		return nil // nothing that a provider said
+	}
+	call, err := c.redact.take(provider, asked, resp, e)
+	if err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,8 +3,6 @@ package aitest
 import (
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -118,32 +116,4 @@ func diff(a, b []string) (out []string, changes int) {
 		}
 	}
 	return out, changes
-}
-
-// secret says what looks like a key in a text, without telling the key; "" if nothing does.
-func secret(s string) string {
-	for what, pattern := range map[string]string{
-		"what looks like a key of a provider":     `\b(sk|gsk|xai|pplx|r8|hf)[-_][A-Za-z0-9_-]{16,}`,
-		"what looks like a key of Google":         `\bAIza[0-9A-Za-z_-]{30,}`,
-		"what looks like a bearer token":          `(?i)\bbearer [A-Za-z0-9._~+/-]{16,}`,
-		"what looks like a token of GitHub":       `\b(gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})`,
-		"what looks like a key of AWS":            `\b(AKIA|ASIA)[0-9A-Z]{16}\b`,
-		"what looks like a token of Slack":        `\bxox[abprs]-[A-Za-z0-9-]{10,}`,
-		"a private key":                           `-----BEGIN [A-Z ]*PRIVATE KEY-----`,
-		"what looks like a signed token":          `\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.`,
-		"a password within what looks like a URL": `://[^/\s:@"]+:[^/\s:@"]+@`,
-	} {
-		if regexp.MustCompile(pattern).MatchString(s) {
-			return what
-		}
-	}
-	for _, line := range os.Environ() {
-		name, value, _ := strings.Cut(line, "=")
-		for _, end := range []string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD"} {
-			if strings.HasSuffix(name, end) && len(value) >= 8 && strings.Contains(s, value) {
-				return "the value of " + name
-			}
-		}
-	}
-	return ""
 }

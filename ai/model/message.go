@@ -42,6 +42,35 @@ type ToolCall struct {
 	Args json.RawMessage `json:"args"`
 }
 
+// toolCall is a call as JSON. Arguments that are no JSON, as models write them now and then, are a text.
+type toolCall struct {
+	ID      string          `json:"id,omitempty"`
+	Name    string          `json:"name"`
+	Args    json.RawMessage `json:"args,omitempty"`
+	Invalid string          `json:"invalid_args,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler. Arguments that are no JSON become the text invalid_args, and come back as they were.
+func (c ToolCall) MarshalJSON() ([]byte, error) {
+	if len(c.Args) > 0 && !json.Valid(c.Args) {
+		return json.Marshal(toolCall{ID: c.ID, Name: c.Name, Invalid: string(c.Args)})
+	}
+	return json.Marshal(toolCall{ID: c.ID, Name: c.Name, Args: c.Args})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *ToolCall) UnmarshalJSON(raw []byte) error {
+	var t toolCall
+	if err := json.Unmarshal(raw, &t); err != nil {
+		return err
+	}
+	*c = ToolCall{ID: t.ID, Name: t.Name, Args: t.Args}
+	if t.Invalid != "" {
+		c.Args = json.RawMessage(t.Invalid)
+	}
+	return nil
+}
+
 // ToolDef declares a tool to a model.
 type ToolDef struct {
 	Name        string          `json:"name"`
