@@ -15,7 +15,7 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		{"ai/offline/limits.go", "maxText", "1 << 20", "| text that the offline model reads | 1 MiB, 20,000 lines |"},
 		{"ai/offline/limits.go", "maxLines", "20_000", "| text that the offline model reads | 1 MiB, 20,000 lines |"},
 		{"ai/offline/limits.go", "maxItems", "500", "| rows of an invoice that the offline model keeps | 500 |"},
-		{"ai/aitest/server.go", "maxBody", "32 << 20", "| a request to the stand-in server (`aitest`, `durable llm serve`) | 32 MiB |"},
+		{"ai/aitest/server.go", "maxBody", "32 << 20", "| a request to the stand-in server (`aitest`, `durable ai serve`) | 32 MiB |"},
 		{"ai/aitest/ledger.go", "maxQuestions", "100_000", "| different questions that its ledger tells apart | 100,000 |"},
 		{"config.go", "maxPayload", "16 << 20", "| payload: input, state, event, answer, result (`Config.MaxPayload`) | 16 MiB of JSON | 1 MiB |"},
 		{"config.go", "defaultPayload", "1 << 20", "| payload: input, state, event, answer, result (`Config.MaxPayload`) | 16 MiB of JSON | 1 MiB |"},

@@ -27,7 +27,7 @@ type Exported struct {
 // becomes a test. A test plays it with Cassette, which takes the same Recording: of it Export uses what changes texts, Redact, Hide and
 // Config.Redact. A test that starts the workflow with the same input asks the same, as long as its code does.
 //
-// What looks like a key is not written: nothing is then, and the error says where it is. durable.ErrNotFound if there is no such run,
+// What looks like a key is not written: nothing is then, and the error, an ErrSecret, says where it is. durable.ErrNotFound if there is no such run,
 // ErrNoCalls if it has had no answer of a model. A run that is going on is exported as far as it has come.
 func Export(ctx context.Context, e *durable.Engine, id durable.ID, w io.Writer, r ...Recording) (Exported, error) {
 	var rec Recording
@@ -39,7 +39,7 @@ func Export(ctx context.Context, e *durable.Engine, id durable.ID, w io.Writer, 
 	}
 	x, err := rec.redactor()
 	if err != nil {
-		return Exported{}, fmt.Errorf("aitest: %w", err)
+		return Exported{}, fmt.Errorf("aitest: %w: %w", durable.ErrInvalid, err)
 	}
 	all, err := family(ctx, e, id)
 	if err != nil {
@@ -54,7 +54,7 @@ func Export(ctx context.Context, e *durable.Engine, id durable.ID, w io.Writer, 
 	}
 	b, err := t.bytes()
 	if err != nil {
-		return Exported{}, fmt.Errorf("aitest: nothing is written: %w", err)
+		return Exported{}, fmt.Errorf("aitest: %w", err)
 	}
 	_, err = w.Write(b)
 	return out, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/durable-go/durable/ai/model"
@@ -15,6 +16,9 @@ type tape struct {
 	Hide    []string `json:"hide,omitempty"` // regular expressions of what is hidden
 	Calls   []taken  `json:"calls"`
 }
+
+// ErrSecret says that a cassette is not written, since there is something in it that looks like a key.
+var ErrSecret = errors.New("no secret is written")
 
 // tapeVersion is that of the format.
 const tapeVersion = 1
@@ -81,14 +85,14 @@ func (t *tape) bytes() ([]byte, error) {
 	g := newGuard()
 	for _, pattern := range t.Hide {
 		if what := g.secret(pattern); what != "" {
-			return nil, fmt.Errorf("what is to be hidden has %s, and is written, too: give a pattern that fits it without spelling it", what)
+			return nil, fmt.Errorf("%w: what is to be hidden has %s, and would be written, too: give a pattern that fits it without spelling it", ErrSecret, what)
 		}
 	}
 	for i, call := range t.Calls {
 		if what, err := g.find(call); err != nil {
 			return nil, fmt.Errorf("call %d: %w", i+1, err)
 		} else if what != "" {
-			return nil, fmt.Errorf("call %d has %s", i+1, what)
+			return nil, fmt.Errorf("%w: call %d has %s", ErrSecret, i+1, what)
 		}
 	}
 	calls, err := folded(t.Calls)

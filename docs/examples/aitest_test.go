@@ -1,7 +1,11 @@
 package examples_test
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,3 +102,52 @@ func TestSort_AsRecorded(t *testing.T) {
 }
 
 // [/cassette]
+
+// [export]
+func keep(ctx context.Context, engine *durable.Engine, id durable.ID, file io.Writer) error {
+	_, err := aitest.Export(ctx, engine, id, file, aitest.Recording{
+		Hide: []string{`[\w.]+@[\w.]+`}, // becomes [hidden], also when it is played
+	})
+	return err
+}
+
+func TestSorting_Incident(t *testing.T) {
+	ctx := aitest.Cassette(t.Context(), t, "testdata/incident.json", aitest.Recording{
+		Config: ai.Config{Aliases: map[string]string{"smart": "offline:documents-1"}},
+	})
+	cfg := durable.Config{Workflows: []durable.Definition{sorting}}
+	durabletest.Run(t, cfg, func(t *testing.T, e *durabletest.Engine) {
+		run := durabletest.Start(e, sorting, Mail{Text: "From: ada@example.com\n\n" + letter})
+		if failed := run.Fails(); !strings.Contains(failed.Error(), "/total: it is missing") {
+			t.Errorf("the run failed otherwise: %v", failed)
+		}
+	}, durabletest.Context(ctx))
+}
+
+// [/export]
+
+// letter is one of which the model can make nothing.
+const letter = "INVOICE\n\nThe oats were good. We shall pay some day.\n"
+
+// What the guide plays is what a run leaves. With UPDATE=1 in the environment it is written anew.
+func TestSorting_IncidentIsKept(t *testing.T) {
+	c, err := ai.New(ai.Config{Aliases: map[string]string{"smart": "offline:documents-1"}, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := durable.Config{Workflows: []durable.Definition{sorting}}
+	durabletest.Run(t, cfg, func(t *testing.T, e *durabletest.Engine) {
+		run := durabletest.Start(e, sorting, Mail{Text: "From: ada@example.com\n\n" + letter})
+		run.Fails()
+		var file bytes.Buffer
+		if err := keep(t.Context(), e.Engine, run.Look().ID, &file); err != nil {
+			t.Fatal(err)
+		}
+		if os.Getenv("UPDATE") != "" {
+			_ = os.WriteFile("testdata/incident.json", file.Bytes(), 0o644)
+		}
+		if want, err := os.ReadFile("testdata/incident.json"); err != nil || file.String() != string(want) {
+			t.Errorf("testdata/incident.json is not what the run leaves (%v): %s", err, file.String())
+		}
+	}, durabletest.Context(ai.WithClient(t.Context(), c)))
+}

@@ -18,11 +18,12 @@ func WriteJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(escape(b.Bytes()))
+	_, err := w.Write(Escape(b.Bytes()))
 	return err
 }
 
-func escape(b []byte) []byte {
+// Escape escapes control characters in JSON.
+func Escape(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for _, r := range string(b) {
 		if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {

@@ -16,19 +16,8 @@ import (
 	"github.com/durable-go/durable/cmd/durable/internal/term"
 )
 
-func (a *app) llmCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "llm",
-		Short: "A stand-in for providers of models",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(a.llmServeCommand())
-	return cmd
-}
-
-// llmServe are the flags of "llm serve".
-type llmServe struct {
+// aiServe are the flags of "ai serve".
+type aiServe struct {
 	host   string
 	port   int
 	public bool
@@ -38,8 +27,8 @@ type llmServe struct {
 	opts   aitest.Options
 }
 
-func (a *app) llmServeCommand() *cobra.Command {
-	var s llmServe
+func (a *app) aiServeCommand() *cobra.Command {
+	var s aiServe
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Speak like Anthropic, OpenAI, Gemini and Ollama, without a key",
@@ -54,7 +43,7 @@ func (a *app) llmServeCommand() *cobra.Command {
 			if cmd.Flags().Changed("seed") && !s.chaos {
 				return usage("--seed goes with --chaos")
 			}
-			return a.llmServe(cmd, s)
+			return a.aiServe(cmd, s)
 		},
 	}
 	f := cmd.Flags()
@@ -75,7 +64,7 @@ func (a *app) llmServeCommand() *cobra.Command {
 }
 
 // check says what makes no sense in the flags.
-func (s *llmServe) check() error {
+func (s *aiServe) check() error {
 	ip := net.ParseIP(s.host)
 	switch {
 	case s.port < 0 || s.port > 65535:
@@ -92,7 +81,7 @@ func (s *llmServe) check() error {
 	return nil
 }
 
-func (a *app) llmServe(cmd *cobra.Command, s llmServe) error {
+func (a *app) aiServe(cmd *cobra.Command, s aiServe) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -100,7 +89,7 @@ func (a *app) llmServe(cmd *cobra.Command, s llmServe) error {
 		c := aitest.Weather(s.seed)
 		s.opts.Chaos = &c
 	}
-	p := &llmPrinter{app: a, screen: a.screen()}
+	p := &aiPrinter{app: a, screen: a.screen()}
 	if !s.quiet {
 		s.opts.Seen = p.call
 	}
@@ -128,14 +117,14 @@ func (a *app) llmServe(cmd *cobra.Command, s llmServe) error {
 	return errors.Join(err, p.end(srv.Ledger()))
 }
 
-// llmPrinter prints what a server does, for people or for programs.
-type llmPrinter struct {
+// aiPrinter prints what a server does, for people or for programs.
+type aiPrinter struct {
 	app    *app
 	screen *term.Screen
 	mu     sync.Mutex
 }
 
-func (p *llmPrinter) begin(srv *aitest.Server, s llmServe) error {
+func (p *aiPrinter) begin(srv *aitest.Server, s aiServe) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.app.json {
@@ -158,7 +147,7 @@ func (p *llmPrinter) begin(srv *aitest.Server, s llmServe) error {
 }
 
 // call prints a request. What clients send is hostile, so it goes through term.
-func (p *llmPrinter) call(c aitest.Call) {
+func (p *aiPrinter) call(c aitest.Call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.app.json {
@@ -186,7 +175,7 @@ func (p *llmPrinter) call(c aitest.Call) {
 	fmt.Fprintf(p.screen, "%s  %s  %-11s  %s  %s\n", c.At.Format(time.TimeOnly), status, c.Wire, term.Pad(term.Cut(name, 28), 28), what)
 }
 
-func (p *llmPrinter) end(l aitest.Ledger) error {
+func (p *aiPrinter) end(l aitest.Ledger) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.app.json {

@@ -16,7 +16,7 @@ import (
 	"github.com/durable-go/durable/ai/model"
 )
 
-// serving starts "llm serve" on a free port. It returns what it printed first, with the environment that it
+// serving starts "ai serve" on a free port. It returns what it printed first, with the environment that it
 // says, and a function that ends it and returns the rest.
 func serving(t *testing.T, args ...string) (first string, env map[string]string, end func() (string, int)) {
 	t.Helper()
@@ -26,7 +26,7 @@ func serving(t *testing.T, args ...string) (first string, env map[string]string,
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() {
-		code <- a.run(ctx, append([]string{"llm", "serve", "--port", "0"}, args...))
+		code <- a.run(ctx, append([]string{"ai", "serve", "--port", "0"}, args...))
 		_ = w.Close()
 	}()
 	in := bufio.NewReader(r)
@@ -135,7 +135,7 @@ func TestLLMServeJSON(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	code := make(chan int, 1)
-	go func() { code <- a.run(ctx, []string{"llm", "serve", "--port", "0", "--json"}); _ = w.Close() }()
+	go func() { code <- a.run(ctx, []string{"ai", "serve", "--port", "0", "--json"}); _ = w.Close() }()
 	d := json.NewDecoder(r)
 	var begin struct {
 		URL   string
@@ -179,12 +179,14 @@ func TestLLMServeRefuses(t *testing.T) {
 		"are zero or more":      {"--first", "-1s"},
 		"--requests and --toke": {"--tokens", "-1"},
 	} {
-		r := command(t, "", append([]string{"llm", "serve"}, args...)...)
+		r := command(t, "", append([]string{"ai", "serve"}, args...)...)
 		if r.code != exitUsage || !strings.Contains(r.err, want) {
 			t.Errorf("%v: %+v, want %q", args, r, want)
 		}
 	}
-	if r := command(t, "", "llm"); r.code != 0 || !strings.Contains(r.out, "serve") {
-		t.Errorf("llm: %+v", r)
+	for _, name := range []string{"ai", "llm"} {
+		if r := command(t, "", name); r.code != 0 || !strings.Contains(r.out, "serve") {
+			t.Errorf("%s: %+v", name, r)
+		}
 	}
 }
