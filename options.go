@@ -35,6 +35,7 @@ const (
 	forChoices
 	forText
 	forForm
+	forFork
 )
 
 const (
@@ -50,7 +51,7 @@ func (t takers) String() string {
 		"SendEvent", "Publish", "ProvideInput", "Cancel", "Retry", "CancelWait", "ExtendWait", "PauseQueue", "DrainQueue",
 		"Start", "Call", "Spawn", "Await", "the With of a Child", "Sleep",
 		"WaitForEvent", "WaitForAny", "WaitForAll",
-		"WaitForInput", "WaitForApproval", "WaitForChoice", "WaitForChoices", "WaitForText", "WaitForForm",
+		"WaitForInput", "WaitForApproval", "WaitForChoice", "WaitForChoices", "WaitForText", "WaitForForm", "Fork",
 	} {
 		if t&(1<<i) != 0 {
 			names = append(names, name)

@@ -45,6 +45,7 @@ type Execution struct {
 	Tags     []string        `json:"tags,omitempty"`
 	Status   Status          `json:"status"`
 	Parent   ID              `json:"parent,omitzero"`
+	Origin   *Origin         `json:"origin,omitempty"`   // what it was forked from; not in lists
 	Detached bool            `json:"detached,omitempty"` // its parent's cancel does not reach it
 	Created  time.Time       `json:"created"`
 	Due      time.Time       `json:"due,omitzero"` // pending or waiting: when it goes on by itself
@@ -77,6 +78,8 @@ type StepRecord struct {
 	Undo    string `json:"undo,omitempty"`     // of a step: the path under which its compensation is recorded and logs, should it come to that
 	Undoes  string `json:"undoes,omitempty"`   // of a compensation: the path of the step
 	InDoubt bool   `json:"in_doubt,omitempty"` // of a compensation: the step was cut off, and nobody knows how far it came
+
+	Inherited bool `json:"inherited,omitempty"` // it was done by the run from which this one was forked
 }
 
 // WaitRecord is one wait of an attempt.
@@ -143,7 +146,7 @@ func (e *Engine) Execution(ctx context.Context, id ID, opts ...QueryOption) (*Ex
 		x.Error = &Failure{Code: "corrupt", Message: err.Error()}
 		return x, nil // what the header says is still worth showing
 	}
-	x.Input, x.State = h.Input, h.State
+	x.Input, x.State, x.Origin = h.Input, h.State, origin(h)
 	if h.Back != nil && x.Error == nil { // the header says it in the end
 		x.Error = failure(h.Back.Err)
 	}
@@ -171,20 +174,16 @@ func execution(r *store.Execution) *Execution {
 
 // stepRecords folds journal rows into attempts.
 func stepRecords(rows []store.Row, status Status, calls bool) ([]StepRecord, error) {
-	list := make([]journal.Row, len(rows))
-	for i, r := range rows {
-		facts, err := journal.Decode(r.Body)
-		if err != nil {
-			return nil, fmt.Errorf("row %d: %w", r.Seq, err)
-		}
-		list[i] = journal.Row{Seq: r.Seq, Epoch: r.Epoch, Facts: facts}
+	list, err := decoded(rows)
+	if err != nil {
+		return nil, err
 	}
 	var out []StepRecord
 	for _, a := range journal.Attempts(list) {
 		s := StepRecord{
 			Path: a.Path, Kind: a.Kind, Attempt: a.Number, Status: string(a.Outcome), Started: micros(a.Start), Ended: micros(a.End),
 			Waited: time.Duration(a.Waiting) * time.Microsecond, Error: failure(a.Err), Change: a.Patch, Children: a.Children,
-			Undo: a.Undo, Undoes: a.Undoes, InDoubt: a.InDoubt,
+			Undo: a.Undo, Undoes: a.Undoes, InDoubt: a.InDoubt, Inherited: a.Inherited,
 		}
 		for _, w := range a.Waits {
 			s.Waits = append(s.Waits, WaitRecord{w.Kind, w.Name, micros(w.Opened), micros(w.Ended), w.By, waitNotes(w.Notes)})
@@ -204,6 +203,19 @@ func stepRecords(rows []store.Row, status Status, calls bool) ([]StepRecord, err
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// decoded reads journal rows.
+func decoded(rows []store.Row) ([]journal.Row, error) {
+	list := make([]journal.Row, len(rows))
+	for i, r := range rows {
+		facts, err := journal.Decode(r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", r.Seq, err)
+		}
+		list[i] = journal.Row{Seq: r.Seq, Epoch: r.Epoch, Facts: facts}
+	}
+	return list, nil
 }
 
 // wayText is the answer of a branch or loop, for people.

@@ -29,6 +29,8 @@ type startOptions struct {
 	priority int
 	at       time.Time
 	queue    string
+	version  *string
+	edit     *edit
 }
 
 // Key makes the start happen once: a second start of the same workflow with
@@ -36,7 +38,7 @@ type startOptions struct {
 // ErrKeyConflict. Keys live as long as the run is kept.
 func Key(key string) StartOption {
 	return func(o *startOptions) {
-		o.use("Key", forStart)
+		o.use("Key", forStart|forFork)
 		o.key = key
 	}
 }
@@ -44,7 +46,7 @@ func Key(key string) StartOption {
 // Tags labels the run, to find it by. At most 32.
 func Tags(tags ...string) StartOption {
 	return func(o *startOptions) {
-		o.use("Tags", forBegins)
+		o.use("Tags", forBegins|forFork)
 		o.tags = append(o.tags, tags...)
 	}
 }
@@ -53,7 +55,7 @@ func Tags(tags ...string) StartOption {
 // higher goes first.
 func Priority(n int) StartOption {
 	return func(o *startOptions) {
-		o.use("Priority", forBegins)
+		o.use("Priority", forBegins|forFork)
 		o.priority = n
 	}
 }
@@ -62,7 +64,7 @@ func Priority(n int) StartOption {
 // its end.
 func At(t time.Time) StartOption {
 	return func(o *startOptions) {
-		o.use("At", forBegins)
+		o.use("At", forBegins|forFork)
 		o.at = run.Within(t)
 	}
 }
@@ -70,7 +72,7 @@ func At(t time.Time) StartOption {
 // InQueue starts the run in another queue than its workflow's.
 func InQueue(name string) StartOption {
 	return func(o *startOptions) {
-		o.use("InQueue", forBegins)
+		o.use("InQueue", forBegins|forFork)
 		o.queue = name
 	}
 }
@@ -158,7 +160,7 @@ func (e *Engine) beginning(name, version string, raw []byte, opts []StartOption)
 	for _, opt := range opts {
 		opt(&o)
 	}
-	if err := e.checkStart(&o, d); err != nil {
+	if err := errors.Join(o.only(forStart), e.checkStart(&o, d)); err != nil {
 		return store.Begin{}, err
 	}
 	id, err := uuid.NewV7()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable"
@@ -199,6 +200,7 @@ func entriesOf(x *durable.Execution) (list []entry) {
 			if c.Kind == "do" && c.Error == nil {
 				list = append(list, entry{
 					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path], Again: woke.After(c.At), Open: s.Status != "done",
+					Inherited: s.Inherited,
 				})
 			}
 		}
@@ -211,7 +213,7 @@ func (stepJournal) history(ctx context.Context) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return entriesOf(x), nil
+	return slices.DeleteFunc(entriesOf(x), func(e entry) bool { return e.Inherited }), nil
 }
 
 func (stepJournal) stream(ctx context.Context, name string) (streamWriter, error) {

@@ -19,6 +19,8 @@ type entry struct {
 	Failures int  // attempts of it that have failed so far
 	Again    bool // its attempt has waited after that, and so begun again
 	Open     bool // its attempt is not done
+
+	Inherited bool // another run did it, from which this one was forked
 }
 
 // recorded is a try as the records have it.
@@ -103,6 +105,7 @@ type CallInfo struct {
 	Superseded   bool `json:"superseded,omitempty"`    // the step failed after this answer, and has asked afresh
 	Replayed     bool `json:"replayed,omitempty"`      // the step began again, and has used the recorded answer
 	Fallback     bool `json:"fallback,omitempty"`      // sent to another model than the first
+	Inherited    bool `json:"inherited,omitempty"`     // by the run from which this one was forked: it counts there
 }
 
 // Sum is what several requests came to.
@@ -116,9 +119,9 @@ type Sum struct {
 	Replayed     int   `json:"replayed"`      // answers that were used again, and cost nothing then
 }
 
-// Add counts one more request.
+// Add counts one more request, unless it was not sent, or by another run.
 func (s *Sum) Add(c *CallInfo) {
-	if c.Unsent {
+	if c.Unsent || c.Inherited {
 		return
 	}
 	s.Requests++
@@ -163,7 +166,7 @@ func (r *recorded) info() CallInfo {
 	m, o := r.mark, r.outcome
 	c := CallInfo{
 		Path: r.Path, Attempt: r.Attempt, Name: r.Name, Try: m.Try, Asked: m.Asked, Served: m.Model, Prompt: m.Prompt,
-		Began: time.UnixMicro(m.At).UTC(), Fallback: m.Choice > 0,
+		Began: time.UnixMicro(m.At).UTC(), Fallback: m.Choice > 0, Inherited: r.Inherited,
 	}
 	if m.Not != nil {
 		c.Unsent = true

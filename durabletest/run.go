@@ -38,6 +38,11 @@ func Start[S any](e *Engine, w *durable.Workflow[S], input S, opts ...durable.St
 	}
 }
 
+// Attach is a run that something else has begun: a fork, a child.
+func Attach[S any](e *Engine, w *durable.Workflow[S], id durable.ID) *Started[S] {
+	return &Started[S]{ID: id, Existing: true, e: e, w: w}
+}
+
 // On is the same run as another engine sees it.
 func (r *Started[S]) On(e *Engine) *Started[S] {
 	return &Started[S]{ID: r.ID, Existing: true, e: e, w: r.w}

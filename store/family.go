@@ -109,6 +109,8 @@ func familyMistake(a *Advance) string {
 			return "a child with an owner"
 		case c.Key != "":
 			return "a child with a key"
+		case len(c.Blobs) > 0:
+			return "a child with blobs"
 		}
 	}
 	for i := range a.Tell {

@@ -128,6 +128,10 @@ type Store interface {
 	// Blob returns a blob of an execution by its hash, or ErrNotFound.
 	Blob(ctx context.Context, id ID, hash string) ([]byte, error)
 
+	// Blobs returns the hashes of all blobs of an execution, ascending; none if there is no
+	// such execution.
+	Blobs(ctx context.Context, id ID) ([]string, error)
+
 	// Stream returns chunks of a stream of an execution, and where both stand: see Chunk.
 	// ErrNotFound if there is no such execution; a stream that has not begun has no chunks.
 	Stream(ctx context.Context, req StreamRequest) (StreamView, error)
@@ -211,6 +215,7 @@ type Begin struct {
 	Tags      []string
 	Due       time.Time // zero: now by the store's clock
 	Row       []byte    // journal row 1
+	Blobs     [][]byte  // as in Advance; not of children, nor in a caller's transaction
 
 	// Parent is the execution whose Advance has this Begin among its Children;
 	// zero, and so are the next two, in a write of its own.

@@ -52,6 +52,8 @@ type Attempt struct {
 	Undo     string   // of a step: the path at which it is undone if the run goes back
 	Undoes   string   // of an undo: the path of the step
 	InDoubt  bool     // of an undo: the step was cut off
+
+	Inherited bool // another run did it, from which this one was forked
 }
 
 // DoneCall is a recorded call of a function.
@@ -170,6 +172,10 @@ type cutOff struct {
 func (v *view) take(f *Fact) {
 	switch f.Kind {
 	case Began, Halted, Revived, Recalled:
+	case Forked:
+		for i := range v.list {
+			v.list[i].Inherited = true
+		}
 	case Cancelled, Turned, Expired:
 		v.cancelled(f, "")
 	case Tried:

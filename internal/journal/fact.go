@@ -35,6 +35,7 @@ const (
 	Revived   Kind = 17 // what could not be undone is tried again
 	Recalled  Kind = 24 // the parent told the run to go back: Attempt is its order, Err; Undo: the run turns back because of it
 	Recalling Kind = 25 // children of an undo were told to go back, or have answered: Attempt, Data, Err
+	Forked    Kind = 26 // what stands before it was done by another run: Call is that one, Topic the path from which this one goes on, Data the state if it is another
 	Gathered  Kind = 20 // a message came for a wait that needs others too: Call, Message, Topic, Data
 )
 
@@ -91,6 +92,8 @@ func (k Kind) String() string {
 		return "recalled"
 	case Recalling:
 		return "recalling"
+	case Forked:
+		return "forked"
 	}
 	return "unknown"
 }

@@ -29,6 +29,7 @@ type History struct {
 	Numbered int    // how many undos there have been
 	Back     *Back  // the run goes back; nil: it does not
 	Recall   *Recall
+	Origin   *Origin // the run that this one was forked from
 }
 
 // Call is the record of one durable call.
@@ -107,6 +108,8 @@ func (h *History) Fold(f *Fact, seq int) error {
 	switch f.Kind {
 	case Began:
 		return h.began(f)
+	case Forked:
+		return h.forked(f)
 	case Expired:
 		if h.Late == nil {
 			h.Late = f.Err
@@ -208,7 +211,7 @@ func (h *History) visited(p *Place, f *Fact) error {
 // check refuses facts that lack what their kind needs.
 func (f *Fact) check() error {
 	switch {
-	case f.Kind == Began || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived || f.Kind == Recalled:
+	case f.Kind == Began || f.Kind == Forked || f.Kind == Expired || f.Kind == Cancelled || f.Kind == Turned || f.Kind == Halted || f.Kind == Revived || f.Kind == Recalled:
 	case f.Path == "":
 		return fmt.Errorf("%w: %s without a path", ErrCorrupt, f.Kind)
 	case f.Kind == Answered && f.Answer == nil, f.Kind == Waited && f.Wait == nil, f.Kind == Altered && f.Note == nil:

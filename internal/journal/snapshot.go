@@ -33,6 +33,7 @@ type image struct {
 	Late   *Error `json:"late,omitempty"`
 
 	Recall *Recall `json:"recall,omitempty"`
+	Origin *Origin `json:"origin,omitempty"`
 }
 
 // Snapshot writes a history such that Restore gives it back. What a snapshot
@@ -40,7 +41,7 @@ type image struct {
 func (h *History) Snapshot() []byte {
 	im := image{
 		Length: h.Length, Live: h.Live, Input: h.Input, Queue: h.Queue, Root: h.Root, Last: h.Last, Fails: h.Fails, Opened: h.Opened,
-		Undos: h.Undos, Number: h.Numbered, Back: h.Back, From: h.From, Limit: h.Limit, Late: h.Late, Recall: h.Recall,
+		Undos: h.Undos, Number: h.Numbered, Back: h.Back, From: h.From, Limit: h.Limit, Late: h.Late, Recall: h.Recall, Origin: h.Origin,
 	}
 	if h.Cancel != nil {
 		im.Cancel = Encode([]Fact{*h.Cancel})
@@ -85,7 +86,7 @@ func Restore(b []byte) (*History, error) {
 	}
 	h := &History{
 		Length: im.Length, Live: im.Live, Input: im.Input, Queue: im.Queue, State: b[:n:n], Root: im.Root, Last: im.Last, Fails: im.Fails, Opened: im.Opened,
-		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late, Recall: im.Recall,
+		Undos: im.Undos, Numbered: im.Number, Back: im.Back, From: im.From, Limit: im.Limit, Late: im.Late, Recall: im.Recall, Origin: im.Origin,
 	}
 	whole := true
 	h.each(func(p *Place) {

@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/durable-go/durable/internal/journal"
@@ -275,6 +276,11 @@ func (w *Worker) Begin(b store.Begin, input []byte, now time.Time) (store.Write,
 // limit is how long it may take; 0: for ever.
 func BeginRow(b *store.Begin, limit time.Duration, input []byte, at time.Time) []byte {
 	return journal.Encode([]journal.Fact{began(b, limit, input, micros(at))})
+}
+
+// ForkRow is the first journal row of an execution that goes on from another: mark says from which.
+func ForkRow(b *store.Begin, limit time.Duration, input []byte, done []journal.Fact, mark journal.Fact) []byte {
+	return journal.Encode(slices.Concat([]journal.Fact{began(b, limit, input, mark.At)}, done, []journal.Fact{mark}))
 }
 
 func began(b *store.Begin, limit time.Duration, input []byte, at int64) journal.Fact {

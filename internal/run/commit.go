@@ -304,7 +304,11 @@ func size(w *store.Write) int {
 	const overhead = 128
 	switch {
 	case w.Begin != nil:
-		return overhead + len(w.Begin.Row)
+		n := overhead + len(w.Begin.Row)
+		for _, b := range w.Begin.Blobs {
+			n += len(b)
+		}
+		return n
 	case w.Advance != nil:
 		n := overhead + len(w.Advance.Row) + len(w.Advance.Snapshot)
 		for _, b := range w.Advance.Blobs {

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/durable-go/durable/store"
 )
@@ -60,6 +62,15 @@ func (b *blobs) forget(id store.ID) {
 		}
 	}
 	delete(b.named, id)
+}
+
+// Blobs implements store.Store.
+func (s *Store) Blobs(ctx context.Context, id store.ID) ([]string, error) {
+	if _, err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return slices.Sorted(maps.Keys(s.data.blobs.named[id])), nil
 }
 
 // Blob implements store.Store.

@@ -66,6 +66,7 @@ func (t *tx) applyBegin(b *store.Begin) store.Verdict {
 		x.Status, x.Owner, x.Epoch = store.Running, b.Owner, 1
 	}
 	x.append(t.now, b.Row)
+	t.keepBlobs(b.ID, b.Blobs)
 	if b.Key != "" {
 		t.keys.over[k] = b.ID
 	}

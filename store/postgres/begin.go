@@ -101,6 +101,9 @@ func (t *tx) begin(ctx context.Context, b *store.Begin) (v store.Verdict, err er
 	if _, made := t.begun[b.ID]; made {
 		t.begun[b.ID] = true
 		t.hints = t.hints || b.Owner == uuid.Nil
+		for _, body := range b.Blobs {
+			t.draft.blobs = append(t.draft.blobs, newBlobDraft(b.ID, body))
+		}
 		return store.Verdict{Code: store.Applied}, nil
 	}
 	var there bool

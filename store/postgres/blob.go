@@ -58,6 +58,9 @@ const (
 	shareBodies = `SELECT pg_advisory_xact_lock_shared($1)`
 	waitLong    = `SET LOCAL lock_timeout = 0` // a family's patience is over
 
+	listBlobs = `
+		SELECT r.hash FROM durable.blob r
+		WHERE r.execution = $1 AND EXISTS (SELECT FROM durable.execution WHERE id = $1) ORDER BY r.hash`
 	readBlob = `
 		SELECT coalesce(r.body, b.content), r.part IS NOT NULL AND b.content IS NULL
 		FROM durable.blob r LEFT JOIN durable.body b ON b.part = r.part AND b.hash = r.hash
@@ -78,6 +81,17 @@ func (s *Store) Blob(ctx context.Context, id store.ID, hash string) (body []byte
 		err = explain("blob", fmt.Errorf("blob %.64q of execution %s was named and is gone: %w; restore a backup", hash, id, store.ErrLost))
 	}
 	return body, err
+}
+
+// Blobs implements store.Store.
+func (s *Store) Blobs(ctx context.Context, id store.ID) (list []string, err error) {
+	err = s.ask(ctx, "blobs", listBlobs, []any{[16]byte(id)}, func(r pgx.CollectableRow) error {
+		hash := ""
+		err := r.Scan(&hash)
+		list = append(list, hash)
+		return err
+	})
+	return list, err
 }
 
 // blobDraft is a blob that an execution names.

@@ -202,6 +202,9 @@ func check(writes []store.Write) error {
 			size += told(w.Advance.Release)
 		case w.Begin != nil:
 			size += len(w.Begin.Row)
+			for _, b := range w.Begin.Blobs {
+				size += len(b)
+			}
 		case w.Deliver != nil:
 			size += len(w.Deliver.Payload)
 		case w.Control != nil:

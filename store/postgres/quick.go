@@ -169,7 +169,7 @@ func (s *Store) commitQuick(ctx context.Context, writes []store.Write, q quick, 
 			}
 		})
 	}
-	s.schema.queueBlobs(&b, blobsOf(writes, q.steps)) // after all that may wait for anything else, see finish
+	s.schema.queueBlobs(&b, blobsOf(writes, slices.Concat(q.begins, q.steps))) // after all that may wait for anything else, see finish
 	if err := appliedQuick(ctx, c.Conn(), &b, writes, q); err != nil {
 		rollback(ctx, c.Conn())
 		return time.Time{}, err
@@ -230,15 +230,25 @@ func (n schema) queueSteps(b *pgx.Batch, statement string, args []any, writes []
 	})
 }
 
-// blobsOf are the blobs of steps, which are kept if their rows are written.
+// blobsOf are the blobs of begins and steps, which are kept if their rows are written.
 func blobsOf(writes []store.Write, of []int) (list []blobDraft) {
-	for _, i := range of {
-		a := writes[i].Advance
-		for _, body := range a.Blobs {
-			d := newBlobDraft(a.ID, body)
-			d.seq, d.epoch = int32(a.Base)+1, a.Epoch
+	add := func(id store.ID, bodies [][]byte, seq int32, epoch int64) {
+		for _, body := range bodies {
+			d := newBlobDraft(id, body)
+			d.seq, d.epoch = seq, epoch
 			list = append(list, d)
 		}
+	}
+	for _, i := range of {
+		if a := writes[i].Advance; a != nil {
+			add(a.ID, a.Blobs, int32(a.Base)+1, a.Epoch)
+			continue
+		}
+		b, epoch := writes[i].Begin, int64(0)
+		if b.Owner != uuid.Nil {
+			epoch = 1
+		}
+		add(b.ID, b.Blobs, 1, epoch)
 	}
 	return list
 }

@@ -54,7 +54,11 @@ func (t *tx) begin(b *store.Begin) (store.Verdict, error) {
 		return store.Verdict{}, err
 	}
 	t.heads.keep(b.ID, x)
-	return store.Verdict{Code: store.Applied}, t.append(x, b.Row)
+	err = t.append(x, b.Row)
+	for i := 0; i < len(b.Blobs) && err == nil; i++ {
+		err = t.keep(x, b.Blobs[i])
+	}
+	return store.Verdict{Code: store.Applied}, err
 }
 
 // begun judges a Begin whose ID or key is there; the zero verdict if neither is.

@@ -18,6 +18,8 @@ const (
 	readBody  = `
 		SELECT n, content FROM body WHERE hash = ?2
 			AND EXISTS (SELECT 1 FROM named WHERE execution = (SELECT n FROM execution WHERE id = ?1) AND body = body.n)`
+	listNames = `
+		SELECT hash FROM body WHERE n IN (SELECT body FROM named WHERE execution = (SELECT n FROM execution WHERE id = ?)) ORDER BY hash`
 	readPieces = "SELECT content FROM piece WHERE n BETWEEN ?1 * 16 + 1 AND ?1 * 16 + 15 ORDER BY n"
 	// A name whose body is gone: no transaction of ours leaves one.
 	lostBody = `
@@ -103,6 +105,17 @@ func (t *tx) forget(execution int64) error {
 		_, err = t.exec(dropNames, execution)
 	}
 	return err
+}
+
+// Blobs implements store.Store.
+func (s *Store) Blobs(ctx context.Context, id store.ID) (list []string, err error) {
+	err = s.view(ctx, "blobs", func(c *conn) error {
+		return c.query(listNames, func(r row) error {
+			list = append(list, hex.EncodeToString(r.bytes(0)))
+			return nil
+		}, id)
+	})
+	return list, err
 }
 
 // Blob implements store.Store.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 func blobClauses() []clause {
 	return []clause{
 		{"blobs/one body for all that name it", "PL-1, AI-15", blobsShared},
+		{"blobs/with a begin", "PL-1, QY-7", blobsBegun},
 		{"blobs/stored once for a thousand", "AI-15", blobsOnce},
 		{"race/prune against executions that name the same bodies", "PL-1, RN-1, AI-15", raceBodies},
 	}
@@ -46,6 +48,57 @@ func (e *env) lacks(id store.ID, body []byte, when string) {
 	e.tb.Helper()
 	_, err := e.st.Blob(e.ctx(), id, hashOf(string(body)))
 	e.is(err, store.ErrNotFound, when)
+}
+
+// has wants an execution to have exactly these bodies.
+func (e *env) has(id store.ID, when string, bodies ...[]byte) {
+	e.tb.Helper()
+	var want []string
+	for _, b := range bodies {
+		e.reads(e.st, id, b, when)
+		want = append(want, hashOf(string(b)))
+	}
+	slices.Sort(want)
+	if got, err := e.st.Blobs(e.ctx(), id); err != nil || !slices.Equal(got, want) {
+		e.errorf("%s: blobs %q, %v; want %q", when, got, err, want)
+	}
+}
+
+// blobsBegun begins executions with blobs: alone, in a batch, owned, twice, and such that are refused.
+func blobsBegun(e *env) {
+	small := []byte("small")
+	begin := func(key string, owner store.Incarnation, bodies ...[]byte) store.Write {
+		b := start()
+		b.Key, b.Owner, b.Blobs = key, owner, bodies
+		return store.Write{Begin: &b}
+	}
+	first := begin("k", uuid.Nil, large(1), small, large(1), nil)
+	e.one(first, store.Applied, "a begin with blobs")
+	e.has(first.Begin.ID, "begun", large(1), small, nil)
+	e.one(first, store.Landed, "once more")
+
+	taken, owned, plain, dead := begin("k", uuid.Nil, large(2)), begin("", e.lease(), large(1), large(3)), begin("", uuid.Nil), begin("", uuid.New(), large(4))
+	var codes []store.Code
+	for _, v := range e.commit(taken, owned, plain, dead) {
+		codes = append(codes, v.Code)
+	}
+	if want := []store.Code{store.Exists, store.Applied, store.Applied, store.Superseded}; !slices.Equal(codes, want) {
+		e.failf("verdicts %v, want %v", codes, want)
+	}
+	e.has(owned.Begin.ID, "begun as owned", large(1), large(3))
+	e.has(plain.Begin.ID, "begun without blobs")
+	for _, w := range []store.Write{taken, dead} {
+		e.lacks(w.Begin.ID, w.Begin.Blobs[0], "a begin that was refused")
+		e.has(w.Begin.ID, "a begin that was refused")
+	}
+	e.restart()
+	e.has(first.Begin.ID, "after a restart", large(1), small, nil)
+
+	r := run{id: owned.Begin.ID, owner: owned.Begin.Owner, epoch: 1, base: 1}
+	a := r.next("more")
+	a.Blobs = [][]byte{large(3), large(5)}
+	e.advance(r, a)
+	e.has(r.id, "with another", large(1), large(3), large(5))
 }
 
 func blobsShared(e *env) {

@@ -1,0 +1,324 @@
+package durable_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/durable-go/durable"
+	"github.com/durable-go/durable/durabletest"
+)
+
+// errands is a workflow with a node of every kind. Its bodies tell ran what they do.
+func errands(ran *tally, broken *bool) (*durable.Workflow[note], *durable.Workflow[note]) {
+	did := func(name string, more func(ctx context.Context, n *note) error) *durable.StepNode[note] {
+		return body(name, func(ctx context.Context, n *note) error {
+			info, _ := durable.Info(ctx)
+			ran.add(info.Path)
+			n.N++
+			if more == nil {
+				return nil
+			}
+			return more(ctx, n)
+		}).Retry(durable.Retry{MaxAttempts: 2})
+	}
+	child := durable.Define("child", did("inner", nil))
+	return durable.Define("errands",
+		did("first", func(ctx context.Context, n *note) error {
+			hash, err := durable.Blob(ctx, []byte("a body that is kept"))
+			n.Trace = append(n.Trace, hash)
+			return err
+		}),
+		did("flaky", func(ctx context.Context, n *note) error {
+			if info, _ := durable.Info(ctx); info.Attempt < 2 {
+				return errFlaky
+			}
+			return nil
+		}),
+		durable.Branch("way", func(n *note) string { return n.Kind }).Case("left", did("left", nil)).Default(did("right", nil)),
+		durable.Loop("loop", func(n *note) bool { return len(n.Trace) < 4 }, did("again", func(_ context.Context, n *note) error {
+			n.Trace = append(n.Trace, "pass")
+			return nil
+		})),
+		durable.Parallel("both", durable.Sequence("a", told(ran, "one"), told(ran, "two")), durable.Sequence("b", told(ran, "three"))),
+		durable.Each("each", func(n *note) []string { return []string{"x", "y"} }, durable.Step("item", func(ctx context.Context, s *string) error {
+			info, _ := durable.Info(ctx)
+			ran.add(info.Path)
+			*s += "!"
+			return nil
+		})).Into(func(n *note, list []string) { n.Trace = append(n.Trace, list...) }),
+		did("called", func(ctx context.Context, n *note) error {
+			c, err := durable.Call(ctx, child, note{N: 10})
+			n.N += c.N
+			return err
+		}),
+		durable.Child("node", child, func(*note) note { return note{} }, func(n *note, c note) { n.N += c.N }),
+		durable.Event("news", func(n *note, s string) { n.Trace = append(n.Trace, s) }),
+		durable.Decision("back", func(_ context.Context, n *note) (durable.Choice, error) {
+			ran.add("back")
+			if slices.Contains(n.Trace, "turned") {
+				return durable.Next, nil
+			}
+			n.Trace = append(n.Trace, "turned")
+			return durable.Goto("over"), nil
+		}).To("over"),
+		did("skipped", nil),
+		did("over", nil),
+		did("read", func(ctx context.Context, n *note) error {
+			b, err := durable.ReadBlob(ctx, n.Trace[0])
+			n.Trace = append(n.Trace, string(b))
+			return err
+		}),
+		did("last", func(context.Context, *note) error {
+			if *broken {
+				return durable.Permanent(errors.New("the code is wrong"))
+			}
+			return nil
+		}),
+	), child
+}
+
+// told is a step that only tells what it is.
+func told(ran *tally, name string) *durable.StepNode[note] {
+	return body(name, func(ctx context.Context, _ *note) error {
+		info, _ := durable.Info(ctx)
+		ran.add(info.Path)
+		return nil
+	})
+}
+
+// QY-7: from each place at which a run has been another goes on, with the facts before it; nothing before it happens again, and
+// it ends as the first did.
+func TestQY7_ForkFromEveryPlace(t *testing.T) {
+	var ran tally
+	var broken bool
+	w, child := errands(&ran, &broken)
+	onStores(t, serve(w, child), func(t *testing.T, e env) {
+		ctx := t.Context()
+		broken = true
+		ran.reset()
+		run := durabletest.Start(e.Engine, w, note{Kind: "left"}, durable.Tags("shop"), durable.Priority(3))
+		run.WillSend("news", "sun")
+		if err := run.Fails(); !strings.Contains(err.Error(), "the code is wrong") {
+			t.Fatal(err)
+		}
+		broken = false
+		all := ran.all()
+		origin, err := e.Execution(ctx, run.ID, durable.WithSteps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths := []string{""}
+		for _, s := range origin.Steps {
+			if !slices.Contains(paths, s.Path) {
+				paths = append(paths, s.Path)
+			}
+		}
+		var whole *note
+		forks := 0
+		for _, path := range paths {
+			ran.reset()
+			id, err := e.Fork(ctx, run.ID, path)
+			if lane := strings.HasPrefix(path, "both[") || strings.HasPrefix(path, "each["); lane || err != nil {
+				if !errors.Is(err, durable.ErrInvalid) || !lane || !strings.Contains(err.Error(), "in a lane or an item") {
+					t.Errorf("%s: %v", path, err)
+				}
+				continue
+			}
+			forks++
+			f := durabletest.Attach(e.Engine, w, id)
+			f.WillSend("news", "sun")
+			end := f.Done()
+			if whole == nil {
+				whole = &end
+			} else if fmt.Sprint(end) != fmt.Sprint(*whole) {
+				t.Errorf("from %s: %v\nanew: %v", path, end, *whole)
+			}
+			at := slices.IndexFunc(all, func(p string) bool {
+				return p == path || strings.HasPrefix(p, path+"[") || strings.HasPrefix(p, path+"/")
+			})
+			if path == "" {
+				at = 0
+			}
+			got, want := ran.all(), all
+			if at >= 0 {
+				want = all[at:]
+			} else if path == "news" || path == "node" {
+				want = all[slices.Index(all, "back"):]
+				if path == "node" {
+					want = append([]string{"inner"}, want...)
+				}
+			}
+			slices.Sort(got)
+			want = slices.Sorted(slices.Values(want))
+			if !slices.Equal(got, want) {
+				t.Errorf("from %s: ran %q, want %q", path, got, want)
+			}
+			x, err := e.Execution(ctx, id, durable.WithSteps)
+			if err != nil || x.Origin == nil || *x.Origin != (durable.Origin{Run: run.ID, Path: path}) || x.Parent != (durable.ID{}) {
+				t.Fatalf("from %s: %v, origin %+v", path, err, x.Origin)
+			}
+			if !slices.Equal(x.Tags, []string{"shop"}) || x.Priority != 3 || x.Queue != origin.Queue || string(x.Input) != string(origin.Input) {
+				t.Errorf("from %s: %+v", path, x)
+			}
+			for i, s := range x.Steps {
+				before := slices.IndexFunc(x.Steps, func(s durable.StepRecord) bool { return !s.Inherited })
+				if s.Inherited != (i < before) {
+					t.Errorf("from %s: step %d, %s, inherited: %v", path, i, s.Path, s.Inherited)
+				}
+				if s.Inherited && (s.Path != origin.Steps[i].Path || !s.Started.Equal(origin.Steps[i].Started) || s.Status != origin.Steps[i].Status) {
+					t.Errorf("from %s: step %d is %+v, was %+v", path, i, s, origin.Steps[i])
+				}
+			}
+		}
+		if forks < 15 {
+			t.Errorf("only %d forks", forks)
+		}
+		again, err := e.Execution(ctx, run.ID, durable.WithSteps)
+		if before, after := fmt.Sprintf("%+v", origin), fmt.Sprintf("%+v", again); err != nil || len(before) != len(after) {
+			t.Errorf("the first run was\n%s, and is\n%s, %v", before, after, err)
+		}
+	})
+}
+
+// Crashes at any moment change nothing about a fork: it is there with all its facts and blobs, or not at all.
+func TestQY7_ForkedAndKilled(t *testing.T) {
+	var ran tally
+	broken := false
+	w, child := errands(&ran, &broken)
+	onStores(t, serve(w, child), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, note{})
+		run.WillSend("news", "sun")
+		want := run.Done()
+		for n := 1; n < 12; n++ {
+			id, err := e.Fork(t.Context(), run.ID, "both")
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.CrashAfter(n)
+			f := durabletest.Attach(e.Engine, w, id)
+			f.WillSend("news", "sun")
+			if got := f.Done(); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("killed after %d writes: %v, want %v", n, got, want)
+			}
+		}
+	})
+}
+
+func TestQY7_ForkEdits(t *testing.T) {
+	type other struct{ X int }
+	w := durable.Define("w", mark("a"), mark("b"), mark("c"))
+	next := durable.Define("w", mark("a"), mark("b2"), mark("c")).Version("2")
+	onStores(t, serve(w, next), func(t *testing.T, e env) {
+		ctx := t.Context()
+		run := durabletest.Start(e.Engine, w, note{Kind: "in"})
+		run.Done()
+		set := durable.Edit(func(n *note) error { n.N, n.Trace = 7, append(n.Trace, "edited"); return nil })
+		fork := func(path string, opts ...durable.StartOption) *durabletest.Started[note] {
+			t.Helper()
+			id, err := e.Fork(ctx, run.ID, path, opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return durabletest.Attach(e.Engine, w, id)
+		}
+		wantTrace(t, fork("b", set).Done(), "a", "edited", "b", "c")
+		wantTrace(t, fork("", set).Done(), "edited", "a", "b", "c")
+		if x := fork("", set).Look(); string(x.Input) != `{"kind":"in","n":7,"trace":["edited"]}` {
+			t.Errorf("the input is %s", x.Input)
+		}
+		raw := durable.Edit(func(s *json.RawMessage) error { *s = json.RawMessage(`{"trace":["raw"]}`); return nil })
+		wantTrace(t, fork("c", raw).Done(), "raw", "c")
+		wantTrace(t, fork("b", durable.InVersion("2")).Done(), "a", "b2", "c")
+		first, second := fork("b", durable.Key("k"), set), fork("b", durable.Key("k"), set)
+		if first.ID != second.ID {
+			t.Error("one key, two forks")
+		}
+		first.Done()
+		// A fork of a fork.
+		id, err := e.Fork(ctx, first.ID, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := durabletest.Attach(e.Engine, w, id)
+		wantTrace(t, f.Done(), "a", "edited", "b", "c")
+		if x := f.Look(); x.Origin.Run != first.ID {
+			t.Errorf("origin %+v", x.Origin)
+		}
+		count := e.count(t)
+		for want, try := range map[string]struct {
+			path string
+			opts []durable.StartOption
+			err  error
+		}{
+			`nothing at "d" has begun in it`:        {"d", nil, durable.ErrInvalid},
+			"and the state is a durable_test.note":  {"b", []durable.StartOption{durable.Edit(func(*other) error { return nil })}, durable.ErrInvalid},
+			"it is no durable_test.note":            {"b", []durable.StartOption{durable.Edit(func(s *json.RawMessage) error { *s = json.RawMessage(`{"n":"x"}`); return nil })}, durable.ErrInvalid},
+			"so not":                                {"b", []durable.StartOption{durable.Edit(func(*note) error { return errors.New("so not") })}, nil},
+			`version "3": name one of this program`: {"b", []durable.StartOption{durable.InVersion("3")}, durable.ErrUnknownWorkflow},
+			"belongs to run":                        {"c", []durable.StartOption{durable.Key("k")}, durable.ErrKeyConflict},
+			"the priority 5000":                     {"c", []durable.StartOption{durable.Priority(5000)}, durable.ErrInvalid},
+			`"nowhere"`:                             {"c", []durable.StartOption{durable.InQueue("nowhere")}, durable.ErrUnknownQueue},
+		} {
+			if _, err := e.Fork(ctx, run.ID, try.path, try.opts...); err == nil || !strings.Contains(err.Error(), want) || try.err != nil && !errors.Is(err, try.err) {
+				t.Errorf("%v; want %q", err, want)
+			}
+		}
+		if _, err := e.Fork(ctx, durable.ID{1}, ""); !errors.Is(err, durable.ErrNotFound) {
+			t.Errorf("of no run: %v", err)
+		}
+		if _, err := w.Start(ctx, e.Engine.Engine, note{}, set); !errors.Is(err, durable.ErrInvalid) || !strings.Contains(err.Error(), "Edit is for Fork") {
+			t.Errorf("a start with Edit: %v", err)
+		}
+		if n := e.count(t); n != count {
+			t.Errorf("%d runs more", n-count)
+		}
+	})
+}
+
+// Where something would be done or undone twice there is no fork.
+func TestQY7_ForkRefuses(t *testing.T) {
+	undo := func(context.Context, *note) error { return nil }
+	w := durable.Define("w", mark("a"), mark("book").Compensate(undo), mark("b"), take("s", "e"))
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		ctx := t.Context()
+		run := durabletest.Start(e.Engine, w, note{})
+		run.Settle()
+		if _, err := e.Fork(ctx, run.ID, "b"); !errors.Is(err, durable.ErrInvalid) || !strings.Contains(err.Error(), "book was done before, and would be undone by both") {
+			t.Errorf("behind a compensation: %v", err)
+		}
+		id, err := e.Fork(ctx, run.ID, "book") // of a run that has not ended
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := durabletest.Attach(e.Engine, w, id)
+		f.WillSend("e", "there")
+		wantTrace(t, f.Done(), "a", "book", "b", "there")
+		run.Event("e", "here")
+		wantTrace(t, run.Done(), "a", "book", "b", "here")
+	})
+	late := durable.Define("late", mark("a"), body("b", func(ctx context.Context, n *note) error {
+		_, err := durable.WaitForEvent[string](ctx, "e", durable.Timeout(time.Hour), durable.OnTimeout(""))
+		return err
+	}), mark("c"))
+	onStores(t, serve(late), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, late, note{})
+		run.Settle()
+		if err := e.Cancel(t.Context(), run.ID, "enough"); err != nil {
+			t.Fatal(err)
+		}
+		id, err := e.Fork(t.Context(), run.ID, "b") // it had not been cancelled then
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantTrace(t, durabletest.Attach(e.Engine, late, id).Done(), "a", "c")
+		if x, err := e.Execution(t.Context(), run.ID); err != nil || x.Status != durable.Cancelled {
+			t.Errorf("%v, %v", x, err)
+		}
+	})
+}
