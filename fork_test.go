@@ -322,3 +322,109 @@ func TestQY7_ForkRefuses(t *testing.T) {
 		}
 	})
 }
+
+// What ran as executions of its own before is done; what was spawned belongs to the first run.
+func TestQY7_ForkBehindChildren(t *testing.T) {
+	var ran tally
+	item := durable.Step("item", func(ctx context.Context, s *string) error {
+		ran.add("item " + *s)
+		*s += "!"
+		return nil
+	})
+	child := durable.Define("child", told(&ran, "inner"))
+	type state struct {
+		List []string              `json:"list,omitempty"`
+		Kid  durable.Spawned[note] `json:"kid,omitzero"`
+	}
+	w := durable.Define("w",
+		durable.Each("each", func(*state) []string { return []string{"x", "y", "z"} }, item).Spread().Into(func(s *state, list []string) { s.List = list }),
+		durable.Step("spawn", func(ctx context.Context, s *state) (err error) {
+			s.Kid, err = durable.Spawn(ctx, child, note{})
+			return err
+		}),
+		durable.Step("await", func(ctx context.Context, s *state) error {
+			_, err := durable.Await(ctx, s.Kid)
+			return err
+		}),
+		durable.Step("end", func(context.Context, *state) error { ran.add("end"); return nil }))
+	onStores(t, serve(w, child), func(t *testing.T, e env) {
+		ran.reset()
+		run := durabletest.Start(e.Engine, w, state{})
+		want := run.Done()
+		for _, c := range []struct {
+			path string
+			runs []string
+		}{
+			{"each", []string{"end", "inner", "item x", "item y", "item z"}},
+			{"spawn", []string{"end", "inner"}},
+			{"end", []string{"end"}},
+		} {
+			ran.reset()
+			id, err := e.Fork(t.Context(), run.ID, c.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end := durabletest.Attach(e.Engine, w, id).Done()
+			got := ran.all()
+			slices.Sort(got)
+			if !slices.Equal(end.List, want.List) || !slices.Equal(got, c.runs) {
+				t.Errorf("from %s: %+v, ran %q", c.path, end, got)
+			}
+		}
+		id, err := e.Fork(t.Context(), run.ID, "await")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := durabletest.Attach(e.Engine, w, id).Fails(); !strings.Contains(err.Error(), "it is no child of this run") {
+			t.Errorf("a fork that awaits another's child: %v", err)
+		}
+		for x, err := range e.EachExecution(t.Context(), durable.Filter{Parent: run.ID}) {
+			if err != nil || !strings.Contains(x.Workflow, "child") {
+				if _, err := e.Fork(t.Context(), x.ID, "item"); !errors.Is(err, durable.ErrInvalid) || !strings.Contains(err.Error(), run.ID.String()) {
+					t.Errorf("of an item: %v", err)
+				}
+				break
+			}
+		}
+	})
+}
+
+// A fork goes on from the last visit of a place, and from the pass of a loop that is named.
+func TestQY7_ForkFromVisits(t *testing.T) {
+	w := durable.Define("w",
+		mark("a"),
+		durable.Loop("loop", func(n *note) bool { return n.N < 3 }, body("in", func(_ context.Context, n *note) error {
+			n.N++
+			n.Trace = append(n.Trace, fmt.Sprint("in", n.N))
+			return nil
+		})),
+		mark("b"),
+		decide("again", func(n *note) durable.Choice {
+			if n.N < 5 {
+				n.N++
+				return durable.Goto("b")
+			}
+			return durable.Next
+		}),
+		mark("end"))
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, note{})
+		whole := []string{"a", "in1", "in2", "in3", "b", "again", "b", "again", "b", "again", "end"}
+		wantTrace(t, run.Done(), whole...)
+		for path, edited := range map[string][]string{
+			"loop[1]/in": {"a", "in1", "EDIT", "in2", "in3", "b", "again", "b", "again", "b", "again", "end"},
+			"loop[1]":    {"a", "in1", "EDIT", "in2", "in3", "b", "again", "b", "again", "b", "again", "end"},
+			"loop":       {"a", "EDIT", "in1", "in2", "in3", "b", "again", "b", "again", "b", "again", "end"},
+			"b":          {"a", "in1", "in2", "in3", "b", "again", "b", "again", "EDIT", "b", "again", "end"},
+			"again":      {"a", "in1", "in2", "in3", "b", "again", "b", "again", "b", "EDIT", "again", "end"},
+		} {
+			id, err := e.Fork(t.Context(), run.ID, path, durable.Edit(func(n *note) error { n.Trace = append(n.Trace, "EDIT"); return nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := durabletest.Attach(e.Engine, w, id).Done().Trace; !slices.Equal(got, edited) {
+				t.Errorf("from %s: %q, want %q", path, got, edited)
+			}
+		}
+	})
+}

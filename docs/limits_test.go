@@ -11,6 +11,8 @@ import (
 func TestLimitsAreThoseOfTheCode(t *testing.T) {
 	page := read(t, "limits.md")
 	for _, l := range []struct{ file, name, value, row string }{
+		{"fork.go", "maxForkBlobs", "64 << 20", "| blobs, and records, that a fork takes along | 64 MiB; 16 MiB |"},
+		{"fork.go", "maxForkRow", "16 << 20", "| blobs, and records, that a fork takes along | 64 MiB; 16 MiB |"},
 		{"store/postgres/blob.go", "sharedFrom", "512", "| blobs that runs share on PostgreSQL | from 512 bytes"},
 		{"ai/offline/limits.go", "maxText", "1 << 20", "| text that the offline model reads | 1 MiB, 20,000 lines |"},
 		{"ai/offline/limits.go", "maxLines", "20_000", "| text that the offline model reads | 1 MiB, 20,000 lines |"},

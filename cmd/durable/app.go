@@ -76,7 +76,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs")
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.demoCommand(), a.listCommand(), a.showCommand(), a.inboxCommand(), a.eventCommand(), a.publishCommand(), a.cancelCommand(), a.retryCommand(), a.cleanupCommand(), a.logsCommand(), a.aiCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.listCommand(), a.showCommand(), a.inboxCommand(), a.eventCommand(), a.publishCommand(), a.cancelCommand(), a.retryCommand(), a.forkCommand(), a.rerunCommand(), a.diffCommand(), a.cleanupCommand(), a.logsCommand(), a.aiCommand(), a.versionCommand())
 	return root
 }
 
@@ -109,7 +109,7 @@ func (a *app) code(err error) int {
 	switch {
 	case !a.parsed, errors.As(err, &wrong), is(durable.ErrInvalid, durable.ErrTooLarge, store.ErrBadCursor):
 		return exitUsage
-	case errors.As(err, &refused), is(aitest.ErrNoCalls, aitest.ErrSecret, durable.ErrRunDone, durable.ErrCompensating, durable.ErrNotRetryable, durable.ErrNoSuchWait, durable.ErrAmbiguous, durable.ErrInboxFull, store.ErrNewer, store.ErrReadOnly, store.ErrNotDatabase):
+	case errors.As(err, &refused), is(durable.ErrKeyConflict, aitest.ErrNoCalls, aitest.ErrSecret, durable.ErrRunDone, durable.ErrCompensating, durable.ErrNotRetryable, durable.ErrNoSuchWait, durable.ErrAmbiguous, durable.ErrInboxFull, store.ErrNewer, store.ErrReadOnly, store.ErrNotDatabase):
 		return exitRefused
 	case is(durable.ErrNotFound, os.ErrNotExist):
 		return exitNotFound

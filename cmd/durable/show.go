@@ -77,6 +77,13 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 	if x.Parent != (durable.ID{}) {
 		field("Parent", x.Parent.String())
 	}
+	if o := x.Origin; o != nil {
+		text := o.Run.String()
+		if o.Path != "" {
+			text += " at " + term.Line(o.Path)
+		}
+		field("Forked", "from "+text)
+	}
 	field("Key", term.Line(x.Key))
 	field("Tags", term.Line(strings.Join(x.Tags, ", ")))
 	field("Queue", term.Line(x.Queue))
@@ -149,6 +156,8 @@ func stepTable(steps []durable.StepRecord, now time.Time) *term.Table {
 		}
 		if p.Error != nil {
 			row[5] = term.Cell{Text: p.Error.Message, Style: term.Red}
+		} else if p.Inherited {
+			row[5] = term.Cell{Text: "inherited", Style: term.Dim}
 		} else if p.Waited > 0 {
 			row[5] = term.Cell{Text: "waited " + term.Took(p.Waited), Style: term.Dim}
 		}

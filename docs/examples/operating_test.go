@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"path/filepath"
@@ -109,6 +110,47 @@ func TestVersions(t *testing.T) {
 		got, err := run.Wait(t.Context())
 		if trace := fmt.Sprint(got.Trace); err != nil || trace != want {
 			t.Errorf("the trace is %s (%v), want %s", trace, err, want)
+		}
+	}
+}
+
+// [fork]
+func goOn(ctx context.Context, engine *durable.Engine, failed durable.ID) (durable.ID, error) {
+	return engine.Fork(ctx, failed, "read",
+		durable.Edit(func(t *Ticket) error { t.Kind = "letter"; return nil }), // as the state was before that step
+		durable.Key("mended "+failed.String()))                                // once, however often it is asked for
+}
+
+// [/fork]
+
+func TestFork(t *testing.T) {
+	w := durable.Define("ticket", durable.Step("greet", greet), durable.Step("read", func(_ context.Context, t *Ticket) error {
+		if t.Trace = append(t.Trace, "read"); t.Kind != "letter" {
+			return errors.New("that is no letter")
+		}
+		return nil
+	}))
+	engine, err := durable.Open(t.Context(), sqlite.Open(filepath.Join(t.TempDir(), "durable.db")), durable.Config{Workflows: []durable.Definition{w}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	go engine.Run(t.Context())
+	run, err := w.Start(t.Context(), engine, Ticket{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Wait(t.Context()); err == nil {
+		t.Fatal("it has not failed")
+	}
+	for range 2 {
+		id, err := goOn(t.Context(), engine, run.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, err := w.Attach(engine, id).Wait(t.Context())
+		if trace := fmt.Sprint(end.Trace); err != nil || trace != "[greet read]" {
+			t.Errorf("the trace is %s (%v)", trace, err)
 		}
 	}
 }

@@ -41,6 +41,7 @@ func rooms() []room {
 		{dir: "internal/journal", ours: []string{"internal/tree"}},
 		{dir: "internal/plan", ours: []string{"internal/journal", "internal/tree"}},
 		{dir: "internal/cron"},
+		{dir: "internal/diff"},
 		{dir: "internal/schema", third: []string{infer, validate, "golang.org/x/text"}},
 		{dir: "store", third: []string{uuid}},
 		{dir: "internal/fail"},
@@ -63,10 +64,10 @@ func rooms() []room {
 		{dir: "ai/gemini", ours: []string{"ai/model", "ai/internal/wire"}},
 		{dir: "ai/offline", ours: []string{"ai/model"}},
 		{dir: "ai", ours: []string{"", "ai/model", "ai/internal/wire", "ai/anthropic", "ai/openai", "ai/gemini", "ai/offline", "internal/schema"}},
-		{dir: "ai/aitest", ours: []string{"", "ai", "ai/model", "ai/internal/wire", "ai/offline"}, third: []string{"testing"}},
+		{dir: "ai/aitest", ours: []string{"", "ai", "ai/model", "ai/internal/wire", "ai/offline", "internal/diff"}, third: []string{"testing"}},
 		{dir: "dashboard", ours: []string{""}, third: []string{"*"}},
 		{dir: "examples/...", ours: []string{"", "ai", "ai/...", "durabletest", "examples/...", "store/memory", "store/sqlite", "store/postgres"}},
-		{dir: "cmd/...", ours: []string{"", "ai", "ai/...", "cmd/...", "dashboard", "examples/...", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
+		{dir: "cmd/...", ours: []string{"", "ai", "ai/...", "cmd/...", "dashboard", "examples/...", "internal/diff", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
 
 		// What the guides show, compiled and run.
 		{dir: "docs/...", ours: []string{"", "ai", "ai/...", "durabletest", "store", "store/memory", "store/sqlite"}},
