@@ -13,13 +13,15 @@ import (
 type Exchange struct {
 	CallInfo
 	// Provider is what stands before the colon in the full name of the model that was asked; with its address, if it has one.
-	Provider string `json:"provider"`
+	Provider string
 	// Request is what the provider was given. How long its prefix is cached and for how long silence is borne is not recorded.
-	Request *Request `json:"request"`
+	Request *Request
 	// Response is the answer as the provider gave it; nil: there is none, or none is recorded.
-	Response *Response `json:"response,omitempty"`
+	Response *Response
 	// Failure is how it failed instead; nil: it did not, or nobody knows.
-	Failure *Error `json:"failure,omitempty"`
+	Failure *Error
+	// Gone says that neither came until the caller's own context ended.
+	Gone bool
 }
 
 // reader reads what exchanges consist of. Messages are shared by the requests that have them.
@@ -61,7 +63,9 @@ func (r *reader) exchange(t *recorded) (*Exchange, error) {
 		return nil, err
 	}
 	switch {
-	case o == nil, o.Interrupted, o.Gone != "":
+	case o == nil, o.Interrupted:
+	case o.Gone != "":
+		x.Gone = true
 	case o.Error != nil:
 		x.Failure = o.Error.err(o.Usage)
 		x.Failure.Unpaid = !o.Lost && mayBePaid(x.Failure) // else its status says so

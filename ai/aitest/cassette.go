@@ -2,7 +2,6 @@ package aitest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -45,12 +44,10 @@ func Cassette(ctx context.Context, t TB, path string, r ...Recording) context.Co
 		t.Fatalf("aitest: %d Recordings, where one is enough", len(r))
 	}
 	c := &cassette{t: t, path: path, recording: os.Getenv("AI_RECORD") == "1", partial: rec.Partial, used: map[int]bool{}}
-	if !c.recording {
-		c.load(&rec)
-	}
+	c.load(&rec)
 	var err error
 	if c.redact, err = rec.redactor(); err != nil {
-		t.Fatalf("aitest: %v", err)
+		t.Fatalf("aitest: %s: %v", path, err)
 	}
 	c.tape.Hide = c.redact.hide
 	outer := rec.Config.Around
@@ -77,43 +74,39 @@ type cassette struct {
 
 	mu     sync.Mutex
 	tape   tape
-	keys   []string // of the recorded requests, in a canonical form
+	calls  map[digest][]int // those that are recorded
 	used   map[int]bool
 	missed bool
 }
 
+// load reads the file. One that was exported is played in any case: no model could say it again. What a file hides is hidden
+// when it is recorded anew, too.
 func (c *cassette) load(rec *Recording) {
 	c.t.Helper()
 	b, err := os.ReadFile(c.path)
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist) && c.recording:
+		return
+	case errors.Is(err, os.ErrNotExist):
 		c.t.Fatalf("aitest: there is no cassette %s: record it with AI_RECORD=1 and a key", c.path)
-	} else if err != nil {
+	case err != nil:
 		c.t.Fatalf("aitest: %v", err)
 	}
-	if err := c.tape.read(b); err != nil {
+	var t tape
+	err = t.read(b)
+	if c.recording && (err != nil || !t.Exported) {
+		rec.Hide = slices.Concat(t.Hide, rec.Hide)
+		return
+	}
+	if err != nil {
 		c.t.Fatalf("aitest: %s %v", c.path, err)
 	}
-	for _, call := range c.tape.Calls {
-		c.keys = append(c.keys, key(call.Provider, call.Request))
+	c.tape, c.recording, c.calls = t, false, make(map[digest][]int)
+	for i, call := range t.Calls {
+		d := call.Request.digest(call.Provider, t.ends[i])
+		c.calls[d] = append(c.calls[d], i)
 	}
-	rec.Hide = slices.Concat(c.tape.Hide, rec.Hide)
-}
-
-// key is a request for comparing and for people: indented JSON.
-func key(provider string, r request) string {
-	b, err := json.Marshal(struct {
-		Provider string `json:"provider"`
-		request
-	}{provider, r})
-	if err != nil {
-		return err.Error()
-	}
-	out, err := decoded(b) // to bring members of schemas into one order
-	if err != nil {
-		return string(b)
-	}
-	b, _ = json.MarshalIndent(out, "", "  ")
-	return string(b)
+	rec.Hide = slices.Concat(t.Hide, rec.Hide)
 }
 
 // finish writes the cassette, or says what is left of it.
@@ -122,14 +115,14 @@ func (c *cassette) finish() {
 	defer c.mu.Unlock()
 	if !c.recording {
 		if n := len(c.tape.Calls) - len(c.used); n > 0 && !c.missed && !c.partial {
-			c.t.Errorf("aitest: %s: %d of %d recorded calls were not asked for; record it anew with AI_RECORD=1", c.path, n, len(c.tape.Calls))
+			c.t.Errorf("aitest: %s: %d of %d recorded calls were not asked for. %s", c.path, n, len(c.tape.Calls), c.anew())
 		}
 		return
 	}
 	if c.missed {
 		return
 	}
-	b, err := c.tape.bytes()
+	b, err := c.tape.bytes(func() error { return nil })
 	if err != nil {
 		c.t.Errorf("aitest: %s is not written: %v", c.path, err)
 		return
@@ -168,33 +161,39 @@ type tapedModel struct {
 
 // Generate implements model.Model.
 func (m tapedModel) Generate(ctx context.Context, r *model.Request, on func(model.Delta)) (*model.Response, error) {
-	asked, err := m.c.redact.request(r)
+	provider, asked, after, err := m.c.redact.request(m.name, r)
 	if err != nil {
 		return nil, &model.Error{Kind: model.Invalid, Provider: "aitest", Model: r.Model, Err: err}
 	}
 	if m.m == nil {
-		p := m.c.find(m.name, asked, r)
-		return p.play(ctx, on)
+		return m.c.find(provider, asked, after, r).play(ctx, on)
 	}
 	resp, err := m.m.Generate(ctx, r, on)
-	if wrong := m.c.take(m.name, asked, resp, err); wrong != nil {
+	call := taken{Provider: provider, Request: asked}
+	if wrong := m.c.take(ctx, call, after, resp, err); wrong != nil {
 		m.c.t.Errorf("aitest: %v", wrong)
 	}
 	return resp, err
 }
 
 // take keeps a call that was made. What cannot be kept fails the test, not the call.
-func (c *cassette) take(provider string, asked request, resp *model.Response, err error) error {
+func (c *cassette) take(ctx context.Context, call taken, after []digest, resp *model.Response, err error) (wrong error) {
 	var e *model.Error
-	if err != nil && !errors.As(err, &e) {
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+		call.Response, wrong = c.redact.answer(resp)
+	case errors.Is(cause, context.DeadlineExceeded), errors.Is(cause, context.Canceled):
+		call.Unanswered = true
+	case errors.As(err, &e):
+		call.Error, wrong = c.redact.failure(e)
+	default:
 		return nil // nothing that a provider said
 	}
-	call, err := c.redact.take(provider, asked, resp, e)
-	if err != nil {
-		return err
+	if wrong != nil {
+		return wrong
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tape.Calls = append(c.tape.Calls, call)
+	c.tape.add(call, after)
 	return nil
 }

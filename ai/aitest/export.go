@@ -15,7 +15,7 @@ import (
 type Exported struct {
 	Runs  int `json:"runs"`  // that have calls on the cassette
 	Calls int `json:"calls"` // on the cassette
-	// LeftOut are requests of which no answer is recorded: they were cut off, or are on their way.
+	// LeftOut are requests of which nobody knows what came of them: they were cut off by the end of their process, or are on their way.
 	LeftOut int `json:"left_out"`
 	// Superseded are answers that a step has rejected by failing. They are on the cassette.
 	Superseded int `json:"superseded"`
@@ -45,14 +45,17 @@ func Export(ctx context.Context, e *durable.Engine, id durable.ID, w io.Writer, 
 	if err != nil {
 		return Exported{}, fmt.Errorf("aitest: %w", err)
 	}
-	out, t, err := x.tape(all)
+	out, t, err := x.tape(all, ctx.Err)
 	if err != nil {
 		return Exported{}, fmt.Errorf("aitest: %w", err)
 	}
 	if out.Calls == 0 {
 		return out, fmt.Errorf("aitest: run %s: %w", id, ErrNoCalls)
 	}
-	b, err := t.bytes()
+	b, err := t.bytes(ctx.Err)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return Exported{}, fmt.Errorf("aitest: %w", err)
 	}
@@ -82,32 +85,32 @@ func family(ctx context.Context, e *durable.Engine, id durable.ID) (all []ai.Exc
 	return all, nil
 }
 
-// tape is the cassette of requests.
-func (x *redactor) tape(all []ai.Exchange) (out Exported, t tape, err error) {
-	t.Hide = x.hide
+// tape is the cassette of requests. goOn says from time to time whether to go on.
+func (x *redactor) tape(all []ai.Exchange, goOn func() error) (out Exported, t tape, err error) {
+	t.Hide, t.Exported = x.hide, true
 	runs, files := make(map[string]bool), make(map[string]bool)
 	for _, c := range all {
-		if c.Response == nil && c.Failure == nil {
+		if c.Response == nil && c.Failure == nil && !c.Gone {
 			out.LeftOut++
 			continue
 		}
-		where := fmt.Sprintf("run %s, step %s, try %d of %s", c.Execution, c.Path, c.Try, c.Name)
-		asked, err := x.request(c.Request)
+		call := taken{where: fmt.Sprintf("run %s, step %s, try %d of %s", c.Execution, c.Path, c.Try, c.Name), Unanswered: c.Gone}
+		var after []digest
+		if call.Provider, call.Request, after, err = x.request(c.Provider, c.Request); err == nil {
+			err = goOn()
+		}
+		switch {
+		case err != nil:
+		case c.Response != nil:
+			call.Response, err = x.answer(c.Response)
+		case c.Failure != nil:
+			call.Error, err = x.failure(c.Failure)
+		}
 		if err != nil {
-			return out, t, fmt.Errorf("%s: %w", where, err)
+			return out, t, fmt.Errorf("%s: %w", call.where, err)
 		}
-		resp := c.Response
-		if resp != nil {
-			plain := *resp
-			plain.Asked, plain.Cost = "", ai.Cost{} // as a provider says it
-			resp = &plain
-		}
-		call, err := x.take(c.Provider, asked, resp, c.Failure)
-		if err != nil {
-			return out, t, fmt.Errorf("%s: %w", where, err)
-		}
-		t.Calls = append(t.Calls, call)
-		for _, m := range asked.Messages {
+		t.add(call, after)
+		for _, m := range t.Calls[len(t.Calls)-1].Request.Messages {
 			for _, f := range m.Files {
 				if !readable(f.Data) {
 					files[string(f.Data)] = true

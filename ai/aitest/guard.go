@@ -1,6 +1,7 @@
 package aitest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -22,7 +23,10 @@ type look struct {
 }
 
 // value is that of a variable of the environment which holds a secret.
-type value struct{ name, text string }
+type value struct {
+	name string
+	text []byte
+}
 
 func newGuard() *guard {
 	g := new(guard)
@@ -31,6 +35,8 @@ func newGuard() *guard {
 		{"what looks like a key of Google", `\bAIza[0-9A-Za-z_-]{30,}`},
 		{"what looks like a bearer token", `(?i)\bbearer [A-Za-z0-9._~+/-]{16,}`},
 		{"what looks like a token of GitHub", `\b(gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})`},
+		{"what looks like a token of GitLab", `\bglpat-[A-Za-z0-9_-]{16,}`},
+		{"what looks like a name with its password", `(?i)\bbasic [A-Za-z0-9+/]{16,}`},
 		{"what looks like a key of AWS", `\b(AKIA|ASIA)[0-9A-Z]{16}\b`},
 		{"what looks like a token of Slack", `\bxox[abprs]-[A-Za-z0-9-]{10,}`},
 		{"a private key", `-----BEGIN [A-Z ]*PRIVATE KEY-----`},
@@ -41,18 +47,37 @@ func newGuard() *guard {
 	}
 	for _, line := range os.Environ() {
 		name, text, _ := strings.Cut(line, "=")
-		for _, end := range []string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD"} {
-			if strings.HasSuffix(name, end) && len(text) >= 8 {
-				g.values = append(g.values, value{name, text})
-			}
+		if len(text) < 8 || !regexp.MustCompile(`(?i)KEY|TOKEN|SECRET|PASSW`).MatchString(name) {
+			continue
+		}
+		g.values = append(g.values, value{name, []byte(text)})
+		if quoted, err := json.Marshal(text); err == nil && string(quoted[1:len(quoted)-1]) != text { // in JSON within a text
+			g.values = append(g.values, value{name, quoted[1 : len(quoted)-1]})
 		}
 	}
 	return g
 }
 
-// find says what there is in v that must not be written, and where, without telling it; "": nothing.
-func (g *guard) find(v any) (string, error) {
-	b, err := json.Marshal(v)
+// hideIt is what to do about a secret.
+const hideIt = "; hide it with a pattern that fits it (Recording.Hide, --hide)"
+
+// find says what there is in a call that must not be written, and where, without telling it; "": nothing.
+func (g *guard) find(call taken) (string, error) {
+	messages := make([]said, len(call.Request.Messages))
+	for i, m := range call.Request.Messages {
+		for k, f := range m.Files {
+			if what := g.secret(f.Data); what != "" {
+				return fmt.Sprintf("%s in the file request.messages[%d].files[%d]"+hideIt, what, i, k), nil
+			}
+		}
+		m.Files = slices.Clone(m.Files)
+		for k := range m.Files {
+			m.Files[k].Data = nil
+		}
+		messages[i] = m
+	}
+	call.Request.Messages = messages
+	b, err := json.Marshal(call)
 	if err != nil {
 		return "", err
 	}
@@ -66,8 +91,8 @@ func (g *guard) find(v any) (string, error) {
 func (g *guard) walk(at string, v any) string {
 	switch v := v.(type) {
 	case string:
-		if what := g.secret(v); what != "" {
-			return what + " in " + at
+		if what := g.secret([]byte(v)); what != "" {
+			return what + " in " + at + hideIt
 		}
 	case []any:
 		for i, x := range v {
@@ -76,14 +101,9 @@ func (g *guard) walk(at string, v any) string {
 			}
 		}
 	case map[string]any:
-		if data, isText := fileOf(v); isText {
-			if what := g.secret(string(data)); what != "" {
-				return what + " in the file " + at
-			}
-		}
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if what := g.secret(k); what != "" {
-				return what + " in a name in " + at
+			if what := g.secret([]byte(k)); what != "" {
+				return what + " in a name in " + at + "; names of fields are not hidden, so this cannot be written"
 			}
 			if what := g.walk(strings.TrimPrefix(at+"."+k, "."), v[k]); what != "" {
 				return what
@@ -93,15 +113,15 @@ func (g *guard) walk(at string, v any) string {
 	return ""
 }
 
-// secret says what looks like a key in a text; "" if nothing does.
-func (g *guard) secret(s string) string {
+// secret says what looks like a key in a text or file; "" if nothing does.
+func (g *guard) secret(s []byte) string {
 	for _, l := range g.looks {
-		if l.pattern.MatchString(s) {
+		if l.pattern.Match(s) {
 			return l.what
 		}
 	}
 	for _, v := range g.values {
-		if strings.Contains(s, v.text) {
+		if bytes.Contains(s, v.text) {
 			return "the value of " + v.name
 		}
 	}

@@ -28,6 +28,7 @@ type plan struct {
 	slow    time.Duration // until the first byte
 	cut     int           // bytes of the body after which the connection ends; 0: none
 	silent  bool          // no byte ever comes
+	endless bool          // nor does an end, but that of the caller's time
 	inside  bool          // the error comes in a stream that began with 200
 	request *model.Request
 	err     *model.Error // from a model that is none of ours
@@ -37,6 +38,10 @@ type plan struct {
 func (p plan) play(ctx context.Context, on func(model.Delta)) (*model.Response, error) {
 	if p.err != nil {
 		return nil, p.err
+	}
+	if p.endless {
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	if p.silent {
 		idle := p.request.Idle

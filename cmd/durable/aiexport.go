@@ -60,15 +60,12 @@ func (a *app) aiExport(ctx context.Context, e *durable.Engine, id durable.ID, x 
 	}
 	var b bytes.Buffer
 	done, err := aitest.Export(ctx, e, id, &b, x.rec)
-	switch {
-	case errors.Is(err, aitest.ErrSecret):
-		return fmt.Errorf("%w; --hide a pattern that fits it", err)
-	case err != nil:
+	if err != nil {
 		return err
 	}
-	cassette := term.Escape(b.Bytes())
+	cassette := b.Bytes()
 	if x.out == "" {
-		if _, err := a.out.Write(cassette); err != nil {
+		if _, err := a.out.Write(cassette); err != nil || a.json {
 			return err
 		}
 		return writeExported(term.NewScreen(a.err, a.env), "the cassette", len(cassette), done)
@@ -106,18 +103,27 @@ func (x *aiExport) free() error {
 
 // replace writes a file whole, or not at all.
 func replace(path string, content []byte) error {
+	mode := fs.FileMode(0o644)
+	if at, err := os.Stat(path); err == nil {
+		mode = at.Mode().Perm()
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".cassette-*")
+	if err == nil {
+		_, err = f.Write(content)
+		if err = errors.Join(err, f.Chmod(mode), f.Close()); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}
+	if failed, ok := errors.AsType[*fs.PathError](err); ok { // not of the file that nobody has named
+		err = failed.Err
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s cannot be written: %w", path, err)
 	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	return nil
 }
 
 func writeExported(s *term.Screen, name string, size int, x aitest.Exported) error {
@@ -126,7 +132,7 @@ func writeExported(s *term.Screen, name string, size int, x aitest.Exported) err
 		n         int
 		one, many string
 	}{
-		{x.LeftOut, "1 request is left out: no answer to it is recorded", "%d requests are left out: no answers to them are recorded"},
+		{x.LeftOut, "1 request is left out: nobody knows what came of it", "%d requests are left out: nobody knows what came of them"},
 		{x.Superseded, "1 answer was superseded: its step failed and asked afresh", "%d answers were superseded: their steps failed and asked afresh"},
 		{x.Files, "1 file is no text, and in it as it is", "%d files are no text, and in it as they are"},
 	} {

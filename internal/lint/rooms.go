@@ -42,6 +42,7 @@ func rooms() []room {
 		{dir: "internal/plan", ours: []string{"internal/journal", "internal/tree"}},
 		{dir: "internal/cron"},
 		{dir: "internal/diff"},
+		{dir: "internal/printable"},
 		{dir: "internal/schema", third: []string{infer, validate, "golang.org/x/text"}},
 		{dir: "store", third: []string{uuid}},
 		{dir: "internal/fail"},
@@ -64,10 +65,10 @@ func rooms() []room {
 		{dir: "ai/gemini", ours: []string{"ai/model", "ai/internal/wire"}},
 		{dir: "ai/offline", ours: []string{"ai/model"}},
 		{dir: "ai", ours: []string{"", "ai/model", "ai/internal/wire", "ai/anthropic", "ai/openai", "ai/gemini", "ai/offline", "internal/schema"}},
-		{dir: "ai/aitest", ours: []string{"", "ai", "ai/model", "ai/internal/wire", "ai/offline", "internal/diff"}, third: []string{"testing"}},
+		{dir: "ai/aitest", ours: []string{"", "ai", "ai/model", "ai/internal/wire", "ai/offline", "internal/diff", "internal/printable"}, third: []string{"testing"}},
 		{dir: "dashboard", ours: []string{""}, third: []string{"*"}},
 		{dir: "examples/...", ours: []string{"", "ai", "ai/...", "durabletest", "examples/...", "store/memory", "store/sqlite", "store/postgres"}},
-		{dir: "cmd/...", ours: []string{"", "ai", "ai/...", "cmd/...", "dashboard", "examples/...", "internal/diff", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
+		{dir: "cmd/...", ours: []string{"", "ai", "ai/...", "cmd/...", "dashboard", "examples/...", "internal/diff", "internal/printable", "store", "store/memory", "store/sqlite", "store/postgres"}, third: []string{"*"}},
 
 		// What the guides show, compiled and run.
 		{dir: "docs/...", ours: []string{"", "ai", "ai/...", "durabletest", "store", "store/memory", "store/sqlite"}},

@@ -3,9 +3,9 @@ package term
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"unicode"
+
+	"github.com/durable-go/durable/internal/printable"
 )
 
 // WriteJSON writes v as indented JSON. Control characters that JSON allows are escaped: the
@@ -18,19 +18,6 @@ func WriteJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(Escape(b.Bytes()))
+	_, err := w.Write(printable.JSON(b.Bytes()))
 	return err
-}
-
-// Escape escapes control characters in JSON.
-func Escape(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for _, r := range string(b) {
-		if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			out = fmt.Appendf(out, `\u%04x`, r)
-		} else {
-			out = append(out, string(r)...)
-		}
-	}
-	return out
 }
