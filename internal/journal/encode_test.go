@@ -138,7 +138,7 @@ func TestNewerFormatsAreRefused(t *testing.T) {
 	row = seal(append([]byte{version + 1}, row[1:len(row)-4]...))
 	for what, b := range map[string][]byte{
 		"version": row,
-		"kind":    handmade(byte(Recalling)+1, 0),
+		"kind":    handmade(byte(Forked)+1, 0),
 		"kind 0":  handmade(0, 0),
 		"reason":  handmade(byte(Delayed), tagWhy, byte(ByAsking)+1, 0),
 		"way":     Encode([]Fact{{Kind: Answered, Path: "b", Answer: &Answer{Way: WaySkip + 1}}}),

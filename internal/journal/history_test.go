@@ -300,10 +300,10 @@ func TestEndsOfWaits(t *testing.T) {
 
 func TestKindsHaveNames(t *testing.T) {
 	var got []string
-	for k := range Recalling + 2 {
+	for k := range Forked + 2 {
 		got = append(got, k.String())
 	}
-	want := "unknown began tried done delayed failed answered called waited received fired handed cleared cancelled closed turned halted revived revoked altered gathered unknown expired scattered recalled recalling unknown"
+	want := "unknown began tried done delayed failed answered called waited received fired handed cleared cancelled closed turned halted revived revoked altered gathered unknown expired scattered recalled recalling forked unknown"
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("%s, want %s", s, want)
 	}
