@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/run"
 	"github.com/durable-go/durable/internal/tree"
 	"github.com/durable-go/durable/store"
@@ -20,6 +21,8 @@ var (
 	ErrCompensating = errors.New("the run is being rolled back")
 	// ErrNotRetryable: only what could not be rolled back can be tried again.
 	ErrNotRetryable = errors.New("the run is not compensation_failed")
+	// ErrNotForkable: a run that went on from there would do or undo what another does.
+	ErrNotForkable = journal.ErrTwice
 	// ErrNotBlocked: the execution is not blocked, so nothing needs to be mended.
 	ErrNotBlocked = errors.New("the run is not blocked")
 	// ErrUnknownWorkflow: this engine has no such workflow or version.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,13 +32,14 @@ type Origin struct {
 // Path is a step, a node that waits, or a node with others in it, as StepRecord.Path has them; of what is in
 // a loop that pass of it. The run is of the same workflow: of the version of the other one, if InVersion does
 // not name one; it is that code which goes on. Tags, priority and queue are those of the other run unless
-// options say otherwise. Key makes it happen once. Blobs are there in the new run, too; its messages, logs, streams, budgets and time limit are
+// options say otherwise. Key makes it happen once for that run and path, whatever Edit does. Blobs are there in the new run, too; its messages, logs, streams, budgets and time limit are
 // its own, and it has no parent.
 //
-// A fork from where it would do or undo something a second time is refused with ErrInvalid: inside of lanes and
+// A fork from where it would do or undo something a second time is refused with ErrNotForkable: inside of lanes and
 // items (fork from the Parallel or Each), behind a step with a compensation, behind a cancel. Runs that were spawned before belong
-// to the other run: Await of them fails. Other errors: ErrNotFound, ErrTooLarge (more than 64 MiB of blobs, or 16 MiB of records, before the
-// step), ErrKeyConflict, ErrUnknownWorkflow, ErrUnknown.
+// to the other run: Await of them fails. Other errors: ErrInvalid for a path at which nothing has begun, or that the code has
+// not; ErrNotFound, ErrTooLarge (more than 64 MiB of blobs of that run, or 16 MiB of records before the step), ErrKeyConflict, ErrUnknownWorkflow,
+// ErrUnknown: with a Key it is safe to fork again, also if the other run has changed meanwhile.
 func (e *Engine) Fork(ctx context.Context, id ID, path string, opts ...StartOption) (ID, error) {
 	forked, err := e.fork(ctx, id, path, opts)
 	if err != nil {
@@ -58,7 +60,10 @@ func InVersion(version string) StartOption {
 // the workflow, or json.RawMessage. fn may be called more than once. Its error ends the fork.
 func Edit[S any](fn func(s *S) error) StartOption {
 	return func(o *startOptions) {
-		o.use("Edit", forFork)
+		if o.use("Edit", forFork); fn == nil {
+			o.edit = &edit{reflect.TypeFor[S](), func([]byte, int) ([]byte, error) { return nil, fmt.Errorf("%w: its function is nil", ErrInvalid) }}
+			return
+		}
 		o.edit = &edit{reflect.TypeFor[S](), func(raw []byte, limit int) ([]byte, error) {
 			var s S
 			if err := decode(raw, &s, shapeOf(reflect.TypeFor[S]()).plain); err != nil {
@@ -88,15 +93,18 @@ func (e *Engine) fork(ctx context.Context, id ID, path string, opts []StartOptio
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if forked, is, err := e.forkedBefore(ctx, o.key, id, path); err != nil || is {
+		return forked, err
+	}
 	rec, err := e.store.Load(ctx, id, true)
 	if err != nil {
 		return ID{}, err
 	}
-	facts, h, err := history(&rec, path)
+	facts, h, err := history(ctx, &rec, path)
 	if err != nil {
 		return ID{}, err
 	}
-	b, d, err := e.forking(&o, &rec, h)
+	b, d, err := e.forking(&o, &rec, h, path)
 	if err != nil {
 		return ID{}, err
 	}
@@ -115,13 +123,16 @@ func (e *Engine) fork(ctx context.Context, id ID, path string, opts []StartOptio
 	case o.edit != nil:
 		mark.Data = state
 	}
-	if b.Row = run.ForkRow(&b, limit, input, facts, mark); len(b.Row) > maxForkRow {
+	if err := run.Fork(&b, limit, input, facts, h, mark); err != nil {
+		return ID{}, err
+	}
+	if len(b.Row) > maxForkRow {
 		return ID{}, fmt.Errorf("%w: what it did before %s has %d bytes, the limit is %d", ErrTooLarge, path, len(b.Row), maxForkRow)
 	}
 	if b.Key != "" {
-		b.InputHash = canonicalHash(fmt.Appendf(nil, "[%q,%q,%s]", id, path, state))
+		b.InputHash = canonicalHash(fmt.Appendf(nil, "[%q,%q]", id, path))
 	}
-	if path != "" {
+	if len(facts) > 0 {
 		if b.Blobs, err = e.bodies(ctx, id); err != nil {
 			return ID{}, err
 		}
@@ -135,8 +146,32 @@ func (e *Engine) fork(ctx context.Context, id ID, path string, opts []StartOptio
 	return forked, err
 }
 
+// forkedBefore finds the fork that a key was given to.
+func (e *Engine) forkedBefore(ctx context.Context, key string, id ID, path string) (ID, bool, error) {
+	if key == "" {
+		return ID{}, false, nil
+	}
+	page, err := e.store.List(ctx, store.Filter{Key: key})
+	if err != nil {
+		return ID{}, false, err
+	}
+	for _, x := range page.Executions { // of several workflows
+		rec, err := e.store.Load(ctx, x.ID, false)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return ID{}, false, err
+		}
+		if h, err := run.Replay(&rec); err == nil && h.Origin != nil && *h.Origin == (journal.Origin{Run: id.String(), Path: path}) {
+			return x.ID, true, nil
+		}
+	}
+	return ID{}, false, nil
+}
+
 // history is what a run did before it came to a path.
-func history(rec *store.Record, path string) ([]journal.Fact, *journal.History, error) {
+func history(ctx context.Context, rec *store.Record, path string) ([]journal.Fact, *journal.History, error) {
 	if tree.IsItem(rec.Workflow) {
 		return nil, nil, fmt.Errorf("%w: it is an item of an Each; fork run %s", ErrInvalid, rec.Parent)
 	}
@@ -144,8 +179,8 @@ func history(rec *store.Record, path string) ([]journal.Fact, *journal.History, 
 	if err != nil {
 		return nil, nil, err
 	}
-	facts, h, err := journal.Fork(rows, path)
-	if err != nil && !errors.Is(err, journal.ErrCorrupt) {
+	facts, h, err := journal.Fork(rows, path, ctx.Err)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, journal.ErrCorrupt) && !errors.Is(err, ErrNotForkable) {
 		err = fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return facts, h, err
@@ -153,7 +188,7 @@ func history(rec *store.Record, path string) ([]journal.Fact, *journal.History, 
 
 // forking checks the options of a fork and makes its write, but for the row. The definition is nil if this engine
 // has none of that workflow: then others are to run it.
-func (e *Engine) forking(o *startOptions, rec *store.Record, h *journal.History) (store.Begin, *definition, error) {
+func (e *Engine) forking(o *startOptions, rec *store.Record, h *journal.History, path string) (store.Begin, *definition, error) {
 	version := rec.Version
 	if o.version != nil {
 		version = *o.version
@@ -162,7 +197,14 @@ func (e *Engine) forking(o *startOptions, rec *store.Record, h *journal.History)
 	if d == nil && e.first[rec.Workflow] != nil {
 		return store.Begin{}, nil, fmt.Errorf("%w %q version %q: name one of this program with InVersion", ErrUnknownWorkflow, rec.Workflow, version)
 	}
-	if o.tags == nil {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if name, _, _ = strings.Cut(name, "["); d != nil && name != "" && tree.Index(tree.Siblings(d.tree, path), name) < 0 {
+		return store.Begin{}, nil, fmt.Errorf("%w: version %q of %s has no %s in this program; fork from a node that it has", ErrInvalid, version, rec.Workflow, path)
+	}
+	if m := tree.TextMistake(version); version != "" && m != "" {
+		return store.Begin{}, nil, fmt.Errorf("%w: the version: %s", ErrInvalid, m)
+	}
+	if !slices.ContainsFunc(o.options, func(x option) bool { return x.name == "Tags" }) {
 		o.tags = rec.Tags
 	}
 	queue := o.queue

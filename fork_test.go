@@ -125,7 +125,7 @@ func TestQY7_ForkFromEveryPlace(t *testing.T) {
 			ran.reset()
 			id, err := e.Fork(ctx, run.ID, path)
 			if lane := strings.HasPrefix(path, "both[") || strings.HasPrefix(path, "each["); lane || err != nil {
-				if !errors.Is(err, durable.ErrInvalid) || !lane || !strings.Contains(err.Error(), "in a lane or an item") {
+				if !errors.Is(err, durable.ErrNotForkable) || !lane || !strings.Contains(err.Error(), "in a lane or an item") {
 					t.Errorf("%s: %v", path, err)
 				}
 				continue
@@ -216,7 +216,7 @@ func TestQY7_ForkedAndKilled(t *testing.T) {
 func TestQY7_ForkEdits(t *testing.T) {
 	type other struct{ X int }
 	w := durable.Define("w", mark("a"), mark("b"), mark("c"))
-	next := durable.Define("w", mark("a"), mark("b2"), mark("c")).Version("2")
+	next := durable.Define("w", mark("a"), mark("x"), mark("b"), mark("d")).Version("2")
 	onStores(t, serve(w, next), func(t *testing.T, e env) {
 		ctx := t.Context()
 		run := durabletest.Start(e.Engine, w, note{Kind: "in"})
@@ -237,7 +237,7 @@ func TestQY7_ForkEdits(t *testing.T) {
 		}
 		raw := durable.Edit(func(s *json.RawMessage) error { *s = json.RawMessage(`{"trace":["raw"]}`); return nil })
 		wantTrace(t, fork("c", raw).Done(), "raw", "c")
-		wantTrace(t, fork("b", durable.InVersion("2")).Done(), "a", "b2", "c")
+		wantTrace(t, fork("b", durable.InVersion("2")).Done(), "a", "b", "d")
 		first, second := fork("b", durable.Key("k"), set), fork("b", durable.Key("k"), set)
 		if first.ID != second.ID {
 			t.Error("one key, two forks")
@@ -265,6 +265,8 @@ func TestQY7_ForkEdits(t *testing.T) {
 			"so not":                                {"b", []durable.StartOption{durable.Edit(func(*note) error { return errors.New("so not") })}, nil},
 			`version "3": name one of this program`: {"b", []durable.StartOption{durable.InVersion("3")}, durable.ErrUnknownWorkflow},
 			"belongs to run":                        {"c", []durable.StartOption{durable.Key("k")}, durable.ErrKeyConflict},
+			`has no c in this program`:              {"c", []durable.StartOption{durable.InVersion("2")}, durable.ErrInvalid},
+			"its function is nil":                   {"c", []durable.StartOption{durable.Edit[note](nil)}, durable.ErrInvalid},
 			"the priority 5000":                     {"c", []durable.StartOption{durable.Priority(5000)}, durable.ErrInvalid},
 			`"nowhere"`:                             {"c", []durable.StartOption{durable.InQueue("nowhere")}, durable.ErrUnknownQueue},
 		} {
@@ -292,7 +294,7 @@ func TestQY7_ForkRefuses(t *testing.T) {
 		ctx := t.Context()
 		run := durabletest.Start(e.Engine, w, note{})
 		run.Settle()
-		if _, err := e.Fork(ctx, run.ID, "b"); !errors.Is(err, durable.ErrInvalid) || !strings.Contains(err.Error(), "book was done before, and would be undone by both") {
+		if _, err := e.Fork(ctx, run.ID, "b"); !errors.Is(err, durable.ErrNotForkable) || !strings.Contains(err.Error(), "book was done before, and would be undone by both") {
 			t.Errorf("behind a compensation: %v", err)
 		}
 		id, err := e.Fork(ctx, run.ID, "book") // of a run that has not ended
@@ -428,6 +430,131 @@ func TestQY7_ForkFromVisits(t *testing.T) {
 			if got := durabletest.Attach(e.Engine, w, id).Done().Trace; !slices.Equal(got, edited) {
 				t.Errorf("from %s: %q, want %q", path, got, edited)
 			}
+		}
+	})
+}
+
+// A fork goes on at its path, whatever a deploy has put before it, taken away or moved; a path that is gone is refused, or blocks.
+func TestQY7_ForkAfterADeploy(t *testing.T) {
+	old := durable.Define("w", mark("a"), mark("b"), body("c", func(context.Context, *note) error { return errFlaky }), mark("d"))
+	for name, c := range map[string]struct {
+		now   *durable.Workflow[note]
+		trace []string
+	}{
+		"mended":  {durable.Define("w", mark("a"), mark("b"), mark("c"), mark("d")), []string{"a", "b", "c", "d"}},
+		"moved":   {durable.Define("w", mark("a"), mark("c"), mark("b"), mark("d")), []string{"a", "b", "c", "d"}},
+		"removed": {durable.Define("w", mark("a"), mark("c"), mark("d")), []string{"a", "b", "c", "d"}},
+		"renamed": {durable.Define("w", mark("a"), mark("b2"), mark("c"), mark("d")), []string{"a", "b", "c", "d"}},
+		"added":   {durable.Define("w", mark("a"), mark("b"), mark("x"), mark("c"), mark("d")), []string{"a", "b", "c", "d"}},
+		"gone":    {durable.Define("w", mark("a"), mark("b"), mark("d")), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inMemory(t, serve(old), func(t *testing.T, e env) {
+				run := durabletest.Start(e.Engine, old, note{})
+				run.Fails()
+				before, err := e.Fork(t.Context(), run.ID, "c", durable.At(time.Now().Add(time.Hour)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.Deploy(serve(c.now))
+				id, err := e.Fork(t.Context(), run.ID, "c")
+				if c.trace == nil {
+					if !errors.Is(err, durable.ErrInvalid) || !strings.Contains(err.Error(), "has no c in this program") {
+						t.Errorf("%v", err)
+					}
+					if x := durabletest.Attach(e.Engine, c.now, before).Settle(); x.Status != durable.Blocked || !strings.Contains(x.Error.Message, `the run goes to "c"`) {
+						t.Errorf("%s, %v", x.Status, x.Error)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, id := range []durable.ID{id, before} {
+					wantTrace(t, durabletest.Attach(e.Engine, c.now, id).Done(), c.trace...)
+				}
+			})
+		})
+	}
+}
+
+// With a key a fork is made once, also if the other run has gone on, an Edit gives another state, or the other run is removed.
+func TestQY7_ForkOnce(t *testing.T) {
+	w := durable.Define("w", mark("a"), mark("b"), decide("again", func(n *note) durable.Choice {
+		if n.N++; n.N < 3 {
+			return durable.Goto("wait")
+		}
+		return durable.Next
+	}).To("wait"), take("wait", "e"), durable.Decision("back", func(_ context.Context, n *note) (durable.Choice, error) {
+		if n.N < 2 {
+			return durable.Goto("b"), nil
+		}
+		return durable.Next, nil
+	}))
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, note{})
+		run.Settle()
+		n := 0
+		fork := func() durable.ID {
+			t.Helper()
+			n++
+			id, err := e.Fork(t.Context(), run.ID, "b", durable.Key("k"), durable.Edit(func(s *note) error { s.Kind = fmt.Sprint(n); return nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		first := fork()
+		f := durabletest.Attach(e.Engine, w, first)
+		f.WillSend("e", "1")
+		f.WillSend("e", "2")
+		f.Done()
+		run.WillSend("e", "1")
+		run.WillSend("e", "2")
+		run.Done() // it has been at b once more
+		if again := fork(); again != first {
+			t.Error("another fork, after the run has gone on")
+		}
+		e.Sleep(time.Hour)
+		if removed, err := e.Prune(t.Context(), durable.PruneOptions{OlderThan: time.Minute}); err != nil || removed < 1 {
+			t.Fatalf("%d removed, %v", removed, err)
+		}
+		if _, err := e.Fork(t.Context(), run.ID, "b", durable.Key("k2")); !errors.Is(err, durable.ErrNotFound) {
+			t.Errorf("of a run that is gone: %v", err)
+		}
+	})
+}
+
+// A fork of many facts has a snapshot from the beginning, so nobody folds them again with each claim.
+func TestQY7_ForkHasASnapshot(t *testing.T) {
+	w := durable.Define("w", durable.Loop("loop", func(n *note) bool { return n.N < 400 }, body("in", func(_ context.Context, n *note) error {
+		n.N++
+		return nil
+	})), take("s", "e"), mark("end"))
+	onStores(t, serve(w), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, note{})
+		run.Settle()
+		id, err := e.Fork(t.Context(), run.ID, "s", durable.At(time.Now().Add(time.Hour)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := e.opener.OpenStore(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := s.Load(t.Context(), id, false)
+		if err != nil || rec.SnapshotSeq != 1 || len(rec.Snapshot) == 0 || len(rec.Rows) != 0 {
+			t.Errorf("snapshot of %d bytes up to row %d, %d rows behind it, %v", len(rec.Snapshot), rec.SnapshotSeq, len(rec.Rows), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f := durabletest.Attach(e.Engine, w, id)
+		f.WillSend("e", "there")
+		wantTrace(t, f.Done(), "there", "end")
+		x, err := e.Execution(t.Context(), id, durable.WithSteps)
+		if err != nil || len(x.Steps) < 400 || !x.Steps[0].Inherited || x.Origin == nil {
+			t.Errorf("%d steps, %v", len(x.Steps), err)
 		}
 	})
 }

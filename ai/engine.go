@@ -182,11 +182,16 @@ func callsOf(x *durable.Execution) []CallInfo {
 
 // entriesOf is what the steps of a run have recorded.
 func entriesOf(x *durable.Execution) (list []entry) {
-	last, failures := make(map[string]int), make(map[string]int)
+	type step struct {
+		path      string
+		inherited bool
+	}
+	last, failures := make(map[step]int), make(map[step]int)
 	for _, s := range x.Steps {
-		last[s.Path] = max(last[s.Path], s.Attempt)
+		k := step{s.Path, s.Inherited}
+		last[k] = max(last[k], s.Attempt)
 		if s.Status == "failed" || s.Status == "retrying" {
-			failures[s.Path]++
+			failures[k]++
 		}
 	}
 	for _, s := range x.Steps {
@@ -199,7 +204,7 @@ func entriesOf(x *durable.Execution) (list []entry) {
 		for _, c := range s.Calls {
 			if c.Kind == "do" && c.Error == nil {
 				list = append(list, entry{
-					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[s.Path], Failures: failures[s.Path], Again: woke.After(c.At), Open: s.Status != "done",
+					Path: s.Path, Attempt: s.Attempt, Name: c.Name, Scope: c.Scope, Data: c.Result, Last: last[step{s.Path, s.Inherited}], Failures: failures[step{s.Path, s.Inherited}], Again: woke.After(c.At), Open: s.Status != "done",
 					Inherited: s.Inherited,
 				})
 			}

@@ -114,8 +114,8 @@ func (b written) note(w *Write) (id ID, twice bool) {
 // CheckIn is Check for Transactor.CommitIn, which takes fewer kinds of writes.
 func CheckIn(writes []Write) error {
 	for i, w := range writes {
-		if w.Deliver == nil && (w.Begin == nil || w.Begin.Owner != Incarnation{} || len(w.Begin.Blobs) > 0) {
-			return fmt.Errorf("write %d: in a caller's transaction executions can be begun as pending and without blobs, and messages delivered: %w", i, ErrRefused)
+		if w.Deliver == nil && (w.Begin == nil || w.Begin.Owner != Incarnation{} || len(w.Begin.Blobs) > 0 || w.Begin.Snapshot != nil) {
+			return fmt.Errorf("write %d: in a caller's transaction executions can be begun as pending, without blobs and snapshots, and messages delivered: %w", i, ErrRefused)
 		}
 	}
 	return Check(writes)

@@ -109,8 +109,8 @@ func familyMistake(a *Advance) string {
 			return "a child with an owner"
 		case c.Key != "":
 			return "a child with a key"
-		case len(c.Blobs) > 0:
-			return "a child with blobs"
+		case len(c.Blobs) > 0 || c.Snapshot != nil:
+			return "a child with blobs or a snapshot"
 		}
 	}
 	for i := range a.Tell {

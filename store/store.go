@@ -128,7 +128,7 @@ type Store interface {
 	// Blob returns a blob of an execution by its hash, or ErrNotFound.
 	Blob(ctx context.Context, id ID, hash string) ([]byte, error)
 
-	// Blobs returns the hashes of all blobs of an execution, ascending; none if there is no
+	// Blobs returns the hashes of all blobs of an execution, ascending. ErrNotFound if there is no
 	// such execution.
 	Blobs(ctx context.Context, id ID) ([]string, error)
 
@@ -215,7 +215,8 @@ type Begin struct {
 	Tags      []string
 	Due       time.Time // zero: now by the store's clock
 	Row       []byte    // journal row 1
-	Blobs     [][]byte  // as in Advance; not of children, nor in a caller's transaction
+	Snapshot  []byte    // as in Advance: it holds row 1. Neither this nor Blobs is for children, or in a caller's transaction
+	Blobs     [][]byte  // as in Advance
 
 	// Parent is the execution whose Advance has this Begin among its Children;
 	// zero, and so are the next two, in a write of its own.

@@ -105,7 +105,7 @@ func TestAIExport(t *testing.T) {
 		"no answer of a model":         {exitRefused, []string{ids[1]}},
 		"is no regular expression":     {exitUsage, []string{ids[0], "--hide", "("}},
 		"not found":                    {exitNotFound, []string{durable.ID{1}.String()}},
-		"hide it with a pattern":   {exitRefused, []string{ids[2], "--out", filepath.Join(dir, "key.json")}},
+		"hide it with a pattern":       {exitRefused, []string{ids[2], "--out", filepath.Join(dir, "key.json")}},
 		"accepts 1 arg(s), received 0": {exitUsage, nil},
 	} {
 		if r := export(try.args...); r.code != try.code || !strings.Contains(r.err, want) || r.out != "" || strings.Contains(r.err, "sk-") {

@@ -109,7 +109,7 @@ func (a *app) code(err error) int {
 	switch {
 	case !a.parsed, errors.As(err, &wrong), is(durable.ErrInvalid, durable.ErrTooLarge, store.ErrBadCursor):
 		return exitUsage
-	case errors.As(err, &refused), is(durable.ErrKeyConflict, aitest.ErrNoCalls, aitest.ErrSecret, durable.ErrRunDone, durable.ErrCompensating, durable.ErrNotRetryable, durable.ErrNoSuchWait, durable.ErrAmbiguous, durable.ErrInboxFull, store.ErrNewer, store.ErrReadOnly, store.ErrNotDatabase):
+	case errors.As(err, &refused), is(durable.ErrKeyConflict, durable.ErrNotForkable, aitest.ErrNoCalls, aitest.ErrSecret, durable.ErrRunDone, durable.ErrCompensating, durable.ErrNotRetryable, durable.ErrNoSuchWait, durable.ErrAmbiguous, durable.ErrInboxFull, store.ErrNewer, store.ErrReadOnly, store.ErrNotDatabase):
 		return exitRefused
 	case is(durable.ErrNotFound, os.ErrNotExist):
 		return exitNotFound

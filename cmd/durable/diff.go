@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -70,7 +71,9 @@ func (a *app) pair(ctx context.Context, e *durable.Engine, args []string) (x, ot
 	default:
 		id = x.Origin.Run
 	}
-	other, err = e.Execution(ctx, id, durable.WithSteps)
+	if other, err = e.Execution(ctx, id, durable.WithSteps); errors.Is(err, durable.ErrNotFound) {
+		err = fmt.Errorf("the run to compare it with, %s, is not there any more: %w", id, durable.ErrNotFound)
+	}
 	return x, other, err
 }
 
@@ -88,9 +91,17 @@ func compare(x, other *durable.Execution) compared {
 			c.Steps = append(c.Steps, stepChange{v.path, v.n, was[v], is[v]})
 		}
 	}
-	c.Input, _ = diff.Lines(jsonLines(other.Input), jsonLines(x.Input))
-	c.State, _ = diff.Lines(jsonLines(other.State), jsonLines(x.State))
+	c.Input, c.State = difference(other.Input, x.Input), difference(other.State, x.State)
 	return c
+}
+
+// difference is how two values differ, line by line.
+func difference(was, is json.RawMessage) []string {
+	lines, changes := diff.Lines(jsonLines(was), jsonLines(is))
+	if changes == 0 && pretty(was, true) != pretty(is, true) {
+		return []string{fmt.Sprintf("  they differ behind the first %d lines", maxDiffLines)}
+	}
+	return lines
 }
 
 // visit is one of several of a path.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,8 +63,8 @@ func (a *app) rerunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rerun ID",
 		Short: "Begin a run that goes on from where another has failed",
-		Long: "Forks a run that has failed from the step that failed; if that is in a lane or an item, from the Parallel or Each around\n" +
-			"it. See durable fork.",
+		Long: "Forks a run that has failed from the step that failed. If that is in a lane or an item, it is forked from the Parallel or Each\n" +
+			"around it, and all its lanes and items run again; a step that called a child calls another. See durable fork.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts, err := a.forkOptions(cmd, f)
@@ -74,7 +76,7 @@ func (a *app) rerunCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.rerun(ctx, e, id, opts)
+				return a.rerun(ctx, e, id, cmd.Flags().Changed("state") || f.file != "", opts)
 			})
 		},
 	}
@@ -92,13 +94,18 @@ func (a *app) forkFlags(cmd *cobra.Command, f *forking) *cobra.Command {
 }
 
 func (a *app) forkOptions(cmd *cobra.Command, f forking) (opts []durable.StartOption, err error) {
-	given := cmd.Flags().Changed("state")
-	if given || f.file != "" {
-		state, err := a.value(f.state, given, f.file)
+	if given := cmd.Flags().Changed("state"); given || f.file != "" {
+		state, err := a.state(f.state, given, f.file)
 		if err != nil {
 			return nil, err
 		}
-		opts = append(opts, durable.Edit(func(s *json.RawMessage) error { *s = state; return nil }))
+		opts = append(opts, durable.Edit(func(s *json.RawMessage) error {
+			if is := bytes.TrimSpace(*s); len(is) > 0 && is[0] == '{' && state[0] != '{' {
+				return usage("the state of that run is an object, and what was given is none: %s", term.Cut(term.Line(string(state)), 80))
+			}
+			*s = state
+			return nil
+		}))
 	}
 	if f.key != "" {
 		opts = append(opts, durable.Key(f.key))
@@ -110,6 +117,18 @@ func (a *app) forkOptions(cmd *cobra.Command, f forking) (opts []durable.StartOp
 		opts = append(opts, durable.InVersion(f.version))
 	}
 	return opts, nil
+}
+
+// state reads a state, which is JSON.
+func (a *app) state(text string, given bool, file string) (json.RawMessage, error) {
+	raw, err := a.value(text, given, file)
+	if err != nil {
+		return nil, err
+	}
+	if quoted, err := json.Marshal(strings.TrimSpace(text)); given && err == nil && bytes.Equal(quoted, raw) { // it was text
+		return nil, usage("the state is not JSON: %s", term.Cut(term.Line(text), 80))
+	}
+	return raw, nil
 }
 
 func (a *app) fork(ctx context.Context, e *durable.Engine, id durable.ID, path string, opts []durable.StartOption) error {
@@ -128,23 +147,34 @@ func (a *app) fork(ctx context.Context, e *durable.Engine, id durable.ID, path s
 	return err
 }
 
-func (a *app) rerun(ctx context.Context, e *durable.Engine, id durable.ID, opts []durable.StartOption) error {
-	x, err := e.Execution(ctx, id)
+func (a *app) rerun(ctx context.Context, e *durable.Engine, id durable.ID, edits bool, opts []durable.StartOption) error {
+	x, err := e.Execution(ctx, id, durable.WithSteps)
 	if err != nil {
 		return err
 	}
-	if x.Status != durable.Failed || x.Error == nil || x.Error.Path == "" {
-		return refusedError{fmt.Errorf("run %s is %s, and no step of it has failed; name one: durable fork %s PATH", id, x.Status, id)}
+	refuse := func(text string, args ...any) error {
+		return refusedError{fmt.Errorf("run %s is %s, and "+text, append([]any{id, x.Status}, args...)...)}
 	}
-	var first error
-	for path := x.Error.Path; path != ""; path = path[:max(strings.LastIndexAny(path, "/["), 0)] {
+	switch {
+	case x.Status == durable.Compensated || x.Status == durable.CompensationFailed:
+		return refuse("what it did was undone; begin anew: durable fork %s", id)
+	case x.Status != durable.Failed || x.Error == nil || x.Error.Path == "":
+		return refuse("no step of it has failed; name one: durable fork %s PATH", id)
+	}
+	failed := x.Error.Path
+	for _, s := range x.Steps {
+		if s.Path == failed && !slices.Contains([]string{"step", "wait", "branch"}, s.Kind) {
+			return refuse("what failed is the %s %s itself: its condition, or what puts its parts together; to run it again with all that is in it: durable fork %s %s", s.Kind, term.Line(failed), id, term.Line(failed))
+		}
+	}
+	for path := failed; ; {
 		err := a.fork(ctx, e, id, path, opts)
-		if !errors.Is(err, durable.ErrInvalid) {
+		path = path[:max(strings.LastIndexAny(path, "/["), 0)]
+		switch {
+		case !errors.Is(err, durable.ErrNotForkable) || path == "":
 			return err
-		}
-		if first == nil {
-			first = err
+		case edits:
+			return refuse("%s is in a lane or an item, so --state would be that of the whole run; fork from the node around it: durable fork %s PATH --state JSON", term.Line(failed), id)
 		}
 	}
-	return first
 }

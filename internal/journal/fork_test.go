@@ -42,7 +42,7 @@ func TestQY7_Fork(t *testing.T) {
 		"of nothing":             {rowed(began, did("a", "")), "b", 0, "", `nothing at "b" has begun`},
 		"of a name's beginning":  {rowed(began, did("ab", "")), "a", 0, "", `nothing at "a" has begun`},
 		"of an undo":             {rowed(began, did("a", "")), "a" + undoMark + "1", 0, "", "is the undo of a step"},
-		"behind an undo":         {rowed(began, undoable, did("c", "")), "c", 0, "", "b was done before, and would be undone by both"},
+		"behind an undo":         {rowed(began, undoable, did("c", "")), "c", 0, "", "b was done before, and would be undone by both runs; a run can go on from there"},
 		"of what can be undone":  {rowed(began, did("a", ""), undoable), "b", 2, `{"n":0}`, ""},
 		"behind a cancel":        {rowed(began, did("a", ""), []Fact{{Kind: Cancelled}}, did("b", "")), "b", 0, "", "on its way to an end"},
 		"before a cancel":        {rowed(began, did("a", ""), did("b", ""), []Fact{{Kind: Cancelled}}), "b", 2, `{"n":0}`, ""},
@@ -58,7 +58,7 @@ func TestQY7_Fork(t *testing.T) {
 				c.rows[i].Facts[k].Message = 7
 			}
 		}
-		facts, h, err := Fork(c.rows, c.path)
+		facts, h, err := Fork(c.rows, c.path, func() error { return nil })
 		if c.wrong != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("%s: %v, want %q", name, err, c.wrong)
@@ -98,6 +98,28 @@ func TestQY7_ForkedIsFolded(t *testing.T) {
 			t.Fatalf("restored: %v", err)
 		}
 		h = again
+	}
+	// The history that a fork's snapshot is made of is the fold of its first row.
+	rows := rowed([]Fact{{Kind: Began, Call: "other", Data: []byte(`{"n":0}`), Limit: 5, Until: 6, At: 3}}, did("a", `[["set","/n",1]]`), did("b", ""))
+	for _, path := range []string{"", "b"} {
+		facts, made, err := Fork(rows, path, func() error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		mark := Fact{Kind: Forked, Call: "run", Topic: path, At: 9}
+		if err := made.GoesOn(&began, &mark); err != nil {
+			t.Fatal(err)
+		}
+		folded := NewHistory()
+		if err := folded.Apply(Row{Seq: 1, Facts: append(append([]Fact{began}, facts...), mark)}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(made.Snapshot(), folded.Snapshot()) {
+			t.Errorf("from %q: made %s, folded %s", path, made.Snapshot(), folded.Snapshot())
+		}
+		if path == "b" && folded.Root.Next != "b" {
+			t.Errorf("it goes on at %q", folded.Root.Next)
+		}
 	}
 	if err := NewHistory().Fold(&Fact{Kind: Forked, Data: []byte("{")}, 1); err == nil {
 		t.Error("a state that is none was folded")

@@ -278,9 +278,16 @@ func BeginRow(b *store.Begin, limit time.Duration, input []byte, at time.Time) [
 	return journal.Encode([]journal.Fact{began(b, limit, input, micros(at))})
 }
 
-// ForkRow is the first journal row of an execution that goes on from another: mark says from which.
-func ForkRow(b *store.Begin, limit time.Duration, input []byte, done []journal.Fact, mark journal.Fact) []byte {
-	return journal.Encode(slices.Concat([]journal.Fact{began(b, limit, input, mark.At)}, done, []journal.Fact{mark}))
+// Fork gives a Begin the first journal row of an execution that goes on from another: with what that one has done, of which h is the history, and
+// the mark that says from where. If these are many facts, it has a snapshot, so that nobody folds them again.
+func Fork(b *store.Begin, limit time.Duration, input []byte, done []journal.Fact, h *journal.History, mark journal.Fact) error {
+	first := began(b, limit, input, mark.At)
+	b.Row = journal.Encode(slices.Concat([]journal.Fact{first}, done, []journal.Fact{mark}))
+	if err := h.GoesOn(&first, &mark); err != nil || len(done) < journal.SnapshotEvery {
+		return err
+	}
+	b.Snapshot = h.Snapshot()
+	return nil
 }
 
 func began(b *store.Begin, limit time.Duration, input []byte, at int64) journal.Fact {

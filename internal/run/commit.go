@@ -304,7 +304,7 @@ func size(w *store.Write) int {
 	const overhead = 128
 	switch {
 	case w.Begin != nil:
-		n := overhead + len(w.Begin.Row)
+		n := overhead + len(w.Begin.Row) + len(w.Begin.Snapshot)
 		for _, b := range w.Begin.Blobs {
 			n += len(b)
 		}

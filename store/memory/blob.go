@@ -70,6 +70,9 @@ func (s *Store) Blobs(ctx context.Context, id store.ID) ([]string, error) {
 		return nil, err
 	}
 	defer s.leave()
+	if s.data.executions[id] == nil {
+		return nil, fmt.Errorf("memory: blobs of %s: %w", id, store.ErrNotFound)
+	}
 	return slices.Sorted(maps.Keys(s.data.blobs.named[id])), nil
 }
 

@@ -66,6 +66,9 @@ func (t *tx) applyBegin(b *store.Begin) store.Verdict {
 		x.Status, x.Owner, x.Epoch = store.Running, b.Owner, 1
 	}
 	x.append(t.now, b.Row)
+	if b.Snapshot != nil {
+		x.snapshot, x.snapshotSeq = bytes.Clone(b.Snapshot), 1
+	}
 	t.keepBlobs(b.ID, b.Blobs)
 	if b.Key != "" {
 		t.keys.over[k] = b.ID

@@ -101,6 +101,9 @@ func (t *tx) begin(ctx context.Context, b *store.Begin) (v store.Verdict, err er
 	if _, made := t.begun[b.ID]; made {
 		t.begun[b.ID] = true
 		t.hints = t.hints || b.Owner == uuid.Nil
+		if b.Snapshot != nil {
+			t.draft.snapshots = append(t.draft.snapshots, rowDraft{id: b.ID, seq: 1, body: b.Snapshot})
+		}
 		for _, body := range b.Blobs {
 			t.draft.blobs = append(t.draft.blobs, newBlobDraft(b.ID, body))
 		}

@@ -59,8 +59,8 @@ const (
 	waitLong    = `SET LOCAL lock_timeout = 0` // a family's patience is over
 
 	listBlobs = `
-		SELECT r.hash FROM durable.blob r
-		WHERE r.execution = $1 AND EXISTS (SELECT FROM durable.execution WHERE id = $1) ORDER BY r.hash`
+		SELECT r.hash FROM durable.execution e LEFT JOIN durable.blob r ON r.execution = e.id
+		WHERE e.id = $1 ORDER BY r.hash`
 	readBlob = `
 		SELECT coalesce(r.body, b.content), r.part IS NOT NULL AND b.content IS NULL
 		FROM durable.blob r LEFT JOIN durable.body b ON b.part = r.part AND b.hash = r.hash
@@ -85,12 +85,18 @@ func (s *Store) Blob(ctx context.Context, id store.ID, hash string) (body []byte
 
 // Blobs implements store.Store.
 func (s *Store) Blobs(ctx context.Context, id store.ID) (list []string, err error) {
+	there := false
 	err = s.ask(ctx, "blobs", listBlobs, []any{[16]byte(id)}, func(r pgx.CollectableRow) error {
-		hash := ""
+		var hash *string
 		err := r.Scan(&hash)
-		list = append(list, hash)
+		if there = true; hash != nil {
+			list = append(list, *hash)
+		}
 		return err
 	})
+	if err == nil && !there {
+		err = explain("blobs", fmt.Errorf("blobs of execution %s: %w", id, store.ErrNotFound))
+	}
 	return list, err
 }
 

@@ -201,7 +201,7 @@ func check(writes []store.Write) error {
 			}
 			size += told(w.Advance.Release)
 		case w.Begin != nil:
-			size += len(w.Begin.Row)
+			size += len(w.Begin.Row) + len(w.Begin.Snapshot)
 			for _, b := range w.Begin.Blobs {
 				size += len(b)
 			}

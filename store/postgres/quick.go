@@ -103,6 +103,8 @@ func quickOf(writes []store.Write) (q quick) {
 	for i := range writes {
 		a := writes[i].Advance
 		switch {
+		case writes[i].Begin != nil && writes[i].Begin.Snapshot != nil:
+			continue
 		case writes[i].Begin != nil:
 			if key := [2]string{writes[i].Begin.Workflow, writes[i].Begin.Key}; key[1] == "" || !keys[key] {
 				keys[key] = true

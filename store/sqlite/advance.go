@@ -73,8 +73,7 @@ func (t *tx) late(x *head, a *store.Advance) (store.Verdict, error) {
 // there for a wait that it was to open.
 func (t *tx) carry(x *head, a *store.Advance) (took bool, err error) {
 	if a.Snapshot != nil {
-		if _, err := t.exec(`INSERT INTO snapshot (execution, seq, body) VALUES (?, ?, ?)
-			ON CONFLICT (execution) DO UPDATE SET seq = excluded.seq, body = excluded.body`, x.n, x.length, a.Snapshot); err != nil {
+		if err := t.snapshot(x, a.Snapshot); err != nil {
 			return false, err
 		}
 		fail.Point(fail.Snapshot)
@@ -118,4 +117,11 @@ func (t *tx) carry(x *head, a *store.Advance) (took bool, err error) {
 		}
 	}
 	return took, nil
+}
+
+// snapshot replaces the snapshot of an execution with one of all its rows.
+func (t *tx) snapshot(x *head, body []byte) error {
+	_, err := t.exec(`INSERT INTO snapshot (execution, seq, body) VALUES (?, ?, ?)
+		ON CONFLICT (execution) DO UPDATE SET seq = excluded.seq, body = excluded.body`, x.n, x.length, body)
+	return err
 }

@@ -55,6 +55,9 @@ func (t *tx) begin(b *store.Begin) (store.Verdict, error) {
 	}
 	t.heads.keep(b.ID, x)
 	err = t.append(x, b.Row)
+	if err == nil && b.Snapshot != nil {
+		err = t.snapshot(x, b.Snapshot)
+	}
 	for i := 0; i < len(b.Blobs) && err == nil; i++ {
 		err = t.keep(x, b.Blobs[i])
 	}

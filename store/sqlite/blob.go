@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -110,6 +111,9 @@ func (t *tx) forget(execution int64) error {
 // Blobs implements store.Store.
 func (s *Store) Blobs(ctx context.Context, id store.ID) (list []string, err error) {
 	err = s.view(ctx, "blobs", func(c *conn) error {
+		if there, err := c.one("SELECT 1 FROM execution WHERE id = ?", func(row) {}, id); err != nil || !there {
+			return cmp.Or(err, fmt.Errorf("blobs of execution %s: %w", id, store.ErrNotFound))
+		}
 		return c.query(listNames, func(r row) error {
 			list = append(list, hex.EncodeToString(r.bytes(0)))
 			return nil

@@ -76,6 +76,15 @@ func blobsBegun(e *env) {
 	e.one(first, store.Applied, "a begin with blobs")
 	e.has(first.Begin.ID, "begun", large(1), small, nil)
 	e.one(first, store.Landed, "once more")
+	_, err := e.st.Blobs(e.ctx(), uuid.New())
+	e.is(err, store.ErrNotFound, "blobs of no execution")
+	photo := begin("", uuid.Nil, large(1))
+	photo.Begin.Snapshot = []byte("of row 1")
+	e.one(photo, store.Applied, "a begin with a snapshot")
+	if rec := e.load(photo.Begin.ID); string(rec.Snapshot) != "of row 1" || rec.SnapshotSeq != 1 || len(rec.Rows) != 0 || rec.Length != 1 {
+		e.failf("a begin with a snapshot is loaded as %+v", rec)
+	}
+	e.has(photo.Begin.ID, "begun with a snapshot", large(1))
 
 	taken, owned, plain, dead := begin("k", uuid.Nil, large(2)), begin("", e.lease(), large(1), large(3)), begin("", uuid.Nil), begin("", uuid.New(), large(4))
 	var codes []store.Code
@@ -89,7 +98,6 @@ func blobsBegun(e *env) {
 	e.has(plain.Begin.ID, "begun without blobs")
 	for _, w := range []store.Write{taken, dead} {
 		e.lacks(w.Begin.ID, w.Begin.Blobs[0], "a begin that was refused")
-		e.has(w.Begin.ID, "a begin that was refused")
 	}
 	e.restart()
 	e.has(first.Begin.ID, "after a restart", large(1), small, nil)
