@@ -378,6 +378,8 @@ func (w *worker) looks() {
 	w.ok(err, "stream")
 	_, err = w.s.Streams(ctx, id)
 	w.ok(err, "streams")
+	_, err = w.s.Blobs(ctx, id)
+	w.ok(err, "blobs")
 	if _, err := w.s.Blob(ctx, id, "none"); err == nil {
 		w.t.Error("a blob that is not there")
 	}
