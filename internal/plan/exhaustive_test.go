@@ -3,6 +3,7 @@ package plan_test
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,8 +82,8 @@ func exhaust(e engine, l limits, w *tree.Workflow, most int, count *int, seen ma
 // attempts, passes and items, a crash, a late report, a wait, a snooze, a call, a stop, a
 // cancel, a goto back, not all of them in one run, and the fewer the larger the tree. Of the
 // larger trees only one in so many is looked at, unless DURABLE_EXHAUSTIVE is "all", which takes
-// an hour of one core, or "2/8", one of the eight parts of all. With a number all of three nodes
-// are, and one in so many of four.
+// about six hours of one core, or "2/64", one of the 64 parts of all, which take between two and ten
+// minutes each. With a number all of three nodes are, and one in so many of four.
 func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
 	sizes := [][]limits{
 		1: {
@@ -106,6 +107,9 @@ func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
 	every := []int{1: 1, 2: 1, 3: 9, 4: 997}
 	part := 0
 	s := os.Getenv("DURABLE_EXHAUSTIVE")
+	if s != "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(800)) // little is kept
+	}
 	switch k, n, parts := strings.Cut(s, "/"); {
 	case s == "":
 	case s == "all":

@@ -347,10 +347,3 @@ func (x *world) explore(depth int, known map[string]bool) error {
 	}
 	return nil
 }
-
-// key is all that what follows depends on.
-func (x *world) key() string {
-	h := *x.h
-	h.Length, h.Last = 0, 0
-	return fmt.Sprintf("%s %v %d %v", h.Snapshot(), x.limits, x.epoch, x.cuts)
-}
