@@ -3,7 +3,6 @@ package plan_test
 import (
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,9 +106,6 @@ func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
 	every := []int{1: 1, 2: 1, 3: 9, 4: 997}
 	part := 0
 	s := os.Getenv("DURABLE_EXHAUSTIVE")
-	if s != "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(800)) // little is kept
-	}
 	switch k, n, parts := strings.Cut(s, "/"); {
 	case s == "":
 	case s == "all":

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -13,14 +14,20 @@ import (
 	"github.com/durable-go/durable/internal/journal"
 )
 
-// key is all that what follows depends on. Histories without a rollback are most of them; a snapshot of each takes
-// several times as long.
+// key is a hash of all that what follows depends on: of a large tree there are millions.
 func (x *world) key() string {
+	sum := sha256.Sum256(x.whole())
+	return string(sum[:])
+}
+
+// whole is all that what follows depends on. Histories without a rollback are most of them; a snapshot of each takes
+// several times as long.
+func (x *world) whole() []byte {
 	h := x.h
 	if h.Undos != nil || h.Back != nil || h.Cancel != nil || h.Late != nil || h.Recall != nil || h.Origin != nil {
 		c := *h
 		c.Length, c.Last = 0, 0
-		return fmt.Sprintf("%s %v %d %v", c.Snapshot(), x.limits, x.epoch, x.cuts)
+		return fmt.Appendf(nil, "%s %v %d %v", c.Snapshot(), x.limits, x.epoch, x.cuts)
 	}
 	b := append(make([]byte, 0, 512), h.State...)
 	b = numbers(b, int64(h.Live), h.From, h.Limit, int64(h.Fails), int64(h.Opened), int64(h.Numbered), x.epoch)
@@ -32,7 +39,7 @@ func (x *world) key() string {
 	for _, c := range x.cuts {
 		b = numbers(texts(b, c.path), c.epoch)
 	}
-	return string(b)
+	return b
 }
 
 func numbers(b []byte, list ...int64) []byte {
