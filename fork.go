@@ -93,6 +93,9 @@ func (e *Engine) fork(ctx context.Context, id ID, path string, opts []StartOptio
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if err := errors.Join(append(e.startMistakes(&o), o.only(forFork))...); err != nil {
+		return ID{}, err
+	}
 	if forked, is, err := e.forkedBefore(ctx, o.key, id, path); err != nil || is {
 		return forked, err
 	}
@@ -216,7 +219,7 @@ func (e *Engine) forking(o *startOptions, rec *store.Record, h *journal.History,
 	}
 	slices.Sort(o.tags)
 	o.tags = slices.Compact(o.tags)
-	if err := errors.Join(append(e.startMistakes(o), o.only(forFork))...); err != nil {
+	if err := errors.Join(e.startMistakes(o)...); err != nil { // with what is the other run's
 		return store.Begin{}, nil, err
 	}
 	if o.priority == unranked {

@@ -104,7 +104,7 @@ func (x *cleaning) text(s string) string {
 		}
 		s = t
 	}
-	x.err = errors.New("what Redact has made of a text it changes again, and again: it must leave that as it is")
+	x.err = errors.New("what Redact or Hide has made of a text it changes again, and again: it must leave that as it is")
 	return s
 }
 

@@ -59,6 +59,32 @@ func (a *app) showCommand() *cobra.Command {
 }
 
 func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
+	writeHead(s, x.Execution, now)
+	if len(x.Steps) > 0 {
+		fmt.Fprintln(s)
+		if err := stepTable(x.Steps, now).Write(s); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(x.Steps, func(p durable.StepRecord) bool { return len(p.Children) > 0 }) {
+		fmt.Fprintf(s, "\nIt has begun runs of its own: durable list --parent %s\n", x.ID)
+	}
+	writeWaits(s, x.Waits)
+	for _, m := range x.Inbox {
+		fmt.Fprintf(s, "\nNobody took event %s of %s: %s\n", term.Line(m.Name), term.Stamp(m.At), term.Cut(term.Line(string(m.Payload)), 200))
+	}
+	if x.State != nil {
+		fmt.Fprintf(s, "\n%s\n%s\n", s.Paint(term.Dim, "STATE"), pretty(x.State, full))
+	}
+	if logs {
+		fmt.Fprintf(s, "\n%s\n", s.Paint(term.Dim, "LOGS"))
+		return writeLogs(s, x.Logs)
+	}
+	return nil
+}
+
+// writeHead writes what is known of a run as a whole.
+func writeHead(s *term.Screen, x *durable.Execution, now time.Time) {
 	field := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(s, "%s %s\n", s.Paint(term.Dim, fmt.Sprintf("%-9s", name)), value)
@@ -96,16 +122,10 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 	} else if x.Due.After(now) {
 		field("Due", term.Stamp(x.Due)+", in "+term.Took(x.Due.Sub(now)))
 	}
-	if len(x.Steps) > 0 {
-		fmt.Fprintln(s)
-		if err := stepTable(x.Steps, now).Write(s); err != nil {
-			return err
-		}
-	}
-	if slices.ContainsFunc(x.Steps, func(p durable.StepRecord) bool { return len(p.Children) > 0 }) {
-		fmt.Fprintf(s, "\nIt has begun runs of its own: durable list --parent %s\n", x.ID)
-	}
-	for _, w := range x.Waits {
+}
+
+func writeWaits(s *term.Screen, waits []durable.OpenWait) {
+	for _, w := range waits {
 		text := term.Line(fmt.Sprintf("%s %s", w.Kind, w.Name)) + " at " + term.Line(w.Path)
 		if !w.Deadline.IsZero() {
 			text += ", until " + term.Stamp(w.Deadline)
@@ -121,17 +141,6 @@ func writeRun(s *term.Screen, x *shown, logs, full bool, now time.Time) error {
 		}
 		fmt.Fprintf(s, "\nWaits for %s\n", text)
 	}
-	for _, m := range x.Inbox {
-		fmt.Fprintf(s, "\nNobody took event %s of %s: %s\n", term.Line(m.Name), term.Stamp(m.At), term.Cut(term.Line(string(m.Payload)), 200))
-	}
-	if x.State != nil {
-		fmt.Fprintf(s, "\n%s\n%s\n", s.Paint(term.Dim, "STATE"), pretty(x.State, full))
-	}
-	if logs {
-		fmt.Fprintf(s, "\n%s\n", s.Paint(term.Dim, "LOGS"))
-		return writeLogs(s, x.Logs)
-	}
-	return nil
 }
 
 func stepTable(steps []durable.StepRecord, now time.Time) *term.Table {

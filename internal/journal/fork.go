@@ -105,7 +105,7 @@ func under(path, in string) bool {
 	return is && (rest == "" || rest[0] == '/' || rest[0] == '[')
 }
 
-// laned tells whether the last of these facts, at or under a path, is in a lane or item: their nodes were answered so.
+// laned tells whether a path is in a lane or item, as the answers among these facts say.
 func laned(all []Fact, path string) bool {
 	lanes := make(map[string]bool)
 	for i := range all {
