@@ -73,7 +73,7 @@ type tab struct {
 	run    string
 	j      counting // of the first call; those of all steps do the same
 	bounds []*bound
-	opened sync.Mutex // held while it is opened
+	opened chan struct{} // has room for who opens it; others wait for him, and not longer than they live
 	open   bool
 	epoch  int64
 	used   time.Time
@@ -96,13 +96,17 @@ func (all *tabs) of(ctx context.Context, c *Client, j counting, info StepInfo) (
 		if len(all.runs) >= maxLedgers {
 			forget(all.runs, func(t *tab) time.Time { return t.used })
 		}
-		t = &tab{client: c, run: info.Execution, epoch: info.Epoch}
+		t = &tab{client: c, run: info.Execution, epoch: info.Epoch, opened: make(chan struct{}, 1)}
 		all.runs[info.Execution] = t
 	}
 	t.used = time.Now()
 	all.mu.Unlock()
-	t.opened.Lock()
-	defer t.opened.Unlock()
+	select {
+	case t.opened <- struct{}{}:
+		defer func() { <-t.opened }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if t.open {
 		return t, nil
 	}

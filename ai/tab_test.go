@@ -2,6 +2,7 @@ package ai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -106,5 +107,52 @@ func TestAI29_Children(t *testing.T) {
 				}, append(opts, durabletest.Context(WithClient(t.Context(), client())))...)
 			})
 		}
+	}
+}
+
+// slowLine is a journal that takes its time to say what is above a run.
+type slowLine struct {
+	counting
+	asked, answer chan struct{}
+}
+
+func (j slowLine) line(context.Context) ([]ancestor, error) {
+	close(j.asked)
+	<-j.answer
+	return nil, nil
+}
+
+// AI-29: one body asks for the budgets of its run, and the store does not answer; another, whose context ends, does not wait for
+// the first.
+func TestAI29_NobodyWaitsLongerThanTheContext(t *testing.T) {
+	all, j := newTabs(), slowLine{asked: make(chan struct{}), answer: make(chan struct{})}
+	c := newClient(t, Config{}, &counted{answer: echoes})
+	info := StepInfo{Execution: "r", Epoch: 1}
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := all.of(t.Context(), c, j, info)
+		first <- err
+	}()
+	<-j.asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	go func() {
+		_, err := all.of(ctx, c, j, info)
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the first")
+	}
+	close(j.answer)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if _, err := all.of(t.Context(), c, slowLine{}, info); err != nil { // opened once
+		t.Error(err)
 	}
 }
