@@ -3,6 +3,7 @@ package plan_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ func (x *world) bodies(b plan.Body, k *maker) {
 				if other := x.visits[key]; other != 0 && other != v.serial {
 					err = x.wrong("two visits have the name %s", key)
 				}
+				x.visits = maps.Clone(x.visits)
 				x.visits[key] = v.serial
 			}
 			return err
@@ -130,7 +132,7 @@ func (x *world) patch(n *tree.Node, path string) []byte {
 // patchOf sets a member of the state at path; without a value it is counted up.
 func (x *world) patchOf(path, key, v string) []byte {
 	raw := x.h.StateAt(path)
-	st := stateOf(raw)
+	st := maps.Clone(stateOf(raw))
 	if v == "" {
 		v = next(st[key])
 	}

@@ -176,7 +176,7 @@ func examine(e engine) error {
 		{limits{jumps: 2, crash: 2, late: 1, lost: 1}, workflow(step("n1"), step("n2"), decision("n3"), step("n4"), step("n5"))},
 		{limits{skip: 1, crash: 1}, workflow(event("n1"), step("n2"))},
 	} {
-		if err := exhaust(e, c.limits, c.w, 200, &count, seen); err != nil {
+		if err := exhaust(e, c.limits, c.w, 1, &count, seen); err != nil {
 			return err
 		}
 	}

@@ -163,7 +163,7 @@ func TestWrappingANodeChangesPathsOnly(t *testing.T) {
 	wrapped := workflow(seq("s", step("a")), branch("b", way("x", seq("s", seq("s", step("c"))))), step("d"))
 	var counts [2]int
 	for i, w := range []*tree.Workflow{plain, wrapped} {
-		if err := exhaust(genuine(), limits{fail: 1, crash: 1}, w, 100, &counts[i], map[string]bool{}); err != nil {
+		if err := exhaust(genuine(), limits{fail: 1, crash: 1}, w, 1, &counts[i], map[string]bool{}); err != nil {
 			t.Fatal(err)
 		}
 	}

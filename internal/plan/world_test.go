@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/internal/plan"
@@ -53,8 +54,10 @@ type world struct {
 	now    int64
 	epoch  int64
 	cuts   []cut          // crashes that may turn out to be none
-	visits map[string]int // which visit has this path and generation
+	owners int            // explore: one in so many histories is given to a new owner
+	visits map[string]int // which visit has this path and generation; copied to be changed
 	seen   map[string]bool
+	room   *[]byte // for keys
 }
 
 type cut struct {
@@ -64,7 +67,7 @@ type cut struct {
 
 func newWorld(e engine, l limits, w *tree.Workflow) (*world, error) {
 	x := &world{
-		engine: e, limits: l, w: w, h: journal.NewHistory(), m: newModel(w), epoch: 1, tick: 1000,
+		engine: e, limits: l, w: w, h: journal.NewHistory(), m: newModel(w), epoch: 1, tick: 1000, owners: 1, room: new([]byte),
 		seen: make(map[string]bool), visits: make(map[string]int),
 	}
 	return x, x.add(journal.Fact{Kind: journal.Began, Data: []byte(`{}`)})
@@ -72,7 +75,7 @@ func newWorld(e engine, l limits, w *tree.Workflow) (*world, error) {
 
 func (x *world) clone() *world {
 	c, h := *x, *x.h
-	c.m, c.rows, c.cuts, c.visits = x.m.clone(), slices.Clip(x.rows), slices.Clip(x.cuts), maps.Clone(x.visits)
+	c.m, c.rows, c.cuts = x.m.clone(), slices.Clip(x.rows), slices.Clip(x.cuts)
 	h.Root = copied(h.Root)
 	c.h = &h
 	return &c
@@ -194,8 +197,14 @@ func (x *world) check() (plan.Plan, error) {
 	return p, err
 }
 
-// stateOf reads a state: its members as text.
+// states are those that were read: there are few, and they are asked for with every history.
+var states sync.Map // text to state
+
+// stateOf reads a state: its members as text. Who changes it changes a copy.
 func stateOf(raw []byte) state {
+	if st, ok := states.Load(string(raw)); ok {
+		return st.(state)
+	}
 	var members map[string]any
 	if err := json.Unmarshal(raw, &members); err != nil {
 		panic(err)
@@ -204,6 +213,7 @@ func stateOf(raw []byte) state {
 	for k, v := range members {
 		st[k] = fmt.Sprint(v)
 	}
+	states.Store(string(raw), st)
 	return st
 }
 
@@ -292,7 +302,7 @@ func (x *world) options(p plan.Plan) []option {
 	if len(x.cuts) > 0 {
 		k.bounded(&x.late, "late report", func() error {
 			c := x.cuts[len(x.cuts)-1]
-			x.cuts = x.cuts[:len(x.cuts)-1]
+			x.cuts = slices.Clip(x.cuts[:len(x.cuts)-1]) // others may have what comes after it
 			if x.h.At(c.path) == nil {
 				return nil
 			}
@@ -320,7 +330,7 @@ func (x *world) explore(depth int, known map[string]bool) error {
 		return nil
 	}
 	known[key] = true
-	_, err := x.check()
+	p, err := x.check()
 	switch {
 	case err != nil:
 		return err
@@ -329,16 +339,22 @@ func (x *world) explore(depth int, known map[string]bool) error {
 	case depth == 0:
 		return x.wrong("no end")
 	}
-	if x.h, err = x.restore(x.h.Snapshot()); err != nil { // as a new owner finds it
-		return x.wrong("restoring: %v", err)
+	if int(key[0])%x.owners == 0 { // as a new owner finds it
+		if x.h, err = x.restore(x.h.Snapshot()); err != nil {
+			return x.wrong("restoring: %v", err)
+		}
+		if p, err = x.check(); err != nil {
+			return err
+		}
 	}
-	p, err := x.check()
-	if err != nil {
-		return err
-	}
-	for i := range x.options(p) {
-		c := x.clone()
-		if err := c.options(p)[i].do(); err != nil {
+	opts := x.options(p)
+	for i, o := range opts {
+		c := x
+		if i < len(opts)-1 { // nobody needs x after the last
+			c = x.clone()
+			o = c.options(p)[i]
+		}
+		if err := o.do(); err != nil {
 			return err
 		}
 		if err := c.explore(depth-1, known); err != nil {
