@@ -24,6 +24,7 @@
 //
 // In the bubble the rules of testing/synctest hold: time passes only while
 // every goroutine waits for a channel, timer or condition of the bubble, so
-// steps under test must not use the network. synctest.Wait returns when all
-// that can happen now has happened.
+// steps under test must not use the network, and must hold no mutex while they wait: who stands
+// at a mutex stops the clock. A test that hangs for that says so on standard error after ten to twenty seconds, with the
+// stack of who stands there. synctest.Wait returns when all that can happen now has happened.
 package durabletest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +49,9 @@ func Context(ctx context.Context) Option {
 // what the engine logs goes to the test's output.
 func Run(t *testing.T, cfg durable.Config, test func(t *testing.T, e *Engine), opts ...Option) {
 	t.Helper()
+	done := make(chan struct{})
+	defer close(done)
+	go watchTime(os.Stderr, lookEvery, done)
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, changed: make(chan struct{}), used: make(map[string]bool), opener: memory.New(), ctx: context.Background()}
 		for _, opt := range opts {
