@@ -187,12 +187,14 @@ func (x *world) endings(s *stand, b plan.Body, k *maker) {
 	})
 	k.bounded(&x.snooze, "snooze", end(plan.Ending{Snooze: true, After: time.Millisecond}))
 	k.bounded(&x.stop, "stop", func() error {
+		s, _, _ := x.m.at(b.Path)
 		v := s.visit
 		v.running, v.until, v.doubt = false, 0, s.n.AtMostOnce
 		return x.add(journal.Fact{Kind: journal.Handed, Path: b.Path, Epoch: x.epoch})
 	})
 	call := func(kind string, f journal.Fact, record string) func() error {
 		return func() error {
+			s, _, _ := x.m.at(b.Path)
 			v := s.visit
 			v.key++
 			f.Path, f.Call = b.Path, fmt.Sprintf("%s:x#%d", kind, v.key)
@@ -200,7 +202,7 @@ func (x *world) endings(s *stand, b plan.Body, k *maker) {
 			if f.Kind == journal.Waited {
 				v.running, v.wait = false, f.Call
 			} else {
-				v.calls[f.Call] = record
+				v.record(f.Call, record)
 			}
 			return x.add(f)
 		}
@@ -260,7 +262,8 @@ func (x *world) waits(w plan.Wait, k *maker) {
 		return func() error {
 			s, _, _ := x.m.at(w.Path)
 			if s.visit != nil {
-				s.visit.wait, s.visit.row, s.visit.calls[w.Call] = "", nil, record
+				s.visit.wait, s.visit.row = "", nil
+				s.visit.record(w.Call, record)
 			} else {
 				s.wait = record
 			}

@@ -13,11 +13,11 @@ import (
 	"github.com/durable-go/durable/internal/journal"
 )
 
-// key is a hash of all that what follows depends on: of a large tree there are millions.
-func (x *world) key() string {
-	sum := sha256.Sum256(x.whole())
-	return string(sum[:])
-}
+// digest tells histories apart: of a large tree there are millions.
+type digest [sha256.Size]byte
+
+// key is a hash of all that what follows depends on.
+func (x *world) key() digest { return sha256.Sum256(x.whole()) }
 
 // whole is all that what follows depends on. Histories without a rollback are most of them; a snapshot of each takes
 // several times as long. It is good until the next one is asked for.

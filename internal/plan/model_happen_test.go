@@ -153,7 +153,7 @@ func (m *model) crashed(path string, until int64) {
 		return
 	}
 	v.died++
-	v.row = append(v.row, v.epoch)
+	v.row = append(slices.Clip(v.row), v.epoch)
 	v.doubt, v.until = s.n.AtMostOnce, until
 }
 

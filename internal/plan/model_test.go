@@ -106,7 +106,7 @@ func (m *model) enter(t *thread, i int) {
 	switch n.Kind {
 	case tree.Step, tree.Decision:
 		m.serial++
-		t.cur.visit = &visit{serial: m.serial, calls: make(map[string]string)}
+		t.cur.visit = &visit{serial: m.serial}
 	case tree.Sequence:
 		t.cur.body = m.thread(t.cur.path, n.Body)
 	}
@@ -137,9 +137,34 @@ func (m *model) goOn(t *thread) {
 }
 
 // at finds what stands at a path: with its thread and the state that it changes.
-// Something happens there, so the ways that lead to it have begun.
+// Something happens there, so the ways that lead to it have begun; and the states that may change are no longer those of
+// other models.
 func (m *model) at(path string) (s *stand, t *thread, st state) {
+	m.state = maps.Clone(m.state)
+	m.root.own(path)
 	return m.root.find(path, m.state)
+}
+
+func (t *thread) own(path string) {
+	s := t.cur
+	if s == nil {
+		return
+	}
+	if s.body != nil {
+		s.body.own(path)
+		return
+	}
+	for _, w := range s.ways {
+		if w.leads(path) {
+			w.state = maps.Clone(w.state)
+			w.own(path)
+		}
+	}
+}
+
+// leads tells whether a path goes by way of a lane or item.
+func (w *lane) leads(path string) bool {
+	return len(path) > len(w.at) && path[len(w.at)] == '/' && path[:len(w.at)] == w.at
 }
 
 func (t *thread) find(path string, st state) (*stand, *thread, state) {
@@ -153,10 +178,14 @@ func (t *thread) find(path string, st state) (*stand, *thread, state) {
 		return s.body.find(path, st)
 	}
 	for _, w := range s.ways {
-		if s, t, st := w.find(path, w.state); s != nil {
-			w.begun = true
-			return s, t, st
+		if !w.leads(path) {
+			continue
 		}
+		s, t, st := w.find(path, w.state)
+		if s != nil {
+			w.begun = true
+		}
+		return s, t, st
 	}
 	return nil, nil, nil
 }
@@ -350,9 +379,18 @@ func (t *thread) each(st state, fn func(s *stand, st state)) {
 	}
 }
 
+// record keeps what a call came to.
+func (v *visit) record(call, text string) {
+	if v.calls == nil {
+		v.calls = make(map[string]string)
+	}
+	v.calls[call] = text
+}
+
+// clone is a copy that shares states, which are copied to be changed.
 func (m *model) clone() *model {
 	c := *m
-	c.state, c.root = maps.Clone(m.state), m.root.clone()
+	c.root = m.root.clone()
 	return &c
 }
 
@@ -367,15 +405,18 @@ func (t *thread) clone() *thread {
 	s := *t.cur
 	c.cur = &s
 	s.body = s.body.clone()
-	s.ways = nil
-	for _, w := range t.cur.ways {
+	s.ways = slices.Clone(s.ways)
+	for i, w := range s.ways {
+		if w.closed { // nothing of it changes any more
+			continue
+		}
 		x := *w
-		x.thread, x.state = *w.clone(), maps.Clone(w.state)
-		s.ways = append(s.ways, &x)
+		x.thread = *w.clone()
+		s.ways[i] = &x
 	}
 	if s.visit != nil {
 		v := *s.visit
-		v.calls, v.row = maps.Clone(v.calls), slices.Clone(v.row)
+		v.calls = maps.Clone(v.calls)
 		s.visit = &v
 	}
 	return &c

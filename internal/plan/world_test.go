@@ -54,6 +54,7 @@ type world struct {
 	now    int64
 	epoch  int64
 	cuts   []cut          // crashes that may turn out to be none
+	shares bool           // explore: places are those of other branches, too
 	owners int            // explore: one in so many histories is given to a new owner
 	visits map[string]int // which visit has this path and generation; copied to be changed
 	seen   map[string]bool
@@ -73,16 +74,16 @@ func newWorld(e engine, l limits, w *tree.Workflow) (*world, error) {
 	return x, x.add(journal.Fact{Kind: journal.Began, Data: []byte(`{}`)})
 }
 
-func (x *world) clone() *world {
+// branch is x before one of several things happens to it: what is written is its own. Places are copied when a fact is about
+// to change them. Rows are shared: branches grow one after the other, and none looks beyond its own.
+func (x *world) branch() world {
 	c, h := *x, *x.h
-	c.m, c.rows, c.cuts = x.m.clone(), slices.Clip(x.rows), slices.Clip(x.cuts)
-	h.Root = copied(h.Root)
-	c.h = &h
-	return &c
+	c.m, c.h, c.cuts = x.m.clone(), &h, slices.Clip(x.cuts)
+	return c
 }
 
-// copied is a copy of a place that shares nothing that changes.
-func copied(p *journal.Place) *journal.Place {
+// copied is a copy of a place, and of those on the way to a path and below it; of a lane or an item also that of its node. It shares the others.
+func copied(p *journal.Place, path string) *journal.Place {
 	c := *p
 	c.Crashed, c.Calls = slices.Clone(p.Crashed), maps.Clone(p.Calls)
 	if p.Ways != nil {
@@ -90,8 +91,16 @@ func copied(p *journal.Place) *journal.Place {
 		c.Ways = &w
 	}
 	c.Clear()
+	element, rest, _ := strings.Cut(path, "/")
+	node, _, _ := strings.Cut(element, "[")
 	for name, x := range p.Children() {
-		c.Put(name, copied(x))
+		switch {
+		case path == "" || name == element:
+			x = copied(x, rest)
+		case name == node:
+			x = copied(x, "[")
+		}
+		c.Put(name, x)
 	}
 	return &c
 }
@@ -103,6 +112,9 @@ func (x *world) add(f journal.Fact) error {
 	r := journal.Row{Seq: x.h.Length + 1, Epoch: x.epoch, Facts: []journal.Fact{f}}
 	x.rows = append(x.rows, r)
 	x.seen[f.Kind.String()+whys(f.Why)] = true
+	if x.shares {
+		x.h.Root = copied(x.h.Root, f.Path)
+	}
 	if err := x.apply(x.h, r); err != nil {
 		return x.wrong("folding: %v", err)
 	}
@@ -323,13 +335,13 @@ func (x *world) options(p plan.Plan) []option {
 
 // explore lets everything happen that may happen, in every order. What follows
 // depends on the history only, so a history that was reached before, in whatever
-// order, with the same left to go wrong, is not looked at again.
-func (x *world) explore(depth int, known map[string]bool) error {
+// order, with the same left to go wrong, is not looked at again. Afterwards x is as it was.
+func (x *world) explore(depth int, known map[digest]struct{}) error {
 	key := x.key()
-	if known[key] {
+	if _, is := known[key]; is {
 		return nil
 	}
-	known[key] = true
+	known[key] = struct{}{}
 	p, err := x.check()
 	switch {
 	case err != nil:
@@ -347,19 +359,20 @@ func (x *world) explore(depth int, known map[string]bool) error {
 			return err
 		}
 	}
+	x.shares = true
+	before := *x
 	opts := x.options(p)
-	for i, o := range opts {
-		c := x
-		if i < len(opts)-1 { // nobody needs x after the last
-			c = x.clone()
-			o = c.options(p)[i]
-		}
+	for _, o := range opts {
+		*x = before.branch()
 		if err := o.do(); err != nil {
 			return err
 		}
-		if err := c.explore(depth-1, known); err != nil {
+		if err := x.explore(depth-1, known); err != nil {
 			return err
 		}
+	}
+	if *x = before; x.key() != key {
+		return x.wrong("what happened afterwards has changed this history")
 	}
 	return nil
 }
