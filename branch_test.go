@@ -131,8 +131,7 @@ func TestBR5_PanicInTheQuestion(t *testing.T) {
 	})
 }
 
-// BR-6 but for decisions.
-func TestBranch_BranchesAndWaitsInCases(t *testing.T) {
+func TestBR6_BranchesAndWaitsInCases(t *testing.T) {
 	w := durable.Define("w",
 		durable.Branch("b", func(n *note) string { return n.Kind }).
 			Case("x",

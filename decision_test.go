@@ -142,7 +142,7 @@ func TestDC4_RetriesAndFailures(t *testing.T) {
 }
 
 // Decisions in cases, lanes and passes reach their siblings there, whatever happens.
-func TestDC_BR6_CrashAfterEveryCommit(t *testing.T) {
+func TestBR6_DC_CrashAfterEveryCommit(t *testing.T) {
 	onWeather(t, func(unit time.Duration) forecast {
 		var bodies tally
 		step := func(name string) *durable.StepNode[board] {

@@ -64,7 +64,7 @@ func (w *Worker) Claimed(owner store.Incarnation, c store.Claimed, err error, no
 		return
 	}
 	w.misses = 0
-	w.clock.sample(asked, now, c.Now)
+	w.setClock(asked, now, c.Now)
 	if !c.NextDue.IsZero() {
 		for _, q := range w.queues {
 			q.soon(w.clock.local(c.NextDue))

@@ -15,12 +15,35 @@ type storeClock struct {
 	said           time.Time
 }
 
-// sample takes a reply, if it is at least as good as aging the last one.
-func (c *storeClock) sample(asked, replied, said time.Time) {
+// sample takes a reply, and tells by how much the store's clock is further than it can have come since the last one:
+// it was set, or this machine was asleep.
+func (c *storeClock) sample(asked, replied, said time.Time) (ahead time.Duration) {
 	if said.IsZero() {
-		return
+		return 0
+	}
+	if !c.said.IsZero() {
+		ahead = max(0, said.Sub(c.high(replied)))
 	}
 	c.asked, c.replied, c.said = asked, replied, said
+	return ahead
+}
+
+// clockStep is how far the store's clock is set forwards, at least, for what is due to be looked at anew. Clocks that run at
+// slightly other speeds stay below it.
+const clockStep = 10 * time.Millisecond
+
+// setClock takes the store's time from a reply. If that is set forwards, what is due in runs of this worker is due sooner.
+func (w *Worker) setClock(asked, now, said time.Time) {
+	ahead := w.clock.sample(asked, now, said)
+	if ahead < clockStep {
+		return
+	}
+	for r, t := range w.alarms {
+		w.alarms[r] = t.Add(-ahead)
+	}
+	for r, t := range w.mortal {
+		w.mortal[r] = t.Add(-ahead)
+	}
 }
 
 // low is a time that the store's clock has surely reached.

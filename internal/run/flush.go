@@ -163,7 +163,7 @@ func (w *Worker) Committed(ref any, v store.Verdict, err error, asked, now, stor
 	if !ok || r == nil || r.sent == nil {
 		return
 	}
-	w.clock.sample(asked, now, storeNow)
+	w.setClock(asked, now, storeNow)
 	b := r.sent
 	if w.runs[r.id] != r { // let go meanwhile
 		r.sent = nil

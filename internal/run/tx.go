@@ -100,7 +100,7 @@ func (w *Worker) TxUndone(v *Visit, now time.Time) {
 // TxCommitted takes the verdict on a body's transaction, and with it the end of
 // the body.
 func (w *Worker) TxCommitted(v *Visit, verdict store.Verdict, asked, now, storeNow time.Time) {
-	w.clock.sample(asked, now, storeNow)
+	w.setClock(asked, now, storeNow)
 	r := w.ended(v)
 	switch {
 	case r == nil: // let go meanwhile; if it did not land, it was in order

@@ -359,7 +359,7 @@ func (w *Worker) Renewed(who store.Incarnation, n store.Renewal, err error, now 
 		}
 		w.lease.miss(now)
 	default:
-		w.clock.sample(asked, now, n.Now)
+		w.setClock(asked, now, n.Now)
 		w.lease.confirm(now)
 		w.glanced(asked, &n)
 		w.expireAt = time.Time{}
