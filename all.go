@@ -73,16 +73,29 @@ func (a *all[T, R]) run(ctx context.Context, name string) ([]R, error) {
 		return nil, err
 	}
 	inner, stop := context.WithCancel(ctx)
-	defer stop()
 	a.b.inside = "All " + strconv.Quote(name)
-	defer func() { a.b.inside = "" }()
 	running := 0
+	defer func() { // the body may end in here, by a panic or since it is stuck
+		stop()
+		for ; running > 0; running-- {
+			<-a.ended
+		}
+		a.b.inside = ""
+	}()
 	var panicked *allEnd[R]
-	for len(open) > 0 || running > 0 {
+	for {
 		for len(open) > 0 && running < allAtOnce {
+			if err := context.Cause(ctx); err != nil {
+				a.fail(open[0], err)
+				open = nil
+				break
+			}
 			go a.one(inner, open[0])
 			open = open[1:]
 			running++
+		}
+		if running == 0 {
+			break
 		}
 		end := <-a.ended
 		running--

@@ -131,6 +131,44 @@ func TestCN3_AllEndsWithItsStep(t *testing.T) {
 	})
 }
 
+// RS-7: what is not begun when the time of the step is over is not begun; items that run by then are waited for.
+func TestDO3_AllBeginsNothingAfterItsEnd(t *testing.T) {
+	var begun tally
+	w := durable.Define("w", durable.Step("s", func(ctx context.Context, _ *board) error {
+		_, err := durable.All(ctx, "a", make([]int, 200), func(context.Context, int) (int, error) {
+			begun.add("item")
+			<-time.After(50 * time.Second) // whatever becomes of its context
+			return 0, nil
+		})
+		return err
+	}).Timeout(2*time.Minute))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		wantFailure(t, durabletest.Start(e.Engine, w, board{}).Fails(), durable.Failed, "step_timeout", "s")
+		if n := begun.of("item"); n != 3*16 {
+			t.Errorf("%d items have begun, want %d", n, 3*16)
+		}
+	})
+}
+
+// unreadable is a result that a record gives back to nobody.
+type unreadable struct{ N int }
+
+func (*unreadable) UnmarshalJSON([]byte) error { panic("no") }
+
+// A body that ends inside of All leaves nobody behind: the items that run have somebody who takes their ends.
+func TestDO3_AllLeavesNobodyBehind(t *testing.T) {
+	w := durable.Define("w", durable.Step("s", func(ctx context.Context, _ *board) error {
+		_, err := durable.All(ctx, "a", []int{0, 1, 2, 3}, func(ctx context.Context, n int) (unreadable, error) {
+			_ = rest(ctx, time.Duration(n)*time.Second)
+			return unreadable{n}, nil
+		})
+		return err
+	}))
+	inMemory(t, serve(w), func(t *testing.T, e env) { // a goroutine that is left fails the test
+		durabletest.Start(e.Engine, w, board{}).Fails()
+	})
+}
+
 // Each item has an idempotency key of its own, the same in every attempt, and logs as its step.
 func TestRS10_AllKeysAndLogs(t *testing.T) {
 	var keys tally

@@ -62,13 +62,16 @@ func (e *Engine) cancel(ctx context.Context, id ID, reason string, o actOptions)
 		case v.Code == store.Applied || v.Code == store.Landed:
 			e.runner.Taken(id)
 			if !o.undo {
-				e.cancelBlocked(ctx, id, cause.Message, false)
+				e.orphan(ctx, id, cause.Message)
 				e.hub.tell(id, ended{status: store.Cancelled, err: cause})
 			}
 			return nil
 		case v.Code == store.Ended && v.Status == store.Compensating:
 			return e.halt(ctx, id, v.Status, o)
 		case v.Code == store.Ended && v.Status == store.Cancelled:
+			if !o.undo { // who has cancelled it may have been cut off before
+				e.orphan(ctx, id, cause.Message)
+			}
 			return nil
 		case v.Code == store.Ended && !v.Status.Ended(), v.Code == store.Superseded: // it has moved since: look again
 			continue
@@ -104,26 +107,46 @@ func (e *Engine) cancelling(rec *store.Record, cause *journal.Error, o actOption
 	return c
 }
 
+// orphan cancels the blocked children of a cancelled run; later, if the store cannot say now which they are.
+func (e *Engine) orphan(ctx context.Context, parent ID, reason string) {
+	if !e.cancelBlocked(ctx, parent, reason, false) {
+		e.orphans.note(orphan{parent: parent, reason: reason, tries: 1})
+	}
+}
+
 // cancelBlocked cancels children that no worker takes up to hear of it: those that
-// are blocked. The others have a message. With undo they go back, if they have anything to undo.
-func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string, undo bool) {
-	page, err := e.store.List(ctx, store.Filter{Parent: parent, Statuses: []store.Status{store.Blocked}, Limit: 1000})
-	if err != nil {
-		e.log.Warn("blocked children of a cancelled run could not be looked for", "execution", parent.String(), "error", err)
-		return
+// are blocked. The others have a message. With undo they go back, if they have anything to undo. It tells whether
+// that was done for all.
+func (e *Engine) cancelBlocked(ctx context.Context, parent ID, reason string, undo bool) bool {
+	all := true
+	for f := (store.Filter{Parent: parent, Statuses: []store.Status{store.Blocked}, Limit: 1000}); ; {
+		page, err := e.store.List(ctx, f)
+		if err != nil {
+			e.log.Warn("blocked children of a cancelled run could not be looked for", "execution", parent.String(), "error", err)
+			return false
+		}
+		for _, x := range page.Executions {
+			if !x.Detached && !e.cancelChild(ctx, x.ID, "by its parent "+parent.String()+": "+reason, undo) {
+				all = false
+			}
+		}
+		if f.Cursor = page.Cursor; f.Cursor == "" {
+			return all
+		}
 	}
-	for _, x := range page.Executions {
-		if x.Detached {
-			continue
-		}
-		var opts []ActOption
-		if undo && e.undoable(ctx, x.ID) {
-			opts = append(opts, AndCompensate())
-		}
-		if err := e.Cancel(ctx, x.ID, "by its parent "+parent.String()+": "+reason, opts...); err != nil && !errors.Is(err, ErrRunDone) && !errors.Is(err, ErrCompensating) {
-			e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", x.ID.String(), "error", err)
-		}
+}
+
+func (e *Engine) cancelChild(ctx context.Context, id ID, reason string, undo bool) bool {
+	var opts []ActOption
+	if undo && e.undoable(ctx, id) {
+		opts = append(opts, AndCompensate())
 	}
+	err := e.Cancel(ctx, id, reason, opts...)
+	if err == nil || errors.Is(err, ErrRunDone) || errors.Is(err, ErrCompensating) {
+		return true
+	}
+	e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", id.String(), "error", err)
+	return false
 }
 
 // undoable tells whether a run that is cancelled may have anything to undo.

@@ -158,12 +158,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, d := range e.defs {
 		cfg.Definitions = append(cfg.Definitions, &run.Definition{Tree: d.tree, Fingerprint: d.fingerprint})
 	}
-	tidying, end := context.WithCancel(ctx)
+	tidying, end := context.WithCancel(context.WithoutCancel(ctx)) // the worker ends runs while it stops, too
 	var tidy sync.WaitGroup
-	tidy.Go(func() { e.retain(tidying) })
+	tidy.Go(func() { e.retain(ctx) })
 	tidy.Go(func() { e.cancelOrphans(tidying) })
 	defer tidy.Wait()
 	defer end()
+	defer cancel()
 	return e.runner.Run(ctx, cfg, e.stopNow)
 }
 

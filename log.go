@@ -107,21 +107,15 @@ func (c *capture) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dropped > 0 {
-		c.h.Log(c.entry(slog.LevelWarn, fmt.Sprintf("%d log entries were not kept", c.dropped), nil))
+		c.h.Log(c.entry(c.n, slog.LevelWarn, fmt.Sprintf("%d log entries were not kept", c.dropped), nil))
 		c.dropped = 0
 	}
 }
 
-// keep stores an entry, within the limits; what is dropped is counted.
+// keep stores an entry, within the limits; what is dropped is counted. Values may log, too, while they are asked what they are.
 func (c *capture) keep(r slog.Record, attrs []slog.Attr, group string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	if c.n > maxLogEntries {
-		c.dropped++
-		if c.dropped == 1 {
-			c.h.Log(c.entry(slog.LevelWarn, "the step logged more than is kept; later entries went to the engine's logger only", nil))
-		}
+	n, kept := c.count()
+	if !kept {
 		return
 	}
 	values := make(map[string]any)
@@ -140,11 +134,26 @@ func (c *capture) keep(r slog.Record, attrs []slog.Attr, group string) {
 			raw, _ = encode(map[string]string{"attrs": cut(errorText(err), 200)}, maxLogBytes)
 		}
 	}
-	c.h.Log(c.entry(r.Level, cut(r.Message, maxLogBytes), raw))
+	c.h.Log(c.entry(n, r.Level, cut(r.Message, maxLogBytes), raw))
 }
 
-func (c *capture) entry(level slog.Level, text string, attrs []byte) store.Log {
-	return store.Log{Path: c.h.Path, Attempt: c.h.Attempt, N: int(c.h.Epoch)*10*maxLogEntries + c.n, Level: int(level), Text: text, Attrs: attrs}
+// count gives an entry its number, and tells whether it is kept.
+func (c *capture) count() (n int, kept bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	if c.n <= maxLogEntries {
+		return c.n, true
+	}
+	c.dropped++
+	if c.dropped == 1 {
+		c.h.Log(c.entry(c.n, slog.LevelWarn, "the step logged more than is kept; later entries went to the engine's logger only", nil))
+	}
+	return 0, false
+}
+
+func (c *capture) entry(n int, level slog.Level, text string, attrs []byte) store.Log {
+	return store.Log{Path: c.h.Path, Attempt: c.h.Attempt, N: int(c.h.Epoch)*10*maxLogEntries + n, Level: int(level), Text: text, Attrs: attrs}
 }
 
 // logValue is a value as JSON keeps it.

@@ -3,14 +3,15 @@ package durable
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/durable-go/durable/internal/journal"
 	"github.com/durable-go/durable/store"
 )
 
 // orphans are cancelled runs, and such as go back, whose children may be blocked: no worker takes those up
-// to read that they are cancelled, too. They are looked for beside the worker. Should
-// this process die before, such a child stays blocked until somebody has its code
+// to read that they are cancelled, too. They are looked for beside the worker, for some minutes while the store is
+// away. Should this process end before, such a child stays blocked until somebody has its code
 // or cancels it; a run that goes back waits for it, and looks again now and then.
 type orphans struct {
 	mu   sync.Mutex
@@ -22,7 +23,14 @@ type orphan struct {
 	parent ID
 	reason string
 	undo   bool
+	tries  int // looks that have failed
 }
+
+const (
+	orphanPause = time.Second     // after a look that failed; longer after each
+	orphanTries = 12              // for about ten minutes
+	lastOrphans = 5 * time.Second // what is left when the worker has stopped
+)
 
 // bereave notes a run that has ended, if its children are to end with it.
 func (o *orphans) bereave(id ID, status Status, err *journal.Error) {
@@ -30,9 +38,11 @@ func (o *orphans) bereave(id ID, status Status, err *journal.Error) {
 	if err == nil || !back && (!status.Ended() || status == store.Completed || err.Code != "cancelled") {
 		return
 	}
-	o.mu.Lock()
-	o.list = append(o.list, orphan{id, err.Message, back})
-	o.mu.Unlock()
+	o.note(orphan{parent: id, reason: err.Message, undo: back})
+}
+
+func (o *orphans) note(x orphan) {
+	o.add(x)
 	select {
 	case o.news <- struct{}{}:
 	default:
@@ -46,18 +56,43 @@ func (o *orphans) take() (list []orphan) {
 	return list
 }
 
-// cancelOrphans works until ctx ends.
+// cancelOrphans works until ctx ends, and has one more look then.
 func (e *Engine) cancelOrphans(ctx context.Context) {
 	for {
-		for _, o := range e.orphans.take() {
-			if ctx.Err() == nil {
-				e.cancelBlocked(ctx, o.parent, o.reason, o.undo)
-			}
+		var again <-chan time.Time
+		if failed := e.lookForOrphans(ctx); failed > 0 {
+			again = time.After(min(orphanPause<<(failed-1), time.Minute))
 		}
 		select {
 		case <-e.orphans.news:
+		case <-again:
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOrphans)
+			defer cancel()
+			e.lookForOrphans(last)
 			return
 		}
 	}
+}
+
+// lookForOrphans cancels what was noted. What it could not is noted again; it tells how often that which has failed the least has.
+func (e *Engine) lookForOrphans(ctx context.Context) (failed int) {
+	for _, o := range e.orphans.take() {
+		if e.cancelBlocked(ctx, o.parent, o.reason, o.undo) {
+			continue
+		}
+		if o.tries++; o.tries < orphanTries {
+			e.orphans.add(o)
+			if failed == 0 || o.tries < failed {
+				failed = o.tries
+			}
+		}
+	}
+	return failed
+}
+
+func (o *orphans) add(x orphan) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, x)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +109,37 @@ func TestQueryListsAndPages(t *testing.T) {
 		}
 		_, err = e.ByKey(ctx, "b", "3")
 		wantError(t, err, durable.ErrNotFound, `"3"`)
+	})
+}
+
+// talkative is a value that logs while it is asked what it is.
+type talkative struct{ log *slog.Logger }
+
+func (v talkative) LogValue() slog.Value {
+	v.log.Info("inside")
+	return slog.StringValue("v")
+}
+
+func TestQY4_ValuesThatLog(t *testing.T) {
+	w := durable.Define("w", body("s", func(ctx context.Context, _ *note) error {
+		log := durable.Logger(ctx)
+		log.Info("hello", "v", talkative{log})
+		return nil
+	}))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		run := durabletest.Start(e.Engine, w, note{})
+		run.Done()
+		logs, err := e.Logs(context.Background(), run.ID, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, l := range logs {
+			texts = append(texts, l.Text+string(l.Attrs))
+		}
+		if !slices.Contains(texts, "inside") || !slices.Contains(texts, `hello{"v":"v"}`) {
+			t.Errorf("%q", texts)
+		}
 	})
 }
 

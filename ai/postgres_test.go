@@ -389,9 +389,9 @@ func TestShared_Postgres(t *testing.T) {
 		defer mu.Unlock()
 		if sent++; sent == 5 {
 			told = time.Now()
-			return nil, &Error{Kind: RateLimited, Status: 429, RetryAfter: 2 * time.Second}
+			return nil, &Error{Kind: RateLimited, Status: 429, RetryAfter: 4 * time.Second}
 		}
-		if !told.IsZero() && time.Since(told) < 1900*time.Millisecond && time.Since(told) > 200*time.Millisecond && now == 0 {
+		if !told.IsZero() && time.Since(told) < 3900*time.Millisecond && time.Since(told) > 1500*time.Millisecond && now == 0 {
 			early = time.Now() // no other was on its way, so it was asked for since
 		}
 		now++

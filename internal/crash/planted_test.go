@@ -118,7 +118,7 @@ func TestPlantedStaleWrite(t *testing.T) {
 func TestPlantedUncountedDeath(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seed(t))
-	w.add(&task{workflow: "slow", input: sum{N: 100}})
+	w.add(&task{workflow: "slow", input: sum{N: 2000}})
 	p := w.spawn("")
 	w.until("the body runs", func() bool { return p.busy })
 	w.kill(p)
