@@ -79,9 +79,9 @@ func TestRS8_CO9_RunTimeoutUndoesAndCancelsChildren(t *testing.T) {
 					bodies.add("waits")
 					_, err := durable.WaitForEvent[int](ctx, "never")
 					return err
-				}))).Timeout(20 * unit)
+				}))).Timeout(30 * unit)
 		return &weather[board]{
-			flow: w, others: []durable.Definition{child}, bodies: &bodies, width: 2, loose: true,
+			flow: w, others: []durable.Definition{child}, bodies: &bodies, width: 2, loose: true, slack: 4,
 			end: func(_ board, err error) error {
 				if bodies.of("undo") == 0 { // it was over before there was something to undo
 					return wantEnd(err, durable.Failed, "run_timeout", "")

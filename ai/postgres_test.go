@@ -409,6 +409,7 @@ func TestShared_Postgres(t *testing.T) {
 	f := newFleet(t, 0, func() *Client {
 		return newClient(t, Config{Shared: true, Limits: map[string]Limit{"fake:*": {Concurrent: 2}}}, p)
 	}, w)
+	f.cfg.Lease = 10 * time.Second // nobody dies
 	var ids []durable.ID
 	for n := range 12 {
 		r, err := w.Start(f.ctx, f.boss, doc{N: n})

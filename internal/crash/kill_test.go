@@ -18,6 +18,7 @@ func TestCalm(t *testing.T) {
 
 func calm(t *testing.T, fresh fresh) {
 	w := fresh(t, seed(t))
+	w.lease = calmLease
 	w.fillWith(t, "mix")
 	w.fillWith(t, "long")
 	w.finish()

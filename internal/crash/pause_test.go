@@ -20,6 +20,7 @@ func TestQU4_TwoWorkers(t *testing.T) {
 
 func twoWorkers(t *testing.T, fresh fresh) {
 	w := fresh(t, seed(t))
+	w.lease = 3 * lease
 	for range 3 {
 		w.fillWith(t, "mix")
 	}
@@ -43,6 +44,7 @@ func TestQU13_TwoWorkersMakeTheFile(t *testing.T) {
 
 func twoMakers(t *testing.T, fresh fresh) {
 	w := fresh(t, seed(t))
+	w.lease = calmLease
 	for range 3 {
 		w.fillWith(t, "mix")
 	}

@@ -110,6 +110,7 @@ func TestStreamsOfTheKilled(t *testing.T) {
 
 func streamsOfTheKilled(t *testing.T, fresh fresh) {
 	w := fresh(t, seed(t))
+	w.lease = 3 * lease
 	var (
 		engine *durable.Engine
 		heard  []*listener

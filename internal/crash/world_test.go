@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	lease    = 500 * time.Millisecond // the shortest that an engine takes
-	patience = 60 * time.Second       // for everything that must happen some time
+	lease     = 500 * time.Millisecond // the shortest that an engine takes
+	calmLease = 5 * time.Second        // where nobody dies: that of a busy machine holds
+	patience  = 60 * time.Second       // for everything that must happen some time
 )
 
 // world is one database, its ledger, the workers on it and what they said.

@@ -124,7 +124,11 @@ func TestPlanted_LostReplies(t *testing.T) {
 				p.Set(x.rule)
 			}
 			var all sync.WaitGroup
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			limit := 5 * time.Second
+			if as == "an uncounted body" { // nothing is lost: all end
+				limit = time.Minute
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			for i := range 40 {
 				all.Go(func() { s.visit(ctx, i+1) })
@@ -224,7 +228,7 @@ func TestQU8_SwallowedReplies(t *testing.T) {
 	for _, half := range []bool{false, true} {
 		address, name := database(t, c)
 		p, by := through(t, c, address)
-		s := open(t, postgres.Open(by), durable.Config{Lease: 3 * time.Second})
+		s := open(t, postgres.Open(by), durable.Config{Lease: 9 * time.Second})
 		s.serve(8)
 		s.await(10)
 		var batch, swallowed atomic.Int64
@@ -247,7 +251,7 @@ func TestQU8_SwallowedReplies(t *testing.T) {
 		for s.engine.Stats().FailedBatches == 0 {
 			s.await(1)
 		}
-		if took := time.Since(begin); swallowed.Load() == 0 || took > 11*time.Second || half && took > 2*time.Second {
+		if took := time.Since(begin); swallowed.Load() == 0 || took > 15*time.Second || half && took > 5*time.Second {
 			t.Errorf("half closed %v: its outcome was unknown after %s", half, took)
 		}
 		s.halt()

@@ -33,7 +33,7 @@ func (v *visit) await(ctx context.Context) (any, error) {
 		return durable.WaitForText(ctx, "x", durable.Assignee("ada"), durable.Reminder(200*time.Millisecond, 600*time.Millisecond),
 			durable.Escalate(400*time.Millisecond, "bob"))
 	case "short":
-		return durable.WaitForText(ctx, "x", durable.Timeout(time.Second))
+		return durable.WaitForText(ctx, "x", durable.Timeout(time.Minute))
 	case "event":
 		return durable.WaitForEvent[int](ctx, "x")
 	}

@@ -344,19 +344,22 @@ func TestPartitions_KeepNobodyWaiting(t *testing.T) {
 			}
 			longest := time.Duration(0)
 			for seen := 0; seen < 3; {
-				if waits() {
-					seen++
+				for range 20 { // it waits for moments only
+					if waits() {
+						seen++
+						break
+					}
+					select {
+					case err := <-done:
+						t.Fatalf("it did not wait: %v", err)
+					case <-time.After(5 * time.Millisecond):
+					}
 				}
 				begun := time.Now()
 				p.begin(ago(0))
 				longest = max(longest, time.Since(begun))
 			}
-			select {
-			case err := <-done:
-				t.Fatalf("it did not wait: %v", err)
-			default:
-			}
-			if longest > 2*time.Second { // two commits, each behind a wait of 50 ms at most; the rest is this machine
+			if longest > 10*time.Second { // two commits, each behind a wait of 50 ms at most; the rest is this machine
 				t.Errorf("a commit waited for %s", longest)
 			}
 			if err := tx.Rollback(t.Context()); err != nil {

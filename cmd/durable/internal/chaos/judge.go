@@ -180,6 +180,8 @@ func (v *Verdict) explain(t task, path string, list []entry, x *durable.Executio
 			v.Retried++
 		case l.end != nil && l.end.What == ousted:
 			v.Ousted++
+		case l.end != nil && record != nil && !dead && cutOff(record.Status): // its lease was lost before the end was stored
+			v.Ousted++
 		case l.end != nil && gone:
 			v.Forgot++
 		default:
