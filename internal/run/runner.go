@@ -282,13 +282,13 @@ func (e effects) Load(id store.ID) {
 		for pause := 20 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
 			fail.Point(fail.Load)
 			rec, err := e.r.store.Load(ctx, id, false)
-			if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
+			if err != nil && !errors.Is(err, store.ErrNotFound) && rest(ctx, pause) {
+				continue
+			}
+			if e.r.life.Err() == nil {
 				e.r.event(func(w *Worker, now time.Time) { w.Loaded(id, rec, err, now) })
-				return
 			}
-			if !rest(ctx, pause) {
-				return
-			}
+			return
 		}
 	})
 }
