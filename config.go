@@ -37,7 +37,9 @@ type Config struct {
 	// not at all if that process dies at this moment: PendingInputs shows what is recorded.
 	// Close waits for it.
 	OnNotice func(Notice)
-	// Logger takes what the engine and its steps log; default slog.Default.
+	// Logger takes what the engine and its steps log; default slog.Default. What the workers say is
+	// written in order on a goroutine of its own, for which the end of Run and Close wait up to 5 s: a handler that is slow
+	// holds up no run, and may call the engine. At most 1,000 such entries wait; what is too much is counted, and dropped.
 	Logger *slog.Logger
 }
 

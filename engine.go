@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,7 +52,8 @@ type Engine struct {
 	stop    chan struct{} // closed: stop in order
 	stopNow chan struct{}
 	once    [2]sync.Once
-	closed  sync.Once
+	closing atomic.Bool
+	closed  chan struct{} // closed: Close is done
 
 	gate    sync.Mutex // Run begins, or Stop finds none that could
 	running sync.WaitGroup
@@ -63,7 +65,7 @@ type Engine struct {
 func Open(ctx context.Context, opener store.Opener, cfg Config) (*Engine, error) {
 	e := &Engine{
 		defs: make(map[[2]string]*definition), first: make(map[string]*definition),
-		stop: make(chan struct{}), stopNow: make(chan struct{}), orphans: orphans{news: make(chan struct{}, 1)},
+		stop: make(chan struct{}), stopNow: make(chan struct{}), closed: make(chan struct{}), orphans: orphans{news: make(chan struct{}, 1)},
 	}
 	var mistakes DefinitionError
 	if opener == nil {
@@ -214,14 +216,15 @@ func (e *Engine) StopNow() {
 
 // Close stops the engine and releases the store. Running steps get the grace.
 func (e *Engine) Close() error {
-	var err error
-	e.closed.Do(func() {
-		err = e.Stop(context.Background())
-		e.feeds.close()
-		e.runner.Close()
-		err = errors.Join(err, e.store.Close())
-	})
-	return err
+	if !e.closing.CompareAndSwap(false, true) {
+		<-e.closed
+		return nil
+	}
+	defer close(e.closed)
+	err := e.Stop(context.Background())
+	e.feeds.close()
+	e.runner.Close()
+	return errors.Join(err, e.store.Close())
 }
 
 // code runs user code for the runner.

@@ -20,6 +20,7 @@ type Line struct {
 	store.Store
 	opener  store.Opener
 	changed func()
+	turn    chan struct{} // full while a change is made that is counted
 
 	mu    sync.Mutex
 	dead  bool
@@ -29,7 +30,9 @@ type Line struct {
 
 // New is a line to a store that is not open yet. changed is called after each change of the
 // store, on the goroutine that made it, and must not block.
-func New(opener store.Opener, changed func()) *Line { return &Line{opener: opener, changed: changed} }
+func New(opener store.Opener, changed func()) *Line {
+	return &Line{opener: opener, changed: changed, turn: make(chan struct{}, 1)}
+}
 
 // OpenStore makes the line an Opener of itself, once.
 func (l *Line) OpenStore(ctx context.Context) (store.Store, error) {
@@ -70,24 +73,31 @@ func (l *Line) up() error {
 
 // change runs fn, which says whether it changed the store. If the crash comes
 // with it, the answer is lost.
-func (l *Line) change(fn func() bool) error {
+func (l *Line) change(ctx context.Context, fn func() bool) error {
 	l.mu.Lock()
-	if l.dead {
-		l.mu.Unlock()
+	dead, planned := l.dead, l.left > 0
+	l.mu.Unlock()
+	if dead {
 		return ErrDead
 	}
 	// Changes come one at a time while a crash is planned, so that none slips
-	// in after the last one.
-	planned := l.left > 0
-	if !planned {
-		l.mu.Unlock()
+	// in after the last one. One that is made may wait, for time to pass too: so
+	// the others wait for it at a channel.
+	if planned {
+		select {
+		case l.turn <- struct{}{}:
+			defer func() { <-l.turn }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if l.IsCut() {
+			return ErrDead
+		}
 	}
 	changed := fn()
-	if !planned {
-		l.mu.Lock()
-	}
+	l.mu.Lock()
 	defer l.mu.Unlock()
-	if planned && changed {
+	if planned && changed && l.left > 0 {
 		if l.left--; l.left == 0 {
 			l.dead = true
 			l.crash()
@@ -104,7 +114,7 @@ func (l *Line) change(fn func() bool) error {
 
 // Commit implements store.Store.
 func (l *Line) Commit(ctx context.Context, writes []store.Write) (r store.Result, err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		r, err = l.Store.Commit(ctx, writes)
 		return err == nil && len(writes) > 0
 	}); dead != nil {
@@ -115,7 +125,7 @@ func (l *Line) Commit(ctx context.Context, writes []store.Write) (r store.Result
 
 // Publish implements store.Store.
 func (l *Line) Publish(ctx context.Context, p store.Publication) (res store.Published, err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		res, err = l.Store.Publish(ctx, p)
 		return err == nil && res.Code == store.Applied
 	}); dead != nil {
@@ -126,7 +136,7 @@ func (l *Line) Publish(ctx context.Context, p store.Publication) (res store.Publ
 
 // Draw implements store.Store.
 func (l *Line) Draw(ctx context.Context, d store.Drawing) (res store.Drawn, err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		res, err = l.Store.Draw(ctx, d)
 		return err == nil && res.Code == store.Applied
 	}); dead != nil {
@@ -137,7 +147,7 @@ func (l *Line) Draw(ctx context.Context, d store.Drawing) (res store.Drawn, err 
 
 // Settle implements store.Store.
 func (l *Line) Settle(ctx context.Context, s store.Settling) (err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		err = l.Store.Settle(ctx, s)
 		return err == nil
 	}); dead != nil {
@@ -148,7 +158,7 @@ func (l *Line) Settle(ctx context.Context, s store.Settling) (err error) {
 
 // Claim implements store.Store.
 func (l *Line) Claim(ctx context.Context, req store.ClaimRequest) (c store.Claimed, err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		c, err = l.Store.Claim(ctx, req)
 		return err == nil && len(c.Records) > 0
 	}); dead != nil {
@@ -159,7 +169,7 @@ func (l *Line) Claim(ctx context.Context, req store.ClaimRequest) (c store.Claim
 
 // Expire implements store.Store.
 func (l *Line) Expire(ctx context.Context) (n int, err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		n, err = l.Store.Expire(ctx)
 		return err == nil && n > 0
 	}); dead != nil {
@@ -170,7 +180,7 @@ func (l *Line) Expire(ctx context.Context) (n int, err error) {
 
 // Prune implements store.Store.
 func (l *Line) Prune(ctx context.Context, req store.PruneRequest) (p store.Pruned, err error) {
-	if dead := l.change(func() bool {
+	if dead := l.change(ctx, func() bool {
 		p, err = l.Store.Prune(ctx, req)
 		return err == nil && p.Removed > 0 && !req.Count
 	}); dead != nil {

@@ -58,7 +58,7 @@ type lineTx struct {
 
 // Commit implements store.Tx.
 func (t lineTx) Commit(ctx context.Context, a store.Advance) (r store.Result, err error) {
-	dead := t.l.change(func() bool {
+	dead := t.l.change(ctx, func() bool {
 		r, err = t.Tx.Commit(ctx, a)
 		return err == nil && r.Verdicts[0].Code == store.Applied
 	})

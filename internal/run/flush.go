@@ -319,7 +319,8 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 		w.pump(now)
 		return
 	}
-	if err != nil {
+	gone := errors.Is(err, store.ErrNotFound) // somebody else has ended it, and it is deleted
+	if err != nil && !gone {
 		w.do.Load(id) // the shell waits between tries
 		return
 	}
@@ -332,10 +333,10 @@ func (w *Worker) Loaded(id store.ID, rec store.Record, err error, now time.Time)
 	}
 	r.told = r.told || r.releasing()
 	switch {
-	case rec.Epoch < r.epoch || rec.Epoch == r.epoch && (rec.Length < r.base || rec.Inbox < r.seen):
+	case !gone && (rec.Epoch < r.epoch || rec.Epoch == r.epoch && (rec.Length < r.base || rec.Inbox < r.seen)):
 		w.do.Load(id) // an answer from before the claim, the last write, or a message that is known
 		return
-	case rec.Owner != w.lease.who || rec.Epoch != r.epoch:
+	case gone || rec.Owner != w.lease.who || rec.Epoch != r.epoch:
 		if r.releasing() {
 			r.fetching = false
 			return

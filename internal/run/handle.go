@@ -27,7 +27,7 @@ type Handle struct {
 	reply     chan CallReply
 	self      uintptr // of the body's goroutine
 	suspended bool
-	over      bool
+	over      atomic.Bool
 	stuck     atomic.Pointer[string] // why this code cannot go on
 	stop      func()                 // ends the step's own timeout
 	settled   bool                   // a transaction of the body has taken its end to the store
@@ -57,7 +57,7 @@ func (h *Handle) body() {
 	defer func() {
 		h.stop()
 		end = h.judge(end, returned, recover())
-		h.over = true
+		h.over.Store(true)
 		late := errors.Is(context.Cause(h.ctx), ErrStepTimeout)
 		h.cancel(errors.New("the step is over"))
 		if h.settled {
@@ -228,10 +228,10 @@ func (h *Handle) Log(l store.Log) {
 // nil if nothing.
 func (h *Handle) Misuse() error {
 	switch {
-	case h.over:
-		return errors.New("the step has returned; a durable call must be made before that")
 	case self() != h.self:
 		return errors.New("a durable call must be made on the goroutine of its step, not on one that the step started")
+	case h.over.Load(): // this goroutine has the place of the body's
+		return errors.New("the step has returned; a durable call must be made before that")
 	case h.suspended:
 		return errors.New("the step is being suspended; deferred functions cannot make durable calls")
 	}

@@ -40,7 +40,7 @@ const storeTimeout = 30 * time.Second
 type Runner struct {
 	store store.Store
 	code  Code
-	log   *slog.Logger
+	log   notes
 
 	mu    sync.Mutex // the worker's
 	w     *Worker    // nil while not running
@@ -64,7 +64,7 @@ type Runner struct {
 func NewRunner(s store.Store, code Code, log *slog.Logger) *Runner {
 	life, end := context.WithCancel(context.Background())
 	r := &Runner{
-		store: s, code: code, log: log, life: life, end: end,
+		store: s, code: code, log: notes{log: log}, life: life, end: end,
 		kick: make(chan struct{}, 1), gathered: make(chan struct{}, 1),
 	}
 	if w, ok := s.(store.Wide); ok {
@@ -90,10 +90,11 @@ func (r *Runner) gone(v *Visit) {
 }
 
 // Close ends the committer and waits for everything that the runner started,
-// except bodies that ignore the end of their context.
+// except bodies that ignore the end of their context and a logger that stands.
 func (r *Runner) Close() {
 	r.end()
 	r.tasks.Wait()
+	r.log.wait()
 }
 
 func (r *Runner) task(fn func()) {
@@ -175,6 +176,7 @@ func (r *Runner) Run(ctx context.Context, cfg Config, stopNow <-chan struct{}) e
 		r.log.Warn("the lease could not be ended; other workers wait until it expires", "error", err)
 	}
 	fail.Point(fail.RetireAfter)
+	r.log.wait()
 	return nil
 }
 
@@ -280,13 +282,13 @@ func (e effects) Load(id store.ID) {
 		for pause := 20 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
 			fail.Point(fail.Load)
 			rec, err := e.r.store.Load(ctx, id, false)
-			if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
+			if err != nil && !errors.Is(err, store.ErrNotFound) && rest(ctx, pause) {
+				continue
+			}
+			if e.r.life.Err() == nil {
 				e.r.event(func(w *Worker, now time.Time) { w.Loaded(id, rec, err, now) })
-				return
 			}
-			if !rest(ctx, pause) {
-				return
-			}
+			return
 		}
 	})
 }
