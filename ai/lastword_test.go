@@ -2,6 +2,7 @@ package ai
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -140,4 +141,43 @@ func tokensCount(t *testing.T, e *durabletest.Engine, id durable.ID, want int64)
 	if err != nil || n.All != want {
 		t.Errorf("the budget has counted %d, %v; want %d", n.All, err, want)
 	}
+}
+
+// AI-29: what was reserved for a call that cannot be streamed comes back, also if the worker dies in between.
+func TestAI29_StreamRefused(t *testing.T) {
+	p := &talker{every: 3 * time.Second, size: 6, answer: func(int, string, *model.Request) (*Response, error) {
+		r := answer("a text")
+		r.Usage = Usage{Input: 3, Output: 4}
+		return r, nil
+	}}
+	refused := 0
+	lane := func(name string, after time.Duration) *durable.StepNode[doc] {
+		return durable.Step(name, func(ctx context.Context, d *doc) error {
+			if err := durable.Sleep(ctx, after); err != nil {
+				return err
+			}
+			if _, err := GenerateText(ctx, "smart", name, MaxTokens(100), StreamTo("answer")); IsKind(err, Invalid) {
+				refused++
+			}
+			return nil
+		})
+	}
+	w := durable.Define("w", durable.Parallel("p", lane("one", 0), lane("two", 2*time.Second)))
+	c := newClient(t, Config{Budgets: map[string]Budget{"w": {Tokens: 1000}}}, p)
+	onStores(t, WithClient(t.Context(), c), config(w), func(t *testing.T, e *durabletest.Engine) {
+		for n := 1; ; n++ {
+			crashes := e.Crashes()
+			e.CrashAfter(n)
+			r := durabletest.Start(e, w, doc{}, durable.Key(fmt.Sprint(n)))
+			r.Done()
+			e.Sleep(time.Second)
+			tokensCount(t, e, r.ID, treeSpending(t, t.Context(), e.Engine, r.ID).Tokens)
+			if e.Crashes() == crashes {
+				if n < 8 || refused == 0 {
+					t.Errorf("it took %d writes, and %d calls were refused", n, refused)
+				}
+				break
+			}
+		}
+	})
 }
