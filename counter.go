@@ -46,7 +46,9 @@ type Taken struct {
 // the process dies between Take and Settle, the amount goes on counting for its time: nobody knows whether it was spent.
 //
 // It may be called in the functions of Do and All too, and is no durable call. While the database is away
-// it waits. A draw that fits nowhere is no error: sleep for RetryIn, which holds no slot, and take again. Errors: ErrNotInStep, ErrInvalid.
+// it waits. A draw that fits nowhere is no error: sleep for RetryIn, which holds no slot, and take again. Errors: ErrNotInStep, ErrInvalid, and
+// that of a context which ended before it was known whether the amounts were taken: then Taken has the ID, and whoever does not
+// go on settles it, in a context of its own. Of what was not taken that is passed over.
 func Take(ctx context.Context, name string, draws ...Draw) (Taken, error) {
 	b := bodyOf(ctx)
 	if b == nil {
@@ -94,7 +96,7 @@ func Settle(ctx context.Context, id string, draws ...Draw) error {
 
 // Take is the function Take, from outside of steps. The same id takes once, until it is settled and for
 // two minutes after that; each try of something new needs an id of its own, up to 200 bytes. After an error, except ErrInvalid, it is
-// unknown whether it took: asking again with the same id is harmless.
+// unknown whether it took: asking again with the same id is harmless, and so is settling it.
 func (e *Engine) Take(ctx context.Context, id string, draws ...Draw) (Taken, error) {
 	return e.take(ctx, id, draws, false)
 }
@@ -150,10 +152,10 @@ func (e *Engine) take(ctx context.Context, id string, draws []Draw, patient bool
 		res, err = e.store.Draw(ctx, req)
 		return err
 	})
-	if err != nil {
-		return Taken{}, fmt.Errorf("Take: %w", err)
-	}
 	t := Taken{ID: id}
+	if err != nil {
+		return t, fmt.Errorf("Take: %w", err) // it may have landed
+	}
 	switch res.Code {
 	case store.Applied, store.Landed:
 		t.OK = true

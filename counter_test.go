@@ -259,14 +259,27 @@ func TestCR1_LostRepliesTakeOnce(t *testing.T) {
 			t.Errorf("%d calls of the store", n)
 		}
 		ctx := context.Background()
-		_, err := e.Take(ctx, "x", durable.Draw{Counter: "c", Amount: 1, Limit: 10, For: time.Hour})
+		n = 1
+		taken, err := e.Take(ctx, "x", durable.Draw{Counter: "c", Amount: 1, Limit: 10, For: time.Hour})
 		wantError(t, err, errFlaky) // who is not in a step asks again himself
+		env{e, opener}.wantCount(t, durable.ID{}, "c", 3, 1)
+		if taken.OK || taken.ID != "x" { // or settles what has landed
+			t.Errorf("after an error: %+v", taken)
+		}
+		n = 2
+		if err := e.Settle(ctx, taken.ID, durable.Draw{Counter: "c"}); err != nil {
+			t.Error(err)
+		}
+		env{e, opener}.wantCount(t, durable.ID{}, "c", 2, 0)
 		_, err = durable.Take(ctx, "x")
 		wantError(t, err, durable.ErrNotInStep)
 		wantError(t, durable.Settle(ctx, "x"), durable.ErrNotInStep)
 		for _, d := range []durable.Draw{{Counter: "", Limit: 1, For: 1}, {Counter: "c", Amount: -1, For: 1}, {Counter: "c", Amount: 1, Limit: 1}, {Counter: "a\nb", For: 1}} {
-			_, err = e.Take(ctx, "x", d)
+			taken, err = e.Take(ctx, "x", d)
 			wantError(t, err, durable.ErrInvalid)
+			if taken != (durable.Taken{}) {
+				t.Errorf("refused: %+v", taken)
+			}
 		}
 		_, err = e.Take(ctx, "", durable.Draw{Counter: "c", For: 1})
 		wantError(t, err, durable.ErrInvalid)

@@ -31,7 +31,7 @@ const (
 // counting is a journal whose store counts over all workers.
 type counting interface {
 	// take takes all or nothing. Of what has no room it says which counter that is, and how long it takes until there
-	// is room; zero if time alone makes none.
+	// is room; zero if time alone makes none. An error with an id says that nobody knows.
 	take(ctx context.Context, name string, draws []draw) (id string, ok bool, counter string, wait time.Duration, err error)
 	// giveBack says what the amounts have turned out to be.
 	giveBack(ctx context.Context, id string, draws []draw) error
@@ -153,12 +153,12 @@ func (a *asking) borrow(ctx context.Context, input, output int64) (time.Duration
 		}
 	}
 	id, ok, counter, wait, err := j.take(ctx, takeName(), draws)
-	switch {
-	case err != nil:
-		return 0, 0, err
-	case ok:
+	if ok || err != nil && id != "" { // with an error it may be taken all the same
 		a.loan = &loan{j, id, draws}
-		return 0, 0, nil
+	}
+	switch {
+	case ok || err != nil:
+		return 0, 0, err
 	case counter == coolCounter(a.open.bucket): // for how long that alone takes
 		if _, _, _, wait, err = j.take(ctx, takeName(), draws[:1]); err != nil {
 			return 0, 0, err
@@ -229,12 +229,17 @@ func (a *asking) vacate(ctx context.Context) {
 	}
 }
 
-// lastly is a context for the last word of a body that may be over.
+// lastly is a context for the last word of a body: it ends lastWord after the body's, whether that is over already or ends meanwhile.
 func lastly(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Err() == nil {
-		return ctx, func() {}
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		_ = sleep(last, lastWord)
+		cancel()
+	})
+	return last, func() {
+		stop()
+		cancel()
 	}
-	return context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 }
 
 // coolEverywhere keeps from sending with a key for a time: all workers, if they share what they may ask, and else those that begin later.

@@ -293,12 +293,8 @@ func (t *tab) settle(ctx context.Context, m *mark, real spending) {
 	if same {
 		return
 	}
-	over := ctx.Err() != nil // the answer is recorded, whatever becomes of the step
-	if over {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastWord)
-		defer cancel()
-	}
+	ctx, cancel := lastly(ctx) // the answer is recorded, whatever becomes of the step
+	defer cancel()
 	if err := t.j.giveBack(ctx, m.Held, list); err != nil {
 		logger(ctx).Warn("what a call has cost could not be settled with the budgets of its runs: what was reserved for it counts", "err", t.client.redact(err.Error()))
 	}

@@ -249,7 +249,8 @@ func (t Tool) Name() string {
 }
 
 // Fatal marks an error of a tool: the model is not told of it, but the agent stops with it. The next attempt of the
-// step calls the tool again. Fatal of nil is nil.
+// step calls the tool again. Calls that run beside it are not cut off: they end first, and are recorded; others do not begin. Fatal
+// of nil is nil.
 func Fatal(err error) error {
 	if err == nil {
 		return nil

@@ -2,6 +2,7 @@ package ai
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,8 +90,11 @@ func (v *conversation) alone(ctx context.Context, u *use) error {
 	if u.refused == "" && !u.tool.inline {
 		return v.together(ctx, []*use{u})
 	}
-	due, err := v.ready(ctx, u)
-	if err != nil || !due {
+	b, err := v.look(ctx, u)
+	if err != nil || b == nil {
+		return err
+	}
+	if due, err := v.begin(ctx, b); err != nil || !due {
 		return err
 	}
 	return v.inBody(ctx, u)
@@ -107,7 +111,20 @@ type toolEnd struct {
 
 // together runs calls on goroutines of their own, at most so many at once, and records each when it ends. Each is
 // marked right before it begins.
+//
+// Whoever waits ends the body, and with it what runs: so all that may wait is done before the first begins. After an error or a
+// panic no more begin, and those that run are waited for: what one of them has done is recorded, and not in doubt.
 func (v *conversation) together(ctx context.Context, group []*use) error {
+	var open []*beginning
+	for _, u := range group {
+		b, err := v.look(ctx, u)
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			open = append(open, b)
+		}
+	}
 	inner, stop := context.WithCancel(ctx)
 	ends := make(chan toolEnd)
 	running := 0
@@ -117,18 +134,19 @@ func (v *conversation) together(ctx context.Context, group []*use) error {
 			<-ends
 		}
 	}()
-	for len(group) > 0 || running > 0 {
-		for len(group) > 0 && running < togetherAtOnce {
-			u := group[0]
-			group = group[1:]
-			due, err := v.ready(ctx, u)
-			if err != nil {
-				return err
-			}
-			if due {
+	var failed error
+	var panicked *toolEnd
+	for len(open) > 0 || running > 0 {
+		for len(open) > 0 && running < togetherAtOnce && failed == nil && panicked == nil {
+			var due bool
+			if due, failed = v.begin(ctx, open[0]); due {
 				running++
-				go v.call(inner, u, ends)
+				go v.call(inner, open[0].u, ends)
 			}
+			open = open[1:]
+		}
+		if failed != nil || panicked != nil {
+			open = nil
 		}
 		if running == 0 {
 			continue
@@ -136,13 +154,16 @@ func (v *conversation) together(ctx context.Context, group []*use) error {
 		end := <-ends
 		running--
 		if end.panics != nil {
-			panic(fmt.Sprintf("tool %s of agent %s: %v\n%s", end.u.tool.name, v.label, end.panics, end.stack))
+			panicked = cmp.Or(panicked, &end)
+			continue
 		}
-		if err := v.record(ctx, end.u, func(context.Context) (*toolOutcome, string, error) { return v.outcome(end) }); err != nil {
-			return err
-		}
+		err := v.record(ctx, end.u, func(context.Context) (*toolOutcome, string, error) { return v.outcome(end) })
+		failed = cmp.Or(failed, err)
 	}
-	return nil
+	if panicked != nil {
+		panic(fmt.Sprintf("tool %s of agent %s: %v\n%s", panicked.u.tool.name, v.label, panicked.panics, panicked.stack))
+	}
+	return failed
 }
 
 // call runs the function of a tool.
@@ -197,34 +218,43 @@ type told struct{ text string }
 
 func (e *told) Error() string { return e.text }
 
-// ready says whether a call is due, and then has marked it: else it has its result. What the records know of a call comes
-// before what the code says of it now. So a call that was begun is never refused, nor run anew, because its tool has changed since.
-func (v *conversation) ready(ctx context.Context, u *use) (due bool, err error) {
+// beginning is a call that is to begin.
+type beginning struct {
+	u    *use
+	m    *toolMark // of a try to repeat; else nil
+	bare int       // tries without a mark, of a tool that was ReadOnly
+}
+
+// look reads what the records know of a call, and resolves its doubt, for which it may wait: then it is to begin, or has its result, and is nil. What
+// the records know comes before what the code says of the call now. So a call that was begun is never refused, nor run anew, because its
+// tool has changed since.
+func (v *conversation) look(ctx context.Context, u *use) (*beginning, error) {
 	name := v.name("tool", u.at())
-	for bare := 0; ; { // tries without a mark, of a tool that was ReadOnly
+	for bare := 0; ; {
 		var m *toolMark // of the try that was begun, if there is one
+		var err error
 		known := v.j.Recorded(ctx, name)
 		if v.j.Recorded(ctx, name+"/try") {
 			if m, err = v.mark(ctx, name, u); err != nil {
-				return false, err
+				return nil, err
 			}
 		}
 		if !known && (m == nil || v.repeats(u, m)) {
-			return v.begin(ctx, name, u, m, bare)
+			return &beginning{u, m, bare}, nil
 		}
 		o, err := v.read(ctx, u, func(context.Context) (*toolOutcome, string, error) { return &toolOutcome{Doubt: true}, "", nil })
 		switch {
 		case err != nil:
-			return false, err
+			return nil, err
 		case u.done:
 			v.paySub(ctx, o.spent())
-			return false, nil
+			return nil, nil
 		case o.Doubt:
 			if err := v.resolve(ctx, u, m); err != nil || u.done {
-				return false, err
+				return nil, err
 			}
 		case o.Failures >= v.info.Failures: // else it has ended an earlier attempt
-			return false, v.stopped(u, o)
+			return nil, v.stopped(u, o)
 		}
 		if m == nil {
 			bare++
@@ -232,19 +262,20 @@ func (v *conversation) ready(ctx context.Context, u *use) (due bool, err error) 
 	}
 }
 
-// begin marks a call of which nothing is recorded or, if it does not run, records why. What changes nothing needs no mark; m
-// is that of a try to repeat. The nth mark is that of the nth outcome: those that have none get one first.
-func (v *conversation) begin(ctx context.Context, name string, u *use, m *toolMark, bare int) (due bool, err error) {
+// begin marks a call, and says whether it is due; if it does not run, it records why. It waits for nobody. What changes nothing
+// needs no mark. The nth mark is that of the nth outcome: those that have none get one first.
+func (v *conversation) begin(ctx context.Context, b *beginning) (due bool, err error) {
+	u := b.u
 	if u.refused != "" {
 		return false, v.record(ctx, u, func(context.Context) (*toolOutcome, string, error) {
 			return &toolOutcome{Refused: true}, u.refused, nil
 		})
 	}
-	if m != nil || u.tool.readOnly {
+	if b.m != nil || u.tool.readOnly {
 		return true, nil
 	}
-	for range bare + 1 {
-		if _, err = v.mark(ctx, name, u); err != nil {
+	for range b.bare + 1 {
+		if _, err = v.mark(ctx, v.name("tool", u.at()), u); err != nil {
 			return false, err
 		}
 	}

@@ -86,6 +86,15 @@ func (a *asking) mark(ctx context.Context) (m *mark, fresh bool, err error) {
 	if fresh && m.Try == 1 && m.Not == nil {
 		a.unlike(ctx)
 	}
+	if m.Not != nil && m.Held != "" {
+		b, err := a.bookOf(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		if b != nil {
+			b.settle(ctx, m, spending{})
+		}
+	}
 	a.pause, a.k.failures = 0, m.Failures
 	if !fresh && m.Not == nil && a.k.purse != nil {
 		a.k.purse.add(m.reserved())
@@ -231,7 +240,8 @@ func refusing(no *overrun, m *mark, err error) (*refusal, error) {
 	return nil, err
 }
 
-// giveBack undoes what room took: nothing is sent. Not what a run's budget has reserved: the next try to make this mark finds it.
+// giveBack undoes what room took: nothing is sent. Not what a run's budget has reserved: the next try to make this mark finds it, and
+// if the mark says why nothing is sent, that is settled once it is recorded.
 func (a *asking) giveBack(ctx context.Context, m *mark) {
 	if a.k.purse != nil {
 		a.k.purse.settle(m.reserved(), spending{})
