@@ -155,6 +155,32 @@ func TestStop_ClosedTwiceAtOnce(t *testing.T) {
 	}, durabletest.Store(db))
 }
 
+// Who waits for a run is told that its engine is closed, and does not wait for ever.
+func TestStop_WhoWaitsIsTold(t *testing.T) {
+	w := durable.Define("w", take("s", "never"))
+	inMemory(t, serve(w), func(t *testing.T, e env) {
+		r, err := w.Start(context.Background(), e.Engine.Engine, note{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan error, 1)
+		go func() {
+			_, err := r.Wait(context.Background())
+			got <- err
+		}()
+		e.Sleep(time.Hour)
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-got:
+			wantError(t, err, nil, "the engine is closed")
+		case <-time.After(time.Minute):
+			t.Fatal("it still waits")
+		}
+	})
+}
+
 // Under the race detector this finds a call that looks at what its step has not told it.
 func TestMisuse_ACallAsItsStepReturns(t *testing.T) {
 	got := make(chan error, 1)

@@ -242,7 +242,7 @@ func canonicalHash(raw []byte) []byte {
 }
 
 // Wait waits until the run has ended and returns its state, from any process.
-// A run that did not complete gives a *RunError. The end of ctx ends only the
+// A run that did not complete gives a *RunError. The end of ctx, and Engine.Close, end only the
 // waiting.
 func (r *Run[S]) Wait(ctx context.Context) (S, error) {
 	var s S
@@ -288,6 +288,8 @@ func (e *Engine) await(ctx context.Context, id ID) (ended, error) {
 			continue
 		case <-ctx.Done():
 			return ended{}, fmt.Errorf("waiting for run %s: %w", id, context.Cause(ctx))
+		case <-e.closed:
+			return ended{}, fmt.Errorf("waiting for run %s: %w", id, errEngineClosed)
 		case <-timer.C:
 		}
 		if e.runner.Drives(id) {
