@@ -81,7 +81,7 @@ func exhaust(e engine, l limits, w *tree.Workflow, owners int, count *int, seen 
 // attempts, passes and items, a crash, a late report, a wait, a snooze, a call, a stop, a
 // cancel, a goto back, not all of them in one run, and the fewer the larger the tree. Of the
 // larger trees only one in so many is looked at, unless DURABLE_EXHAUSTIVE is "all", which takes
-// about three hours of one core, or "2/64", one of the 64 parts of all, which take between two and six
+// three to four hours of one core, or "2/64", one of the 64 parts of all, which take between two and six
 // minutes each. With a number all of three nodes are, and one in so many of four. With any of these, only one in eight
 // histories of trees of four nodes goes by way of its snapshot; without, all do.
 func TestBR1_BR2_BR3_BR4_LP1_LP2_PA_EA_DC_EveryOrderInEveryTree(t *testing.T) {
