@@ -255,6 +255,8 @@ type book interface {
 	onlyMoney() bool
 	// reserve takes room for the try of a mark, and says in it under which name; or says why there is none.
 	reserve(ctx context.Context, m *mark) (*overrun, error)
+	// unmade forgets what was reserved for a mark that is not made after all, unless whoever makes it anew finds that.
+	unmade(m *mark)
 	// settle replaces what a mark has reserved by what it came to.
 	settle(ctx context.Context, m *mark, real spending)
 	// raise makes a budget larger.
@@ -283,6 +285,8 @@ func (l *ledger) reserve(ctx context.Context, m *mark) (*overrun, error) {
 	}
 	return no, nil
 }
+
+func (l *ledger) unmade(m *mark) { l.purse.settle(m.reserved(), spending{}) }
 
 func (l *ledger) settle(_ context.Context, m *mark, real spending) {
 	l.purse.settle(m.reserved(), real)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -212,5 +213,41 @@ func TestBudget_EastAsianText(t *testing.T) {
 		if whole := write(&model.Request{System: "s", Messages: msgs[:n]}, nil); whole.size != p.size {
 			t.Errorf("%d messages: %d quarters, and written anew %d", n, p.size, whole.size)
 		}
+	}
+}
+
+// full is a journal that keeps no more bodies, for a time.
+type full struct {
+	*Memory
+	left int
+}
+
+func (f *full) Blob(ctx context.Context, body []byte) (string, error) {
+	if f.left--; f.left >= 0 {
+		return "", errors.New("the disk is full")
+	}
+	return f.Memory.Blob(ctx, body)
+}
+
+// With a journal of one's own, what a request that could not be kept has reserved does not count.
+func TestBudget_NothingIsLeftOfWhatWasNotKept(t *testing.T) {
+	p := &counted{answer: echoes}
+	c := newClient(t, Config{Budgets: map[string]Budget{"w": {Calls: 2}}}, p)
+	m := &Memory{Step: StepInfo{Execution: "r", Workflow: "w", Attempt: 1, Epoch: 1}}
+	j := &full{Memory: m, left: 3}
+	for try := 1; ; try++ {
+		err := m.Run(WithClient(t.Context(), c), func(ctx context.Context) error {
+			_, err := GenerateText(WithJournal(ctx, j), "smart", "x")
+			return err
+		})
+		if err == nil && try == 4 {
+			break
+		}
+		if err == nil || try == 4 {
+			t.Fatalf("try %d: %v", try, err)
+		}
+	}
+	if p.count() != 1 || len(m.Asked) != 0 {
+		t.Errorf("%d requests, asked %d", p.count(), len(m.Asked))
 	}
 }

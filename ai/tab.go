@@ -283,6 +283,9 @@ func (t *tab) refresh(ctx context.Context, b *bound, part string) (news bool, er
 // rowsOfCalls is up to how many calls a budget need not be settled that bounds nothing else.
 const rowsOfCalls = 1000
 
+// unmade leaves what was taken: the next try to make the mark finds it.
+func (t *tab) unmade(*mark) {}
+
 func (t *tab) settle(ctx context.Context, m *mark, real spending) {
 	reserved, _ := t.draws(m.reserved(), false)
 	list, _ := t.draws(real, false)

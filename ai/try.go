@@ -240,13 +240,15 @@ func refusing(no *overrun, m *mark, err error) (*refusal, error) {
 	return nil, err
 }
 
-// giveBack undoes what room took: nothing is sent. Not what a run's budget has reserved: the next try to make this mark finds it, and
-// if the mark says why nothing is sent, that is settled once it is recorded.
+// giveBack undoes what room took: nothing is sent. What a mark that says so has reserved in the store is settled once that is recorded.
 func (a *asking) giveBack(ctx context.Context, m *mark) {
 	if a.k.purse != nil {
 		a.k.purse.settle(m.reserved(), spending{})
 	}
-	a.book = nil
+	if a.book != nil {
+		a.book.unmade(m)
+		a.book = nil
+	}
 	a.unadmit(ctx)
 }
 
