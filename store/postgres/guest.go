@@ -215,6 +215,7 @@ func (g *guest) record(ctx context.Context, a store.Advance) (store.Result, erro
 		var b pgx.Batch
 		b.Queue(g.s.schema.of(shareLeases), [][16]byte(locksOf(writes, q.steps).leases))
 		g.s.schema.queueSteps(&b, steps, stepArgs(writes, q.steps), writes, q.steps, res.Verdicts, &res.Now)
+		g.s.schema.queueBlobs(&b, blobsOf(writes, q.steps))
 		if err := g.q.SendBatch(ctx, &b).Close(); err != nil || !unjudged(res.Verdicts[0]) {
 			return res, err
 		}

@@ -42,13 +42,14 @@ func migrations() ([]migration, error) {
 	return list, nil
 }
 
-// recognise refuses files that are not ours. An empty database may become ours.
+// recognise refuses files that are not ours. An empty database may become ours. Another process may make it so at this
+// moment: who sees its tables sees the id afterwards.
 func recognise(c *conn) error {
 	var id, objects int64
-	if _, err := c.one("PRAGMA application_id", func(r row) { id = r.int(0) }); err != nil {
+	if _, err := c.one("SELECT count(*) FROM sqlite_schema", func(r row) { objects = r.int(0) }); err != nil {
 		return notOurs(err)
 	}
-	if _, err := c.one("SELECT count(*) FROM sqlite_schema", func(r row) { objects = r.int(0) }); err != nil {
+	if _, err := c.one("PRAGMA application_id", func(r row) { id = r.int(0) }); err != nil {
 		return notOurs(err)
 	}
 	if id == applicationID || (id == 0 && objects == 0) {

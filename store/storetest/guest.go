@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/durable-go/durable/store"
@@ -79,10 +80,29 @@ func guestCommits(e *env) {
 		e.failf("the row is there: %v; %s", u.Has("a"), describe(x.Execution))
 	}
 	r.base++
+	// A step that names bodies, and nothing else.
+	tx = e.guest(t)
+	e.ok(u.Put(tx.User(), "named"), "a row")
+	a := r.next("named bodies")
+	large := strings.Repeat("a large blob ", 20_000)
+	a.Blobs = [][]byte{[]byte("a small blob"), []byte(large)}
+	res, err = tx.Commit(e.ctx(), a)
+	e.ok(err, "commit")
+	if res.Verdicts[0].Code != store.Applied || !u.Has("named") {
+		e.failf("result %+v", res)
+	}
+	for _, body := range []string{"a small blob", large} {
+		got, err := e.st.Blob(e.ctx(), r.id, hashOf(body))
+		e.ok(err, "a blob of the step")
+		if string(got) != body {
+			e.failf("its blob has %d bytes, not %d", len(got), len(body))
+		}
+	}
+	r.base++
 	// The other kinds of what a record carries.
 	tx = e.guest(t)
 	e.ok(u.Put(tx.User(), "b"), "a row")
-	a := r.waitFor(r.wait("w", "go"))
+	a = r.waitFor(r.wait("w", "go"))
 	a.Blobs = [][]byte{[]byte("a blob")}
 	a.Snapshot, a.Logs = []byte("all"), []store.Log{{Path: "a", Attempt: 1, N: 1, Text: "a line"}}
 	res, err = tx.Commit(e.ctx(), a)
