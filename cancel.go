@@ -142,7 +142,7 @@ func (e *Engine) cancelChild(ctx context.Context, id ID, reason string, undo boo
 		opts = append(opts, AndCompensate())
 	}
 	err := e.Cancel(ctx, id, reason, opts...)
-	if err == nil || errors.Is(err, ErrRunDone) || errors.Is(err, ErrCompensating) {
+	if err == nil || errors.Is(err, ErrRunDone) || errors.Is(err, ErrCompensating) || errors.Is(err, ErrNotFound) {
 		return true
 	}
 	e.log.Warn("a blocked child of a cancelled run could not be cancelled", "execution", id.String(), "error", err)

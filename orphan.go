@@ -23,7 +23,8 @@ type orphan struct {
 	parent ID
 	reason string
 	undo   bool
-	tries  int // looks that have failed
+	tries  int       // looks that have failed
+	due    time.Time // for the next
 }
 
 const (
@@ -60,8 +61,8 @@ func (o *orphans) take() (list []orphan) {
 func (e *Engine) cancelOrphans(ctx context.Context) {
 	for {
 		var again <-chan time.Time
-		if failed := e.lookForOrphans(ctx); failed > 0 {
-			again = time.After(min(orphanPause<<(failed-1), time.Minute))
+		if next := e.lookForOrphans(ctx, time.Now()); !next.IsZero() {
+			again = time.After(time.Until(next))
 		}
 		select {
 		case <-e.orphans.news:
@@ -69,26 +70,30 @@ func (e *Engine) cancelOrphans(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOrphans)
 			defer cancel()
-			e.lookForOrphans(last)
+			e.lookForOrphans(last, time.Now().Add(time.Hour)) // whatever they wait for
 			return
 		}
 	}
 }
 
-// lookForOrphans cancels what was noted. What it could not is noted again; it tells how often that which has failed the least has.
-func (e *Engine) lookForOrphans(ctx context.Context) (failed int) {
+// lookForOrphans cancels what was noted and is due. What it could not is noted again; it tells when the next is due.
+func (e *Engine) lookForOrphans(ctx context.Context, now time.Time) (next time.Time) {
 	for _, o := range e.orphans.take() {
-		if e.cancelBlocked(ctx, o.parent, o.reason, o.undo) {
-			continue
-		}
-		if o.tries++; o.tries < orphanTries {
-			e.orphans.add(o)
-			if failed == 0 || o.tries < failed {
-				failed = o.tries
+		if !o.due.After(now) {
+			if e.cancelBlocked(ctx, o.parent, o.reason, o.undo) {
+				continue
 			}
+			if o.tries++; o.tries >= orphanTries {
+				continue
+			}
+			o.due = now.Add(min(orphanPause<<(o.tries-1), time.Minute))
+		}
+		e.orphans.add(o)
+		if next.IsZero() || o.due.Before(next) {
+			next = o.due
 		}
 	}
-	return failed
+	return next
 }
 
 func (o *orphans) add(x orphan) {

@@ -31,7 +31,7 @@ func TestQU2_LimitsOverEngines(t *testing.T) {
 		now++
 		most = max(most, now)
 		mu.Unlock()
-		time.Sleep(5 * time.Millisecond) // lint:sleep real work between two commits of a real server
+		pause(ctx, 5*time.Millisecond) // work, in the time of a real server
 		mu.Lock()
 		now--
 		mu.Unlock()

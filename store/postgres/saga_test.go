@@ -98,7 +98,7 @@ func TestCO1_CO5_CO6_CO7_CN6_Engines(t *testing.T) {
 	all := []*durable.Run[parcel]{}
 	for _, r := range start(waits, 12) {
 		all = append(all, r)
-		for range 400 { // until it waits, on whichever engine
+		for ctx.Err() == nil { // until it waits, on whichever engine
 			w, err := engines[1].OpenWaits(ctx, r.ID)
 			if err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func TestCO1_CO5_CO6_CO7_CN6_Engines(t *testing.T) {
 			if len(w) == 1 && w[0].Kind == "event" && strings.HasPrefix(w[0].Path, "b~") {
 				break
 			}
-			time.Sleep(5 * time.Millisecond) // lint:sleep other engines work in real time
+			pause(ctx, 5*time.Millisecond)
 		}
 		if x, err := engines[1].Execution(ctx, r.ID); err != nil || x.Status != durable.Compensating {
 			t.Fatalf("%+v, %v", x, err)
@@ -140,11 +140,11 @@ func TestCO1_CO5_CO6_CO7_CN6_Engines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 400 {
+	for ctx.Err() == nil {
 		if x, err := engines[1].Execution(ctx, r.ID, durable.WithSteps); err == nil && len(x.Steps) == 3 {
 			break
 		}
-		time.Sleep(5 * time.Millisecond) // lint:sleep other engines work in real time
+		pause(ctx, 5*time.Millisecond)
 	}
 	if err := engines[1].Cancel(ctx, r.ID, "no", durable.AndCompensate()); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func TestCO3_CN6_TreesOverEngines(t *testing.T) {
 		}
 		wait := time.Duration(rnd.IntN(400)) * time.Millisecond
 		running.Go(func() {
-			time.Sleep(wait) // lint:sleep other engines work in real time
+			pause(ctx, wait)
 			err := engines[i%2].Cancel(ctx, r.ID, "no", durable.AndCompensate())
 			if err != nil && !errors.Is(err, durable.ErrRunDone) && !errors.Is(err, durable.ErrCompensating) {
 				t.Error(err)
