@@ -289,6 +289,13 @@ func (e *Engine) await(ctx context.Context, id ID) (ended, error) {
 		case <-ctx.Done():
 			return ended{}, fmt.Errorf("waiting for run %s: %w", id, context.Cause(ctx))
 		case <-e.closed:
+			select {
+			case end := <-told: // just before
+				if end.status.Ended() {
+					return end, nil
+				}
+			default:
+			}
 			return ended{}, fmt.Errorf("waiting for run %s: %w", id, errEngineClosed)
 		case <-timer.C:
 		}
